@@ -1,0 +1,75 @@
+# Functions that declare this project's targets: sdar_cc_library (one per room), sdar_cc_binary and sdar_cc_test.
+
+function(sdar_compile_options target)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion)
+  if(SDAR_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  sdar_sanitize(${target})
+endfunction()
+
+# Applies SDAR_SANITIZE to a target; also used for generated code, which takes none of the warning flags.
+function(sdar_sanitize target)
+  if(SDAR_SANITIZE STREQUAL "address")
+    target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=undefined
+                                             -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  elseif(SDAR_SANITIZE STREQUAL "thread")
+    # GCC says that TSan does not model atomic_thread_fence; abseil's headers contain one.
+    target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan)
+    target_link_options(${target} PUBLIC -fsanitize=thread)
+  elseif(SDAR_SANITIZE)
+    message(FATAL_ERROR "SDAR_SANITIZE is '${SDAR_SANITIZE}'; expected empty, 'address' or 'thread'")
+  endif()
+  if(SDAR_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link,address,undefined
+                                             -fno-sanitize-recover=undefined)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  endif()
+endfunction()
+
+# sdar_cc_library(NAME room HDRS ... SRCS ... DEPS ...): one room; DEPS are the arrows of docs/design.md.
+function(sdar_cc_library)
+  cmake_parse_arguments(ARG "" "NAME" "HDRS;SRCS;DEPS" ${ARGN})
+  set(target sdar_${ARG_NAME})
+  add_library(${target} STATIC ${ARG_HDRS} ${ARG_SRCS})
+  add_library(sdar::${ARG_NAME} ALIAS ${target})
+  target_link_libraries(${target} PUBLIC ${ARG_DEPS})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  sdar_compile_options(${target})
+endfunction()
+
+# sdar_cc_binary(NAME program SRCS ... DEPS ...): a program in build/PRESET/bin.
+function(sdar_cc_binary)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  sdar_compile_options(${ARG_NAME})
+endfunction()
+
+# sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS ...] [RANKS n ...]): with RANKS the whole test program runs
+# under mpirun once per rank count; without, each of its tests is a ctest of its own.
+function(sdar_cc_test)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_compile_definitions(${ARG_NAME} PRIVATE
+    SDAR_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SDAR_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  sdar_compile_options(${ARG_NAME})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  if(ARG_RANKS)
+    target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest)
+    foreach(ranks ${ARG_RANKS})
+      add_test(NAME ${ARG_NAME}.ranks${ranks}
+        COMMAND ${MPIRUN} --allow-run-as-root --oversubscribe --bind-to none -n ${ranks} $<TARGET_FILE:${ARG_NAME}>)
+      set_tests_properties(${ARG_NAME}.ranks${ranks} PROPERTIES LABELS "${ARG_LABELS};mpi" TIMEOUT 300
+        PROCESSORS 2)
+    endforeach()
+  else()
+    target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+    include(GoogleTest)
+    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+  endif()
+endfunction()

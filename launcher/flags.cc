@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/flags.h"
+
+#include <exception>
+#include <iostream>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace sdar {
+namespace po = boost::program_options;
+
+po::typed_value<std::string>* TextFlag(std::string* target) {
+  return po::value<std::string>(target);
+}
+
+po::typed_value<bool>* SwitchFlag(bool* target) {
+  return po::value<bool>(target)
+      ->implicit_value(true, "true")
+      ->default_value(*target, *target ? "true" : "false");
+}
+
+absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
+  spec.options.add_options()("help,h", "prints this and exits");
+  po::positional_options_description positional;
+  if (!spec.positional.empty()) positional.add(spec.positional.c_str(), -1);
+  try {
+    constexpr int kStyle =
+        po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+    po::variables_map values;
+    po::store(po::command_line_parser(argc, argv)
+                  .options(spec.options)
+                  .positional(positional)
+                  .style(kStyle)
+                  .run(),
+              values);
+    if (values.count("help") != 0) {
+      std::cout << spec.purpose << "\n\nUsage: " << spec.usage << "\n\n" << spec.options;
+      return FlagOutcome::kHelpPrinted;
+    }
+    po::notify(values);
+  } catch (const std::exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat(error.what(), " (--help lists the flags)"));
+  }
+  return FlagOutcome::kRun;
+}
+
+int ExitCode(absl::string_view program, const absl::Status& status) {
+  if (status.ok()) return 0;
+  std::cerr << program << ": " << std::string(status.message()) << std::endl;
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kOutOfRange:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace sdar
