@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam between the model and a device: memory, and a dozen operation-sized calls. Knows no
+// rank, request or model.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+#include "common/draw_key.h"
+#include "common/logit_summary.h"
+#include "common/tensor_view.h"
+
+namespace sdar {
+
+// Memory of a device, freed when it goes out of scope. Zeroed when it is allocated.
+class DeviceBuffer {
+ public:
+  using Free = std::function<void(void*)>;
+  DeviceBuffer() = default;
+  DeviceBuffer(void* data, size_t size_bytes, Free free)
+      : data_(data, std::move(free)), size_bytes_(size_bytes) {}
+  void* data() const { return data_.get(); }
+  size_t size_bytes() const { return size_bytes_; }
+
+ private:
+  std::unique_ptr<void, Free> data_{nullptr, [](void*) {}};
+  size_t size_bytes_ = 0;
+};
+
+// Rows of a row-major host matrix that become consecutive rows of a packed weight.
+struct WeightPiece {
+  const void* data = nullptr;  // first element of the first row; any alignment
+  DType dtype = DType::kBFloat16;
+  int64_t rows = 0;
+  int64_t row_stride = 0;  // elements between rows
+};
+
+// A weight [rows, cols] in the layout and dtype the device multiplies with; x [tokens, cols] gives
+// y [tokens, rows].
+struct PackedWeight {
+  DeviceBuffer storage;
+  DType dtype = DType::kBFloat16;
+  int64_t rows = 0;
+  int64_t cols = 0;
+};
+
+// K/V memory of one layer: two arrays [num_pages, num_kv_heads, page_size, head_dim].
+struct KvPages {
+  void* keys = nullptr;
+  void* values = nullptr;
+  DType dtype = DType::kBFloat16;
+  int64_t num_kv_heads = 0;
+  int64_t page_size = 0;
+  int64_t head_dim = 0;
+};
+
+// Consecutive positions of one sequence in one step. Its rows see the sequence's committed K/V
+// before first_position and the rows of their own segment under the block-causal mask; nothing else
+// (docs/design.md, section 4).
+struct AttentionSegment {
+  int32_t first_row = 0;  // of the step's rows
+  int32_t num_rows = 0;
+  int32_t first_position = 0;  // a multiple of block_length
+  int32_t block_length = 0;
+  int32_t page_offset = 0;  // where the sequence's pages start in StepLayout::page_table
+};
+
+// Where a step's rows lie, in device memory.
+struct StepLayout {
+  int64_t num_rows = 0;
+  const int32_t* positions = nullptr;  // [num_rows] absolute
+  const int64_t* kv_slots =
+      nullptr;  // [num_rows] page * page_size + offset to write K/V to, or -1 for none
+  const AttentionSegment* segments = nullptr;
+  int64_t num_segments = 0;
+  const int32_t* page_table =
+      nullptr;  // the sequences' pages in order, one sequence after the other
+};
+
+// Head counts and norms of one layer's attention on this rank.
+struct AttentionShape {
+  int64_t num_heads = 0;  // a multiple of num_kv_heads
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;  // even
+  float rope_theta = 0;
+  float rms_norm_eps = 0;
+};
+
+// The experts of one layer that live on this device: ids first_expert .. first_expert +
+// gate_up.size() - 1.
+struct ExpertWeights {
+  int64_t first_expert = 0;
+  std::vector<PackedWeight> gate_up;  // each [2 * width, hidden]: gate rows, then up rows
+  std::vector<PackedWeight> down;     // each [hidden, width]
+};
+
+// What happens to one row's logits before and while they are summarised. Spans stay the caller's.
+struct LogitRowSpec {
+  float inverse_temperature = 1;
+  float repetition_penalty = 1;
+  float presence_penalty = 0;
+  float frequency_penalty = 0;
+  absl::Span<const TokenId>
+      repeated;  // distinct ids that the repetition penalty meets: prompt and output
+  absl::Span<const std::pair<TokenId, int32_t>>
+      output_counts;  // distinct ids and how often the output holds them
+  absl::Span<const std::pair<TokenId, float>> bias;  // distinct ids
+  absl::Span<const TokenId> forbidden;  // may not be chosen, beside those forbidden for every row
+  TokenId asked = kNoToken;             // its z is reported
+  bool draws = false;                   // find the largest z + Gumbel
+  DrawKey draw_key;
+};
+
+// The row specs of one summary call and what holds for all of them.
+struct LogitSpecs {
+  int64_t first_id = 0;  // vocabulary id of column 0
+  absl::Span<const TokenId> forbidden;
+  absl::Span<const LogitRowSpec> rows;
+};
+
+// One device's arithmetic. Calls enqueue in order (the CPU runs them at once); what goes wrong
+// surfaces at Synchronize. Requires: one calling thread; shapes that agree (checked, a bug
+// otherwise). `act` below is the arithmetic dtype (bfloat16 or float32), the dtype of matmul
+// inputs; sums are float32.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // For logs: "cpu avx512_bf16, 2 threads".
+  virtual std::string Description() const = 0;
+  virtual DType act_dtype() const = 0;
+
+  // ResourceExhausted when the device has no room.
+  virtual absl::StatusOr<DeviceBuffer> Allocate(size_t size_bytes) = 0;
+  virtual void CopyToDevice(const void* host, size_t size_bytes, void* device) = 0;
+  virtual void CopyToHost(const void* device, size_t size_bytes, void* host) = 0;
+  // Waits for all that was enqueued; Internal names what failed since the last call.
+  virtual absl::Status Synchronize() = 0;
+
+  // Packs the pieces' rows, stacked in order, each with `cols` columns. Reads each source byte
+  // once; in parallel.
+  virtual absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols) = 0;
+
+  // out[i] = table[ids[i] - first_id], zeros where the id lies outside. ids: [rows] int32 on the
+  // device. table: [ids of this shard, hidden] act; out: [rows, hidden] float32.
+  virtual void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
+                     const TensorView& out) = 0;
+
+  // residual += delta (where given); out = residual / sqrt(mean(residual^2) + eps) * weight.
+  // residual, delta: [rows, hidden] float32; weight: [1, hidden] float32; out: act.
+  virtual void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
+                          const TensorView& residual, const TensorView& out) = 0;
+
+  // out = x * weight^T. x: [rows, cols] act; out: [rows, weight.rows] float32. Each element is
+  // summed in an order that does not depend on the number of rows.
+  virtual void MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) = 0;
+
+  // Normalises q and k over head_dim, rotates them (half-split RoPE), rounds k and v to the K/V
+  // dtype, and writes k and v into their pages where kv_slots says so. qkv: [rows, (heads + 2
+  // kv_heads) * head_dim] float32, in place; q_norm, k_norm: [1, head_dim] float32.
+  virtual void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
+                               const TensorView& q_norm, const TensorView& k_norm,
+                               const KvPages& pages, const TensorView& qkv) = 0;
+
+  // Attention of every segment by the law of sight, scaled by 1 / sqrt(head_dim). qkv as
+  // QkNormRopeWrite leaves it; out: [rows, heads * head_dim] act. Keys are summed in the order of
+  // their positions, wherever they lie.
+  virtual void BlockAttention(const AttentionShape& shape, const StepLayout& layout,
+                              const KvPages& pages, const TensorView& qkv,
+                              const TensorView& out) = 0;
+
+  // out = silu(gate) * up. gate_up: [rows, 2 * width] float32, gate first; out: [rows, width] act.
+  virtual void SwiGlu(const TensorView& gate_up, const TensorView& out) = 0;
+
+  // The top-k experts of softmax(logits), ties to the lower id, weights renormalised to sum 1 if
+  // asked. logits: [rows, experts] float32; ids: [rows, k] int32 and weights: [rows, k] float32, by
+  // falling weight.
+  virtual void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
+                     float* weights) = 0;
+
+  // out[i] = sum over row i's slots, in slot order, of weight * SwiGLU expert, for the experts that
+  // live here. x: [rows, hidden] act; ids, weights: [rows, k] as Route gives them; out: [rows,
+  // hidden] float32.
+  virtual void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k,
+                       const int32_t* ids, const float* weights, const TensorView& out) = 0;
+
+  // out[i] = x[rows[i]]. x and out of one dtype; rows: [out.rows] int32 on the device.
+  virtual void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) = 0;
+
+  // out[rows[i]] += x[i], in the order of i. float32; rows: [x.rows] int32 on the device.
+  virtual void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) = 0;
+
+  // Turns logits into z in place (penalties, bias, temperature; forbidden ids become -inf after the
+  // sums over all ids) and summarises each row. logits: [rows, ids of this shard] float32; out:
+  // host memory, one per row. Waits.
+  virtual void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
+                               absl::Span<LogitSummary> out) = 0;
+};
+
+}  // namespace sdar

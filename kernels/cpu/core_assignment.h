@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which cores a process may use, and how processes that share them split them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace sdar {
+
+// The cores this process may run on.
+struct AllowedCores {
+  std::vector<int> cpus;  // one logical CPU per physical core
+  std::string mask;       // the process's whole CPU mask in hex: equal masks mean shared cores
+};
+AllowedCores FindAllowedCores();
+
+// What one process runs its arithmetic on.
+struct CoreShare {
+  int num_threads = 1;
+  std::vector<int> cpus;  // disjoint from those of the others; empty: unpinned
+  bool spin = false;
+};
+
+// Splits `cpus` among `num_sharers` processes that share them and returns the part of number
+// `index`. When there are fewer cores than sharers everybody gets one unpinned thread that does not
+// spin. threads_wanted > 0 sets the number of threads instead; beyond the part's cores they are
+// unpinned and do not spin.
+CoreShare ShareCores(absl::Span<const int> cpus, int num_sharers, int index, int threads_wanted);
+
+}  // namespace sdar

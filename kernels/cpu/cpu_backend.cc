@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "common/status_macros.h"
+#include "kernels/cpu/logit_reduction.h"
+
+namespace sdar {
+namespace {
+
+// One diffusion block of a segment: the unit of attention work, together with a K/V head.
+struct QueryBlock {
+  const AttentionSegment* segment;
+  int32_t first_row;  // within the segment
+  int32_t num_rows;
+};
+
+std::vector<QueryBlock> SplitIntoBlocks(const StepLayout& layout) {
+  std::vector<QueryBlock> blocks;
+  for (int64_t s = 0; s < layout.num_segments; ++s) {
+    const AttentionSegment& segment = layout.segments[s];
+    for (int32_t row = 0; row < segment.num_rows; row += segment.block_length) {
+      blocks.push_back({&segment, row, std::min(segment.block_length, segment.num_rows - row)});
+    }
+  }
+  return blocks;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CpuBackend>> CpuBackend::Create(const CpuBackendOptions& options) {
+  if (options.act_dtype == DType::kFloat16) {
+    return absl::InvalidArgumentError(
+        "dtype float16: the CPU backend computes in bfloat16 or float32");
+  }
+  auto backend = std::unique_ptr<CpuBackend>(new CpuBackend(options));
+  backend->pool_.PinCaller();
+  return backend;
+}
+
+CpuBackend::CpuBackend(const CpuBackendOptions& options)
+    : options_(options),
+      kernels_(KernelsFor(options.instruction_set)),
+      pool_({options.cores.num_threads, options.cores.cpus, options.cores.spin}) {}
+
+std::string CpuBackend::Description() const {
+  return absl::StrCat("cpu ", kernels_.name, ", ", pool_.num_threads(),
+                      pool_.num_threads() == 1 ? " thread" : " threads",
+                      options_.cores.cpus.empty() ? "" : " pinned");
+}
+
+absl::StatusOr<DeviceBuffer> CpuBackend::Allocate(size_t size_bytes) {
+  constexpr size_t kAlignment = 64;
+  const size_t rounded =
+      std::max(size_bytes + kAlignment - 1, kAlignment) / kAlignment * kAlignment;
+  void* data = std::aligned_alloc(kAlignment, rounded);
+  if (data == nullptr) {
+    return absl::ResourceExhaustedError(absl::StrCat("no memory for ", size_bytes, " bytes"));
+  }
+  std::memset(data, 0, rounded);
+  return DeviceBuffer(data, size_bytes, [](void* p) { std::free(p); });
+}
+
+void CpuBackend::CopyToDevice(const void* host, size_t size_bytes, void* device) {
+  if (size_bytes > 0) std::memcpy(device, host, size_bytes);
+}
+
+void CpuBackend::CopyToHost(const void* device, size_t size_bytes, void* host) {
+  if (size_bytes > 0) std::memcpy(host, device, size_bytes);
+}
+
+absl::StatusOr<PackedWeight> CpuBackend::Pack(absl::Span<const WeightPiece> pieces, int64_t cols) {
+  PackedWeight packed;
+  packed.dtype = options_.act_dtype;
+  packed.cols = cols;
+  for (const WeightPiece& piece : pieces) packed.rows += piece.rows;
+  const int64_t bytes = PackedBytes(packed.dtype, packed.rows, cols);
+  SDAR_ASSIGN_OR_RETURN(packed.storage, Allocate(static_cast<size_t>(bytes)));
+  PackWeight(pieces, pool_, packed);
+  return packed;
+}
+
+void CpuBackend::Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
+                       const TensorView& out) {
+  pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = ids[i] - first_id;
+      if (row < 0 || row >= table.rows) {
+        std::fill_n(out.Row<float>(i), out.cols, 0.0f);
+      } else {
+        const auto stride = table.row_stride * static_cast<int64_t>(SizeOf(table.dtype));
+        ConvertToFloat(table.dtype, static_cast<const char*>(table.data) + row * stride,
+                       static_cast<size_t>(out.cols), out.Row<float>(i));
+      }
+    }
+  });
+}
+
+void CpuBackend::AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
+                            const TensorView& residual, const TensorView& out) {
+  pool_.Run(residual.rows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      void* row = IsBFloat16() ? static_cast<void*>(out.Row<uint16_t>(i)) : out.Row<float>(i);
+      kernels_.add_rms_norm(delta == nullptr ? nullptr : delta->Row<float>(i), weight.Row<float>(0),
+                            eps, residual.cols, residual.Row<float>(i), row, IsBFloat16());
+    }
+  });
+}
+
+void CpuBackend::MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) {
+  if (x.rows > 0) RunMatMuls(kernels_, pool_, {{&weight, x, out}});
+}
+
+// Angles as the reference computes them: inverse frequencies and their products with the position
+// in float32.
+void CpuBackend::ExtendRotations(const AttentionShape& shape, const StepLayout& layout) {
+  if (rotations_theta_ != shape.rope_theta || rotations_head_dim_ != shape.head_dim) {
+    rotations_.clear();
+    rotations_theta_ = shape.rope_theta;
+    rotations_head_dim_ = shape.head_dim;
+  }
+  const int64_t half = shape.head_dim / 2;
+  const int64_t known = static_cast<int64_t>(rotations_.size()) / shape.head_dim;
+  const int64_t needed =
+      layout.num_rows == 0
+          ? 0
+          : 1 + *std::max_element(layout.positions, layout.positions + layout.num_rows);
+  if (needed <= known) return;
+  rotations_.resize(static_cast<size_t>(needed * shape.head_dim));
+  for (int64_t position = known; position < needed; ++position) {
+    float* cos = rotations_.data() + position * shape.head_dim;
+    for (int64_t i = 0; i < half; ++i) {
+      const float exponent = static_cast<float>(2 * i) / static_cast<float>(shape.head_dim);
+      const float frequency = 1.0f / std::pow(shape.rope_theta, exponent);
+      const float angle = static_cast<float>(position) * frequency;
+      cos[i] = static_cast<float>(std::cos(double{angle}));
+      cos[half + i] = static_cast<float>(std::sin(double{angle}));
+    }
+  }
+}
+
+void CpuBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
+                                 const TensorView& q_norm, const TensorView& k_norm,
+                                 const KvPages& pages, const TensorView& qkv) {
+  ExtendRotations(shape, layout);
+  const int64_t d = shape.head_dim;
+  const auto element = static_cast<int64_t>(SizeOf(pages.dtype));
+  pool_.Run(layout.num_rows, [&](int64_t begin, int64_t end) {
+    std::vector<uint16_t> rounded(static_cast<size_t>(d));
+    // Writes one head into its page, rounding it in place so that a row reads what later steps
+    // will.
+    const auto write = [&](float* head, int64_t kv_head, int64_t slot, void* memory) {
+      const void* source = head;
+      if (IsBFloat16()) {
+        kernels_.round_bfloat16(head, d, rounded.data());
+        ConvertToFloat(DType::kBFloat16, rounded.data(), static_cast<size_t>(d), head);
+        source = rounded.data();
+      }
+      if (slot < 0) return;
+      const int64_t page = slot / pages.page_size;
+      const int64_t at =
+          ((page * pages.num_kv_heads + kv_head) * pages.page_size + slot % pages.page_size) * d;
+      std::memcpy(static_cast<char*>(memory) + at * element, source,
+                  static_cast<size_t>(d * element));
+    };
+    for (int64_t row = begin; row < end; ++row) {
+      const float* cos = rotations_.data() + layout.positions[row] * d;
+      float* head = qkv.Row<float>(row);
+      for (int64_t h = 0; h < shape.num_heads; ++h, head += d) {
+        kernels_.norm_rope(head, q_norm.Row<float>(0), shape.rms_norm_eps, d, cos, cos + d / 2);
+      }
+      for (int64_t h = 0; h < shape.num_kv_heads; ++h, head += d) {
+        kernels_.norm_rope(head, k_norm.Row<float>(0), shape.rms_norm_eps, d, cos, cos + d / 2);
+        write(head, h, layout.kv_slots[row], pages.keys);
+      }
+      for (int64_t h = 0; h < shape.num_kv_heads; ++h, head += d) {
+        write(head, h, layout.kv_slots[row], pages.values);
+      }
+    }
+  });
+}
+
+void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& layout,
+                                const KvPages& pages, const TensorView& qkv,
+                                const TensorView& out) {
+  const std::vector<QueryBlock> blocks = SplitIntoBlocks(layout);
+  const int64_t group = shape.num_heads / shape.num_kv_heads;
+  const int64_t d = shape.head_dim;
+  const int64_t items = static_cast<int64_t>(blocks.size()) * shape.num_kv_heads;
+  pool_.Run(items, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch;
+    for (int64_t item = begin; item < end; ++item) {
+      const QueryBlock& block = blocks[static_cast<size_t>(item / shape.num_kv_heads)];
+      const AttentionSegment& segment = *block.segment;
+      const int64_t kv_head = item % shape.num_kv_heads;
+      const size_t floats = static_cast<size_t>(AttentionScratchFloats(block.num_rows * group, d));
+      if (scratch.size() < floats) scratch.resize(floats);
+      const float* first = qkv.Row<float>(segment.first_row);
+      const int64_t out_at =
+          (segment.first_row + block.first_row) * out.row_stride + kv_head * group * d;
+      AttentionItem a;
+      a.q = first + block.first_row * qkv.row_stride + kv_head * group * d;
+      a.own_k = first + (shape.num_heads + kv_head) * d;
+      a.own_v = a.own_k + shape.num_kv_heads * d;
+      a.out = static_cast<char*>(out.data) + out_at * static_cast<int64_t>(SizeOf(out.dtype));
+      a.scratch = scratch.data();
+      a.page_keys = pages.keys;
+      a.page_values = pages.values;
+      a.page_table = layout.page_table + segment.page_offset;
+      a.page_stride = pages.num_kv_heads * pages.page_size * d;
+      a.head_offset = kv_head * pages.page_size * d;
+      a.page_size = pages.page_size;
+      a.num_committed = segment.first_position;
+      a.num_keys = segment.first_position + block.first_row + block.num_rows;
+      a.num_rows = block.num_rows;
+      a.group = group;
+      a.head_dim = d;
+      a.row_stride = qkv.row_stride;
+      a.out_stride = out.row_stride;
+      a.scale = 1.0f / std::sqrt(static_cast<float>(d));
+      a.bfloat16 = IsBFloat16();
+      kernels_.attention(a);
+    }
+  });
+}
+
+void CpuBackend::SwiGlu(const TensorView& gate_up, const TensorView& out) {
+  pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* gate = gate_up.Row<float>(i);
+      void* row = IsBFloat16() ? static_cast<void*>(out.Row<uint16_t>(i)) : out.Row<float>(i);
+      kernels_.swiglu(gate, gate + out.cols, out.cols, row, IsBFloat16());
+    }
+  });
+}
+
+void CpuBackend::GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
+  const size_t element = SizeOf(x.dtype);
+  pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto from = static_cast<size_t>(rows[i] * x.row_stride) * element;
+      const auto to = static_cast<size_t>(i * out.row_stride) * element;
+      std::memcpy(static_cast<char*>(out.data) + to, static_cast<const char*>(x.data) + from,
+                  static_cast<size_t>(x.cols) * element);
+    }
+  });
+}
+
+void CpuBackend::ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
+  for (int64_t i = 0; i < x.rows; ++i) {
+    kernels_.add_scaled(x.Row<float>(i), 1.0f, x.cols, out.Row<float>(rows[i]));
+  }
+}
+
+void CpuBackend::SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
+                                 absl::Span<LogitSummary> out) {
+  SDAR_CHECK(specs.rows.size() == out.size() && logits.rows == static_cast<int64_t>(out.size()));
+  pool_.Run(logits.rows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto index = static_cast<size_t>(i);
+      out[index] = SummarizeRow(kernels_, specs.first_id, specs.forbidden, specs.rows[index],
+                                {logits.Row<float>(i), static_cast<size_t>(logits.cols)});
+    }
+  });
+}
+
+}  // namespace sdar

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mixture-of-experts calls of the CPU backend: routing, and the experts grouped so that each weight
+// is read once.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/cpu/cpu_backend.h"
+
+namespace sdar {
+namespace {
+
+// Which (row, slot) pairs go to which local expert.
+struct Grouping {
+  std::vector<int32_t> first;  // [experts + 1] where each expert's assignments start
+  std::vector<int32_t> rows;   // [assignments] source row
+  std::vector<int32_t>
+      index;  // [rows * k] assignment of a slot, -1 for an expert that lives elsewhere
+};
+
+Grouping GroupByExpert(const ExpertWeights& experts, int64_t num_rows, int64_t k,
+                       const int32_t* ids) {
+  const auto num_experts = static_cast<int64_t>(experts.gate_up.size());
+  const auto slots = static_cast<size_t>(num_rows * k);
+  Grouping g;
+  g.first.assign(static_cast<size_t>(num_experts) + 1, 0);
+  g.index.assign(slots, -1);
+  const auto local = [&](size_t slot) { return ids[slot] - experts.first_expert; };
+  for (size_t s = 0; s < slots; ++s) {
+    if (local(s) >= 0 && local(s) < num_experts) ++g.first[static_cast<size_t>(local(s)) + 1];
+  }
+  std::partial_sum(g.first.begin(), g.first.end(), g.first.begin());
+  g.rows.resize(static_cast<size_t>(g.first.back()));
+  std::vector<int32_t> next(g.first.begin(), g.first.end() - 1);
+  for (size_t s = 0; s < slots; ++s) {
+    if (local(s) < 0 || local(s) >= num_experts) continue;
+    const int32_t at = next[static_cast<size_t>(local(s))]++;
+    g.index[s] = at;
+    g.rows[static_cast<size_t>(at)] = static_cast<int32_t>(s / static_cast<size_t>(k));
+  }
+  return g;
+}
+
+TensorView RowsOf(const TensorView& x, int64_t first, int64_t count) {
+  TensorView part = x;
+  part.data =
+      static_cast<char*>(x.data) + first * x.row_stride * static_cast<int64_t>(SizeOf(x.dtype));
+  part.rows = count;
+  return part;
+}
+
+// One matmul job per expert that has rows.
+std::vector<MatMulJob> JobsFor(const Grouping& g, const std::vector<PackedWeight>& weights,
+                               const TensorView& x, const TensorView& out) {
+  std::vector<MatMulJob> jobs;
+  for (size_t e = 0; e < weights.size(); ++e) {
+    const int64_t count = g.first[e + 1] - g.first[e];
+    if (count == 0) continue;
+    jobs.push_back({&weights[e], RowsOf(x, g.first[e], count), RowsOf(out, g.first[e], count)});
+  }
+  return jobs;
+}
+
+}  // namespace
+
+void CpuBackend::Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
+                       float* weights) {
+  pool_.Run(logits.rows, [&](int64_t begin, int64_t end) {
+    std::vector<int32_t> order(static_cast<size_t>(logits.cols));
+    for (int64_t i = begin; i < end; ++i) {
+      const float* z = logits.Row<float>(i);
+      std::iota(order.begin(), order.end(), 0);
+      std::partial_sort(order.begin(), order.begin() + k, order.end(),
+                        [z](int32_t a, int32_t b) { return z[a] != z[b] ? z[a] > z[b] : a < b; });
+      const float max = z[order[0]];
+      float total = 0;
+      for (int64_t e = 0; e < logits.cols; ++e) total += std::exp(z[e] - max);
+      float chosen = 0;
+      for (int64_t s = 0; s < k; ++s) {
+        ids[i * k + s] = order[static_cast<size_t>(s)];
+        weights[i * k + s] = std::exp(z[order[static_cast<size_t>(s)]] - max) / total;
+        chosen += weights[i * k + s];
+      }
+      for (int64_t s = 0; renormalize && s < k; ++s) weights[i * k + s] /= chosen;
+    }
+  });
+}
+
+void CpuBackend::Experts(const ExpertWeights& experts, const TensorView& x, int64_t k,
+                         const int32_t* ids, const float* weights, const TensorView& out) {
+  const Grouping g = GroupByExpert(experts, x.rows, k, ids);
+  const auto count = static_cast<int64_t>(g.rows.size());
+  const int64_t hidden = x.cols;
+  const int64_t width = experts.down.empty() ? 0 : experts.down[0].cols;
+  std::vector<float> gate_up_storage(static_cast<size_t>(count * 2 * width));
+  std::vector<float> result_storage(static_cast<size_t>(count * hidden));
+  std::vector<float> act_storage(static_cast<size_t>(count * std::max(hidden, width)));
+  const TensorView gathered = MakeView(act_storage.data(), x.dtype, count, hidden);
+  const TensorView gate_up = MakeView(gate_up_storage.data(), DType::kFloat32, count, 2 * width);
+  const TensorView inner = MakeView(act_storage.data(), x.dtype, count, width);
+  const TensorView result = MakeView(result_storage.data(), DType::kFloat32, count, hidden);
+
+  GatherRows(x, g.rows.data(), gathered);
+  RunMatMuls(kernels_, pool_, JobsFor(g, experts.gate_up, gathered, gate_up));
+  SwiGlu(gate_up, inner);
+  RunMatMuls(kernels_, pool_, JobsFor(g, experts.down, inner, result));
+  pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      std::fill_n(out.Row<float>(i), hidden, 0.0f);
+      for (int64_t s = i * k; s < (i + 1) * k; ++s) {
+        const int32_t at = g.index[static_cast<size_t>(s)];
+        if (at >= 0)
+          kernels_.add_scaled(result.Row<float>(at), weights[s], hidden, out.Row<float>(i));
+      }
+    }
+  });
+}
+
+}  // namespace sdar

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/logit_reduction.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+namespace sdar {
+namespace {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+// No Gumbel variate of a 32-bit word exceeds this: -ln(-ln(1 - 2^-33)) = 22.87.
+constexpr float kLargestGumbel = 22.9f;
+
+// The row as a mapping from vocabulary ids, of which it holds a contiguous part.
+class ShardRow {
+ public:
+  ShardRow(int64_t first_id, absl::Span<float> z) : first_id_(first_id), z_(z) {}
+
+  // The value of `id`, or null when it lies in another shard.
+  float* Find(TokenId id) const {
+    const int64_t index = int64_t{id} - first_id_;
+    return index >= 0 && index < static_cast<int64_t>(z_.size()) ? &z_[static_cast<size_t>(index)]
+                                                                 : nullptr;
+  }
+  TokenId IdAt(size_t index) const {
+    return static_cast<TokenId>(first_id_ + static_cast<int64_t>(index));
+  }
+  absl::Span<float> z() const { return z_; }
+
+ private:
+  int64_t first_id_;
+  absl::Span<float> z_;
+};
+
+void ApplySpec(const LogitRowSpec& spec, const ShardRow& row) {
+  if (spec.repetition_penalty != 1) {
+    for (TokenId id : spec.repeated) {
+      if (float* z = row.Find(id)) {
+        *z = *z < 0 ? *z * spec.repetition_penalty : *z / spec.repetition_penalty;
+      }
+    }
+  }
+  for (const auto& [id, count] : spec.output_counts) {
+    if (float* z = row.Find(id)) {
+      *z -= spec.frequency_penalty * static_cast<float>(count) + spec.presence_penalty;
+    }
+  }
+  for (const auto& [id, bias] : spec.bias) {
+    if (float* z = row.Find(id)) *z += bias;
+  }
+  if (spec.inverse_temperature != 1) {
+    for (float& z : row.z()) z *= spec.inverse_temperature;
+  }
+}
+
+int32_t Forbid(absl::Span<const TokenId> ids, const ShardRow& row) {
+  int32_t count = 0;
+  for (TokenId id : ids) {
+    float* z = row.Find(id);
+    if (z == nullptr || *z == kMinusInfinity) continue;
+    *z = kMinusInfinity;
+    ++count;
+  }
+  return count;
+}
+
+// Keeps the kMaxCandidates first in the order of Precedes; the worst of a full heap is at its
+// front.
+void TakeCandidates(const ShardRow& row, LogitSummary& out) {
+  const auto begin = out.candidates.begin();
+  float bar = kMinusInfinity;
+  for (size_t i = 0; i < row.z().size(); ++i) {
+    const float z = row.z()[i];
+    if (!(z > bar)) continue;  // ids ascend, so a tie with the bar comes later and loses
+    if (out.num_candidates == kMaxCandidates) {
+      std::pop_heap(begin, begin + kMaxCandidates, Precedes);
+      --out.num_candidates;
+    }
+    out.candidates[static_cast<size_t>(out.num_candidates++)] = {row.IdAt(i), z};
+    std::push_heap(begin, begin + out.num_candidates, Precedes);
+    if (out.num_candidates == kMaxCandidates) bar = out.candidates[0].z;
+  }
+  std::sort(begin, begin + out.num_candidates, Precedes);
+}
+
+void Consider(TokenId id, float z, float value, LogitSummary& out) {
+  const bool better = value > out.drawn_value || (value == out.drawn_value && id < out.drawn_id);
+  if (out.drawn_id != kNoToken && !better) return;
+  out.drawn_id = id;
+  out.drawn_z = z;
+  out.drawn_value = value;
+}
+
+// The largest z + Gumbel. Ids that could not win with the largest variate there is are passed over
+// undrawn.
+void TakeDraw(const DrawKey& key, const ShardRow& row, LogitSummary& out) {
+  for (int32_t c = 0; c < out.num_candidates; ++c) {
+    const Candidate& candidate = out.candidates[static_cast<size_t>(c)];
+    Consider(candidate.id, candidate.z, candidate.z + Gumbel(key, candidate.id), out);
+  }
+  for (size_t i = 0; i < row.z().size(); ++i) {
+    const float z = row.z()[i];
+    if (z + kLargestGumbel < out.drawn_value || z == kMinusInfinity) continue;
+    const TokenId id = row.IdAt(i);
+    Consider(id, z, z + Gumbel(key, id), out);
+  }
+}
+
+}  // namespace
+
+LogitSummary SummarizeRow(const SimdKernels& kernels, int64_t first_id,
+                          absl::Span<const TokenId> forbidden, const LogitRowSpec& spec,
+                          absl::Span<float> logits) {
+  LogitSummary out;
+  const ShardRow row(first_id, logits);
+  if (logits.empty()) return out;
+  ApplySpec(spec, row);
+  const auto n = static_cast<int64_t>(logits.size());
+  out.max = kernels.max(logits.data(), n);
+  kernels.exp_sums(logits.data(), n, out.max, &out.sum_exp, &out.sum_weighted);
+  if (const float* z = spec.asked == kNoToken ? nullptr : row.Find(spec.asked)) out.asked_z = *z;
+  out.num_allowed = static_cast<int32_t>(n) - Forbid(forbidden, row) - Forbid(spec.forbidden, row);
+  TakeCandidates(row, out);
+  if (out.num_candidates > 0) {
+    double unused;
+    kernels.exp_sums(logits.data(), n, out.candidates[0].z, &out.allowed_sum_exp, &unused);
+  }
+  if (spec.draws) TakeDraw(spec.draw_key, row, out);
+  return out;
+}
+
+}  // namespace sdar

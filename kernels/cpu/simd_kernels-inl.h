@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Defines one instruction set's SimdKernels. The including file defines SDAR_LANES (floats in a
+// vector), SDAR_HAS_BF16_DOT, SDAR_TARGET (the variable) and SDAR_TARGET_NAME, and is compiled with
+// that set's flags.
+#include <stdint.h>
+
+#include "kernels/cpu/simd_kernels.h"
+#if SDAR_HAS_BF16_DOT
+#include <immintrin.h>
+#endif
+
+namespace sdar {
+namespace {
+
+constexpr int64_t kMaxHeadDim = 512;
+
+// Each builds on those before it.
+// clang-format off
+#include "kernels/cpu/simd_vector-inl.h"
+#include "kernels/cpu/simd_matmul-inl.h"
+#include "kernels/cpu/simd_rows-inl.h"
+#include "kernels/cpu/simd_attention-inl.h"
+// clang-format on
+
+}  // namespace
+
+const SimdKernels SDAR_TARGET = {
+    SDAR_TARGET_NAME, MatMul<true>, MatMul<false>, AddRmsNorm, NormRope, RoundBf16,
+    Attention,        SwiGlu,       AddScaled,     MaxOf,      ExpSums,
+};
+
+}  // namespace sdar

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inner loops of the CPU backend, compiled once per instruction set and chosen at run time.
+// Declares data and function pointers only: the files that define them are built with wider
+// instructions than the rest of the program, so they must not share inline functions with it.
+#pragma once
+
+#include <stdint.h>
+
+namespace sdar {
+
+// Columns of one packed weight tile.
+inline constexpr int kTileColumns = 32;
+
+// 32 output columns of y = x * W^T for some rows.
+struct MatMulTile {
+  const void* weight;  // bfloat16 [ceil(k / 2)][32][2] (VNNI pairs, zero padded) or float32 [k][32]
+  const void* x;       // [rows][k], of the weight's dtype
+  float* out;          // [rows][columns]
+  int64_t k;
+  int64_t rows;
+  int64_t x_stride;    // elements
+  int64_t out_stride;  // elements
+  int64_t columns;     // valid ones of this tile, 1 .. 32
+};
+
+// The query rows of one diffusion block and one K/V head, against all keys they see.
+struct AttentionItem {
+  const float* q;      // first row's first head of the group
+  const float* own_k;  // key and value of the segment's first row
+  const float* own_v;
+  void* out;              // first row's first head of the group
+  float* scratch;         // AttentionScratchFloats(...) floats
+  const void* page_keys;  // [pages][kv_heads][page_size][head_dim]
+  const void* page_values;
+  const int32_t* page_table;
+  int64_t page_stride;  // elements from page to page
+  int64_t head_offset;  // elements from a page's start to this K/V head
+  int64_t page_size;
+  int64_t num_committed;  // keys that lie in pages: positions 0 .. num_committed - 1
+  int64_t num_keys;       // keys in all; from num_committed on they are the segment's own rows
+  int64_t num_rows;
+  int64_t group;  // heads per K/V head
+  int64_t head_dim;
+  int64_t row_stride;  // floats from row to row of q, own_k and own_v
+  int64_t out_stride;  // elements
+  float scale;
+  bool bfloat16;  // dtype of pages and out
+};
+
+// Keys are taken in tiles that start at multiples of this position.
+inline constexpr int kKeyTile = 64;
+
+// Scratch of one AttentionItem: the key tile (transposed), the value tile, and per query row the
+// sums.
+constexpr int64_t AttentionScratchFloats(int64_t query_rows, int64_t head_dim) {
+  return 2 * kKeyTile * head_dim + query_rows * (head_dim + 2) + kKeyTile;
+}
+
+struct SimdKernels {
+  const char* name;
+  void (*matmul_bfloat16)(const MatMulTile& tile);
+  void (*matmul_float32)(const MatMulTile& tile);
+  // residual += delta (may be null); out = norm(residual) * weight.
+  void (*add_rms_norm)(const float* delta, const float* weight, float eps, int64_t n,
+                       float* residual, void* out, bool bfloat16);
+  // Normalises one head in place and rotates it by cos and sin [head_dim / 2].
+  void (*norm_rope)(float* head, const float* weight, float eps, int64_t head_dim, const float* cos,
+                    const float* sin);
+  void (*round_bfloat16)(const float* in, int64_t n, uint16_t* out);
+  void (*attention)(const AttentionItem& item);
+  void (*swiglu)(const float* gate, const float* up, int64_t n, void* out, bool bfloat16);
+  // out += scale * in.
+  void (*add_scaled)(const float* in, float scale, int64_t n, float* out);
+  float (*max)(const float* z, int64_t n);
+  // Sums of exp(z - max) and (z - max) exp(z - max).
+  void (*exp_sums)(const float* z, int64_t n, float max, double* sum, double* weighted);
+};
+
+// One per instruction set; only those the build's architecture has are defined.
+extern const SimdKernels kSimdPortable;
+#if defined(__x86_64__)
+extern const SimdKernels kSimdAvx2;
+extern const SimdKernels kSimdAvx512;
+extern const SimdKernels kSimdAvx512Bf16;
+#endif
+
+}  // namespace sdar

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Vectors of the instruction set being compiled: GCC vector types, loads, stores, conversions, exp.
+// Included inside the anonymous namespace of each simd_*.cc, which defines SDAR_LANES.
+
+constexpr int kLanes = SDAR_LANES;
+
+typedef float Vf __attribute__((vector_size(kLanes * 4)));
+typedef float VfUnaligned __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+typedef int32_t Vi __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t Vu __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t VuUnaligned __attribute__((vector_size(kLanes * 4), aligned(2), may_alias));
+typedef uint16_t Vh __attribute__((vector_size(kLanes * 2)));
+typedef uint16_t VhUnaligned __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
+
+inline Vf Load(const float* p) { return *reinterpret_cast<const VfUnaligned*>(p); }
+inline void Store(float* p, Vf v) { *reinterpret_cast<VfUnaligned*>(p) = v; }
+inline Vf Splat(float x) { return x - Vf{}; }
+
+inline Vf WidenBf16(const uint16_t* p) {
+  const Vh half = *reinterpret_cast<const VhUnaligned*>(p);
+  return reinterpret_cast<Vf>(__builtin_convertvector(half, Vu) << 16);
+}
+inline float WidenBf16Scalar(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float out;
+  __builtin_memcpy(&out, &wide, sizeof out);
+  return out;
+}
+
+// Rounds to nearest even. Arithmetic here never meets NaN unless the weights held one, and then it
+// stays one.
+inline void StoreBf16(uint16_t* p, Vf v) {
+  const Vu bits = reinterpret_cast<Vu>(v);
+  const Vu rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+  const Vi is_nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+  const Vu quiet = (bits >> 16) | 0x40u;
+  const Vu mask = reinterpret_cast<Vu>(is_nan);
+  *reinterpret_cast<VhUnaligned*>(p) =
+      __builtin_convertvector((quiet & mask) | (rounded & ~mask), Vh);
+}
+inline uint16_t RoundBf16Scalar(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+inline Vf Max(Vf a, Vf b) { return a > b ? a : b; }
+
+// Adds the lanes in a fixed tree.
+inline float SumLanes(Vf v) {
+  float lane[kLanes];
+  Store(lane, v);
+  for (int width = kLanes / 2; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+  }
+  return lane[0];
+}
+inline float MaxLanes(Vf v) {
+  float best = v[0];
+  for (int i = 1; i < kLanes; ++i) best = v[i] > best ? v[i] : best;
+  return best;
+}
+
+// exp to about 2 units in the last place for x <= 88; below -87 the result is that of -87
+// (1.6e-38). Cody-Waite reduction by ln 2 and a polynomial of degree 6 (Cephes expf).
+inline Vf Exp(Vf x) {
+  x = Max(x, Splat(-87.0f));
+  const Vf magic = Splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const Vf shifted = x * 1.44269504088896341f + magic;
+  const Vf n = shifted - magic;
+  Vf r = x - n * 0.693359375f;
+  r = r - n * -2.12194440e-4f;
+  Vf p = Splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const Vi exponent = (reinterpret_cast<Vi>(shifted) - reinterpret_cast<Vi>(magic)) << 23;
+  return reinterpret_cast<Vf>(reinterpret_cast<Vi>(p) + exponent);
+}
+
+// Loads the last n < kLanes values, the other lanes filled.
+inline Vf LoadPart(const float* p, int64_t n, float fill) {
+  Vf v = Splat(fill);
+  for (int64_t i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
