@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/model/expert_exchange.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "runtime/model/shard_plan.h"
+
+namespace sdar {
+namespace {
+
+// Steps of at least this many rows use the all-to-all under kAuto: below it latency decides, and the all-reduce has
+// two messages per layer where the all-to-all has five.
+constexpr int64_t kAutoAllToAllRows = 256;
+
+std::vector<int64_t> Times(absl::Span<const int64_t> counts, int64_t factor) {
+  std::vector<int64_t> out(counts.begin(), counts.end());
+  for (int64_t& n : out) n *= factor;
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<MoeExchange> ParseMoeExchange(absl::string_view name) {
+  if (name == "auto") return MoeExchange::kAuto;
+  if (name == "allreduce") return MoeExchange::kAllReduce;
+  if (name == "alltoall") return MoeExchange::kAllToAll;
+  return absl::InvalidArgumentError(
+      absl::StrCat("moe-exchange '", name, "': expected auto, allreduce or alltoall"));
+}
+
+absl::StatusOr<ExpertExchange> ExpertExchange::Create(const ModelConfig& config,
+                                                      MoeExchange exchange, int64_t max_rows,
+                                                      Backend& backend,
+                                                      Communicator& communicator) {
+  ExpertExchange out(config, exchange, backend, communicator);
+  if (config.NumSparseLayers() == 0) return out;
+  const auto allocate = [&](DeviceBuffer& buffer, int64_t rows, int64_t cols, size_t element) {
+    auto allocated = backend.Allocate(static_cast<size_t>(rows * cols) * element);
+    if (allocated.ok()) buffer = *std::move(allocated);
+    return allocated.status();
+  };
+  const int64_t k = config.num_experts_per_token;
+  const int64_t hidden = config.hidden_size;
+  SDAR_RETURN_IF_ERROR(allocate(out.logits_, max_rows, config.num_experts, sizeof(float)));
+  SDAR_RETURN_IF_ERROR(allocate(out.ids_, max_rows, k, sizeof(int32_t)));
+  SDAR_RETURN_IF_ERROR(allocate(out.weights_, max_rows, k, sizeof(float)));
+  if (communicator.size() == 1 || exchange == MoeExchange::kAllReduce) return out;
+  // A slice's rows go to every rank at most, and all ranks' slices together are the step's rows.
+  const int64_t sent = max_rows + communicator.size();
+  const size_t act = SizeOf(backend.act_dtype());
+  SDAR_RETURN_IF_ERROR(allocate(out.row_index_, sent, 1, sizeof(int32_t)));
+  SDAR_RETURN_IF_ERROR(allocate(out.send_rows_, sent, hidden, act));
+  SDAR_RETURN_IF_ERROR(allocate(out.recv_rows_, max_rows, hidden, act));
+  SDAR_RETURN_IF_ERROR(allocate(out.recv_ids_, max_rows, k, sizeof(int32_t)));
+  SDAR_RETURN_IF_ERROR(allocate(out.recv_weights_, max_rows, k, sizeof(float)));
+  SDAR_RETURN_IF_ERROR(allocate(out.results_, max_rows, hidden, sizeof(float)));
+  SDAR_RETURN_IF_ERROR(allocate(out.returned_, sent, hidden, sizeof(float)));
+  return out;
+}
+
+absl::Status ExpertExchange::Run(const PackedWeight& router, const ExpertWeights& experts,
+                                 const TensorView& x, const TensorView& out) {
+  const bool all_to_all = exchange_ == MoeExchange::kAllToAll ||
+                          (exchange_ == MoeExchange::kAuto && x.rows >= kAutoAllToAllRows);
+  return all_to_all && communicator_->size() > 1 ? RunAllToAll(router, experts, x, out)
+                                                 : RunAllReduce(router, experts, x, out);
+}
+
+void ExpertExchange::RouteRows(const PackedWeight& router, const TensorView& x) {
+  const TensorView logits =
+      MakeView(logits_.data(), DType::kFloat32, x.rows, config_.num_experts);
+  backend_->MatMul(router, x, logits);
+  backend_->Route(logits, config_.num_experts_per_token, config_.norm_topk_prob,
+                  static_cast<int32_t*>(ids_.data()), static_cast<float*>(weights_.data()));
+}
+
+absl::Status ExpertExchange::RunAllReduce(const PackedWeight& router, const ExpertWeights& experts,
+                                          const TensorView& x, const TensorView& out) {
+  RouteRows(router, x);
+  backend_->Experts(experts, x, config_.num_experts_per_token,
+                    static_cast<const int32_t*>(ids_.data()),
+                    static_cast<const float*>(weights_.data()), out);
+  return communicator_->AllReduceSum(out.Row<float>(0), out.rows * out.cols);
+}
+
+absl::Status ExpertExchange::RunAllToAll(const PackedWeight& router, const ExpertWeights& experts,
+                                         const TensorView& x, const TensorView& out) {
+  const int ranks = communicator_->size();
+  const int64_t hidden = config_.hidden_size;
+  const Range mine = SplitEvenly(x.rows, ranks, communicator_->rank());
+  TensorView slice = x;
+  slice.data = static_cast<char*>(x.data) +
+               mine.begin * x.row_stride * static_cast<int64_t>(SizeOf(x.dtype));
+  slice.rows = mine.size();
+  RouteRows(router, slice);
+  SDAR_ASSIGN_OR_RETURN(const Dispatch dispatch, PlanDispatch(slice.rows));
+  SDAR_RETURN_IF_ERROR(SendRows(dispatch, slice));
+  backend_->Experts(experts, MakeView(recv_rows_.data(), x.dtype, dispatch.recv_rows, hidden),
+                    config_.num_experts_per_token, static_cast<const int32_t*>(recv_ids_.data()),
+                    static_cast<const float*>(recv_weights_.data()),
+                    MakeView(results_.data(), DType::kFloat32, dispatch.recv_rows, hidden));
+
+  // results_ is free again once the rows are back: the combined slice goes there.
+  SDAR_RETURN_IF_ERROR(
+      ReturnRows(dispatch, MakeView(results_.data(), DType::kFloat32, slice.rows, hidden)));
+  std::vector<int64_t> slice_bytes;
+  for (int r = 0; r < ranks; ++r) {
+    slice_bytes.push_back(SplitEvenly(x.rows, ranks, r).size() * hidden *
+                          static_cast<int64_t>(sizeof(float)));
+  }
+  return communicator_->AllGather(results_.data(), slice_bytes, out.data);
+}
+
+absl::StatusOr<ExpertExchange::Dispatch> ExpertExchange::PlanDispatch(int64_t slice_rows) {
+  const int ranks = communicator_->size();
+  const auto k = static_cast<size_t>(config_.num_experts_per_token);
+  const auto slots = static_cast<size_t>(slice_rows) * k;
+  std::vector<int32_t> ids(slots);
+  std::vector<int32_t> weight_bits(slots);
+  backend_->CopyToHost(ids_.data(), slots * sizeof(int32_t), ids.data());
+  backend_->CopyToHost(weights_.data(), slots * sizeof(float), weight_bits.data());
+  SDAR_RETURN_IF_ERROR(backend_->Synchronize());
+
+  std::vector<std::vector<int32_t>> rows_for(static_cast<size_t>(ranks));
+  host_routes_.resize(2 * slots);
+  for (int32_t row = 0; row < slice_rows; ++row) {
+    const size_t first = static_cast<size_t>(row) * k;
+    std::memcpy(&host_routes_[2 * first], &ids[first], k * sizeof(int32_t));
+    std::memcpy(&host_routes_[2 * first + k], &weight_bits[first], k * sizeof(int32_t));
+    for (size_t s = first; s < first + k; ++s) {
+      auto& rows = rows_for[static_cast<size_t>(PartOf(config_.num_experts, ranks, ids[s]))];
+      if (rows.empty() || rows.back() != row) rows.push_back(row);
+    }
+  }
+  Dispatch dispatch;
+  for (const auto& rows : rows_for) {
+    dispatch.rows.insert(dispatch.rows.end(), rows.begin(), rows.end());
+    dispatch.send_counts.push_back(static_cast<int64_t>(rows.size()));
+  }
+  dispatch.recv_counts.resize(static_cast<size_t>(ranks));
+  const std::vector<int64_t> one(static_cast<size_t>(ranks), sizeof(int64_t));
+  SDAR_RETURN_IF_ERROR(communicator_->AllToAll(dispatch.send_counts.data(), one,
+                                               dispatch.recv_counts.data(), one));
+  for (int64_t n : dispatch.recv_counts) dispatch.recv_rows += n;
+  return dispatch;
+}
+
+// Sends rows with their routes; leaves recv_rows_, recv_ids_ and recv_weights_ filled.
+absl::Status ExpertExchange::SendRows(const Dispatch& dispatch, const TensorView& slice) {
+  const auto sent = static_cast<int64_t>(dispatch.rows.size());
+  const int64_t hidden = config_.hidden_size;
+  const auto k = static_cast<size_t>(config_.num_experts_per_token);
+  backend_->CopyToDevice(dispatch.rows.data(), dispatch.rows.size() * sizeof(int32_t),
+                         row_index_.data());
+  backend_->GatherRows(slice, static_cast<const int32_t*>(row_index_.data()),
+                       MakeView(send_rows_.data(), slice.dtype, sent, hidden));
+  const int64_t row_bytes = hidden * static_cast<int64_t>(SizeOf(slice.dtype));
+  SDAR_RETURN_IF_ERROR(communicator_->AllToAll(
+      send_rows_.data(), Times(dispatch.send_counts, row_bytes), recv_rows_.data(),
+      Times(dispatch.recv_counts, row_bytes)));
+
+  std::vector<int32_t> routes(2 * k * dispatch.rows.size());
+  for (size_t i = 0; i < dispatch.rows.size(); ++i) {
+    std::memcpy(&routes[2 * k * i], &host_routes_[2 * k * static_cast<size_t>(dispatch.rows[i])],
+                2 * k * sizeof(int32_t));
+  }
+  std::vector<int32_t> received(2 * k * static_cast<size_t>(dispatch.recv_rows));
+  const auto route_bytes = static_cast<int64_t>(2 * k * sizeof(int32_t));
+  SDAR_RETURN_IF_ERROR(communicator_->AllToAll(
+      routes.data(), Times(dispatch.send_counts, route_bytes), received.data(),
+      Times(dispatch.recv_counts, route_bytes)));
+  std::vector<int32_t> ids(received.size() / 2);
+  std::vector<int32_t> weight_bits(received.size() / 2);
+  for (size_t i = 0; i < static_cast<size_t>(dispatch.recv_rows); ++i) {
+    std::memcpy(&ids[i * k], &received[2 * i * k], k * sizeof(int32_t));
+    std::memcpy(&weight_bits[i * k], &received[2 * i * k + k], k * sizeof(int32_t));
+  }
+  backend_->CopyToDevice(ids.data(), ids.size() * sizeof(int32_t), recv_ids_.data());
+  backend_->CopyToDevice(weight_bits.data(), weight_bits.size() * sizeof(float),
+                         recv_weights_.data());
+  return absl::OkStatus();
+}
+
+// Sends results_ back to the rows' owners and adds them up, ranks in rank order.
+absl::Status ExpertExchange::ReturnRows(const Dispatch& dispatch, const TensorView& slice_out) {
+  const int64_t row_bytes = config_.hidden_size * static_cast<int64_t>(sizeof(float));
+  SDAR_RETURN_IF_ERROR(communicator_->AllToAll(
+      results_.data(), Times(dispatch.recv_counts, row_bytes), returned_.data(),
+      Times(dispatch.send_counts, row_bytes)));
+  const std::vector<float> zeros(static_cast<size_t>(slice_out.rows * slice_out.cols));
+  backend_->CopyToDevice(zeros.data(), zeros.size() * sizeof(float), slice_out.data);
+  // dispatch.rows lists rank 0's rows first, so one pass in order adds ranks in rank order.
+  backend_->ScatterAddRows(
+      MakeView(returned_.data(), DType::kFloat32, static_cast<int64_t>(dispatch.rows.size()),
+               config_.hidden_size),
+      static_cast<const int32_t*>(row_index_.data()), slice_out);
+  return absl::OkStatus();
+}
+
+}  // namespace sdar

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/model/sdar_model.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "common/status_macros.h"
+#include "runtime/model/shard_plan.h"
+
+namespace sdar {
+
+absl::StatusOr<std::unique_ptr<SdarModel>> SdarModel::Create(const ModelConfig& config,
+                                                             ShardedWeights weights,
+                                                             const ModelOptions& options,
+                                                             Backend& backend,
+                                                             Communicator& communicator) {
+  auto model = std::unique_ptr<SdarModel>(
+      new SdarModel(config, std::move(weights), options, backend, communicator));
+  SDAR_ASSIGN_OR_RETURN(KvCache cache, KvCache::Create(config, model->weights_.shard,
+                                                       options.kv_cache, backend));
+  model->kv_cache_ = std::make_unique<KvCache>(std::move(cache));
+  SDAR_ASSIGN_OR_RETURN(ExpertExchange exchange,
+                        ExpertExchange::Create(config, options.moe_exchange, options.max_rows,
+                                               backend, communicator));
+  model->exchange_ = std::make_unique<ExpertExchange>(std::move(exchange));
+  SDAR_RETURN_IF_ERROR(model->AllocateBuffers());
+  return model;
+}
+
+SdarModel::SdarModel(const ModelConfig& config, ShardedWeights weights,
+                     const ModelOptions& options, Backend& backend, Communicator& communicator)
+    : config_(config),
+      weights_(std::move(weights)),
+      options_(options),
+      backend_(backend),
+      communicator_(communicator) {
+  attention_.num_heads = weights_.shard.heads.size();
+  attention_.num_kv_heads = weights_.shard.kv_heads.size();
+  attention_.head_dim = config_.head_dim;
+  attention_.rope_theta = static_cast<float>(config_.rope_theta);
+  attention_.rms_norm_eps = static_cast<float>(config_.rms_norm_eps);
+}
+
+absl::Status SdarModel::AllocateBuffers() {
+  const int64_t heads = attention_.num_heads * config_.head_dim;
+  const int64_t qkv = heads + 2 * attention_.num_kv_heads * config_.head_dim;
+  const int64_t columns = weights_.shard.mlp_columns.size();
+  const int64_t act = static_cast<int64_t>(SizeOf(backend_.act_dtype()));
+  struct Sized {
+    DeviceBuffer* buffer;
+    int64_t row_bytes;
+  };
+  const Sized sized[] = {
+      {&residual_, config_.hidden_size * 4}, {&delta_, config_.hidden_size * 4},
+      {&normed_, config_.hidden_size * act}, {&qkv_, qkv * 4},
+      {&attended_, heads * act},             {&gate_up_, 2 * columns * 4},
+      {&inner_, columns * act},              {&ids_, 4},
+      {&positions_, 4},                      {&logit_rows_, 4},
+      {&kv_slots_, 8},                       {&segments_, sizeof(AttentionSegment)},
+  };
+  for (const Sized& s : sized) {
+    SDAR_ASSIGN_OR_RETURN(*s.buffer, backend_.Allocate(static_cast<size_t>(
+                                         options_.max_rows * s.row_bytes)));
+  }
+  return absl::OkStatus();
+}
+
+TensorView SdarModel::Act(const DeviceBuffer& buffer, int64_t rows, int64_t cols) const {
+  return MakeView(buffer.data(), backend_.act_dtype(), rows, cols);
+}
+
+TensorView SdarModel::F32(const DeviceBuffer& buffer, int64_t rows, int64_t cols) {
+  return MakeView(buffer.data(), DType::kFloat32, rows, cols);
+}
+
+void SdarModel::Upload(const StepRows& step) {
+  const auto copy = [this](const auto& from, const DeviceBuffer& to) {
+    backend_.CopyToDevice(from.data(), from.size() * sizeof(from[0]), to.data());
+  };
+  copy(step.token_ids, ids_);
+  copy(step.positions, positions_);
+  copy(step.kv_slots, kv_slots_);
+  copy(step.segments, segments_);
+  copy(step.logit_rows, logit_rows_);
+  copy(step.page_table, page_table_);
+}
+
+absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& step) {
+  rows_ = static_cast<int64_t>(step.token_ids.size());
+  SDAR_CHECK(rows_ > 0 && rows_ <= options_.max_rows);
+  const size_t table_bytes = step.page_table.size() * sizeof(int32_t);
+  if (page_table_.size_bytes() < table_bytes) {
+    SDAR_ASSIGN_OR_RETURN(page_table_, backend_.Allocate(2 * table_bytes));
+  }
+  Upload(step);
+  StepLayout layout;
+  layout.num_rows = rows_;
+  layout.positions = static_cast<const int32_t*>(positions_.data());
+  layout.kv_slots = static_cast<const int64_t*>(kv_slots_.data());
+  layout.segments = static_cast<const AttentionSegment*>(segments_.data());
+  layout.num_segments = static_cast<int64_t>(step.segments.size());
+  layout.page_table = static_cast<const int32_t*>(page_table_.data());
+
+  const TensorView residual = F32(residual_, rows_, config_.hidden_size);
+  const TensorView delta = F32(delta_, rows_, config_.hidden_size);
+  backend_.Embed(weights_.embed, weights_.shard.vocabulary.begin,
+                 static_cast<const int32_t*>(ids_.data()), residual);
+  SDAR_RETURN_IF_ERROR(
+      communicator_.AllReduceSum(residual.Row<float>(0), rows_ * config_.hidden_size));
+  for (int layer = 0; layer < config_.num_layers; ++layer) {
+    SDAR_RETURN_IF_ERROR(RunLayer(layer, layer == 0 ? nullptr : &delta, layout));
+  }
+  if (step.logit_rows.empty()) {
+    SDAR_RETURN_IF_ERROR(backend_.Synchronize());
+    return std::vector<LogitSummary>();
+  }
+  backend_.AddRmsNorm(&delta, weights_.final_norm.view,
+                      static_cast<float>(config_.rms_norm_eps), residual,
+                      Act(normed_, rows_, config_.hidden_size));
+  return Summarize(step);
+}
+
+// Leaves the layer's MLP output, summed over ranks, in delta_, not yet added to the residual.
+absl::Status SdarModel::RunLayer(int layer, const TensorView* delta_in, const StepLayout& layout) {
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  const float eps = attention_.rms_norm_eps;
+  const TensorView residual = F32(residual_, rows_, config_.hidden_size);
+  const TensorView delta = F32(delta_, rows_, config_.hidden_size);
+  const TensorView normed = Act(normed_, rows_, config_.hidden_size);
+  const TensorView qkv = F32(qkv_, rows_, w.qkv.rows);
+  const TensorView attended = Act(attended_, rows_, w.o.cols);
+  const KvPages& pages = kv_cache_->layer(layer);
+
+  backend_.AddRmsNorm(delta_in, w.input_norm.view, eps, residual, normed);
+  backend_.MatMul(w.qkv, normed, qkv);
+  backend_.QkNormRopeWrite(attention_, layout, w.q_norm.view, w.k_norm.view, pages, qkv);
+  backend_.BlockAttention(attention_, layout, pages, qkv, attended);
+  backend_.MatMul(w.o, attended, delta);
+  SDAR_RETURN_IF_ERROR(
+      communicator_.AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size));
+  backend_.AddRmsNorm(&delta, w.post_attention_norm.view, eps, residual, normed);
+  return RunMlp(layer, normed);
+}
+
+absl::Status SdarModel::RunMlp(int layer, const TensorView& normed) {
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  const TensorView delta = F32(delta_, rows_, config_.hidden_size);
+  if (config_.IsSparse(layer)) return exchange_->Run(w.router, w.experts, normed, delta);
+  const int64_t columns = weights_.shard.mlp_columns.size();
+  if (columns == 0) {
+    const std::vector<float> zeros(static_cast<size_t>(rows_ * config_.hidden_size));
+    backend_.CopyToDevice(zeros.data(), zeros.size() * sizeof(float), delta.data);
+  } else {
+    const TensorView inner = Act(inner_, rows_, columns);
+    const TensorView gate_up = F32(gate_up_, rows_, 2 * columns);
+    backend_.MatMul(w.gate_up, normed, gate_up);
+    backend_.SwiGlu(gate_up, inner);
+    backend_.MatMul(w.down, inner, delta);
+  }
+  return communicator_.AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size);
+}
+
+absl::StatusOr<std::vector<LogitSummary>> SdarModel::Summarize(const StepRows& step) {
+  const auto count = static_cast<int64_t>(step.logit_rows.size());
+  const Range vocabulary = weights_.shard.vocabulary;
+  const auto needed = static_cast<size_t>(count * vocabulary.size()) * sizeof(float);
+  if (logits_.size_bytes() < needed) {
+    SDAR_ASSIGN_OR_RETURN(logits_, backend_.Allocate(needed));
+  }
+  std::vector<LogitSummary> mine(step.logit_rows.size());
+  if (vocabulary.size() > 0) {
+    // The final norm has consumed delta_.
+    const TensorView gathered = Act(delta_, count, config_.hidden_size);
+    backend_.GatherRows(Act(normed_, rows_, config_.hidden_size),
+                        static_cast<const int32_t*>(logit_rows_.data()), gathered);
+    const TensorView logits = F32(logits_, count, vocabulary.size());
+    backend_.MatMul(weights_.lm_head, gathered, logits);
+    backend_.SummarizeLogits({vocabulary.begin, step.forbidden, step.logit_specs}, logits,
+                             absl::MakeSpan(mine));
+  }
+  SDAR_RETURN_IF_ERROR(backend_.Synchronize());
+  return MergeShards(mine);
+}
+
+absl::StatusOr<std::vector<LogitSummary>> SdarModel::MergeShards(
+    const std::vector<LogitSummary>& mine) {
+  const auto ranks = static_cast<size_t>(communicator_.size());
+  if (ranks == 1) return mine;
+  const std::vector<int64_t> bytes(ranks,
+                                   static_cast<int64_t>(mine.size() * sizeof(LogitSummary)));
+  std::vector<LogitSummary> all(mine.size() * ranks);
+  SDAR_RETURN_IF_ERROR(communicator_.AllGather(mine.data(), bytes, all.data()));
+  std::vector<LogitSummary> merged;
+  std::vector<LogitSummary> shards(ranks);
+  for (size_t row = 0; row < mine.size(); ++row) {
+    for (size_t r = 0; r < ranks; ++r) shards[r] = all[r * mine.size() + row];
+    merged.push_back(Merge(shards));
+  }
+  return merged;
+}
+
+absl::StatusOr<std::vector<float>> SdarModel::GatherLogits(absl::Span<const int32_t> logit_rows) {
+  const int ranks = communicator_.size();
+  const int64_t count = static_cast<int64_t>(logit_rows.size());
+  const int64_t width = weights_.shard.vocabulary.size();
+  std::vector<float> mine(static_cast<size_t>(count * width));
+  for (int64_t i = 0; i < count; ++i) {
+    const auto* row = static_cast<const float*>(logits_.data()) +
+                      logit_rows[static_cast<size_t>(i)] * width;
+    backend_.CopyToHost(row, static_cast<size_t>(width) * sizeof(float), mine.data() + i * width);
+  }
+  SDAR_RETURN_IF_ERROR(backend_.Synchronize());
+
+  std::vector<Range> shards;
+  std::vector<int64_t> bytes;
+  for (int r = 0; r < ranks; ++r) {
+    shards.push_back(PlanShard(config_, ranks, r).vocabulary);
+    bytes.push_back(count * shards.back().size() * static_cast<int64_t>(sizeof(float)));
+  }
+  std::vector<float> gathered(static_cast<size_t>(count * config_.vocab_size));
+  SDAR_RETURN_IF_ERROR(communicator_.AllGather(mine.data(), bytes, gathered.data()));
+  std::vector<float> out(gathered.size());
+  const float* from = gathered.data();
+  for (const Range& shard : shards) {
+    for (int64_t i = 0; i < count; ++i, from += shard.size()) {
+      std::copy_n(from, shard.size(), out.data() + i * config_.vocab_size + shard.begin);
+    }
+  }
+  return out;
+}
+
+}  // namespace sdar

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The forward pass of SDAR models, dense and mixture of experts, for one rank of a group.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/ids.h"
+#include "common/logit_summary.h"
+#include "kernels/backend.h"
+#include "parallel/communicator.h"
+#include "runtime/model/expert_exchange.h"
+#include "runtime/model/kv_cache.h"
+#include "runtime/model/model_config.h"
+#include "runtime/model/sharded_weights.h"
+
+namespace sdar {
+
+struct ModelOptions {
+  MoeExchange moe_exchange = MoeExchange::kAuto;
+  int64_t max_rows = 0;  // rows of one step at most; what the activations are sized for
+  KvCacheConfig kv_cache;
+};
+
+// The rows of one step, the same on every rank.
+struct StepRows {
+  std::vector<TokenId> token_ids;           // [rows]
+  std::vector<int32_t> positions;           // [rows]
+  std::vector<int64_t> kv_slots;            // [rows] where K/V is written, or -1
+  std::vector<AttentionSegment> segments;
+  std::vector<int32_t> page_table;          // what AttentionSegment::page_offset points into
+  std::vector<int32_t> logit_rows;          // ascending rows that get a LogitSummary
+  std::vector<LogitRowSpec> logit_specs;    // one per logit row
+  absl::Span<const TokenId> forbidden;      // for every logit row
+};
+
+// One rank's model. All ranks call Forward and GatherLogits together with the same arguments. One thread.
+class SdarModel {
+ public:
+  // Requires: backend and communicator outlive the model. Errors: the device's ResourceExhausted.
+  static absl::StatusOr<std::unique_ptr<SdarModel>> Create(const ModelConfig& config,
+                                                           ShardedWeights weights,
+                                                           const ModelOptions& options,
+                                                           Backend& backend,
+                                                           Communicator& communicator);
+
+  // Runs the rows through all layers and returns the logit rows' summaries, merged over the vocabulary's shards, on every
+  // rank. Requires: at most max_rows rows. Errors are the communicator's or the device's, and final.
+  absl::StatusOr<std::vector<LogitSummary>> Forward(const StepRows& step);
+
+  // z of whole rows of the last Forward, given by index into its logit_rows: [rows, vocabulary], on every rank.
+  absl::StatusOr<std::vector<float>> GatherLogits(absl::Span<const int32_t> logit_rows);
+
+  const ModelConfig& config() const { return config_; }
+  const ModelOptions& options() const { return options_; }
+
+ private:
+  SdarModel(const ModelConfig& config, ShardedWeights weights, const ModelOptions& options,
+            Backend& backend, Communicator& communicator);
+
+  absl::Status AllocateBuffers();
+  void Upload(const StepRows& step);
+  absl::Status RunLayer(int layer, const TensorView* delta_in, const StepLayout& layout);
+  absl::Status RunMlp(int layer, const TensorView& normed);
+  absl::StatusOr<std::vector<LogitSummary>> Summarize(const StepRows& step);
+  absl::StatusOr<std::vector<LogitSummary>> MergeShards(const std::vector<LogitSummary>& mine);
+
+  // Views of the step's rows over the buffers below.
+  TensorView Act(const DeviceBuffer& buffer, int64_t rows, int64_t cols) const;
+  static TensorView F32(const DeviceBuffer& buffer, int64_t rows, int64_t cols);
+
+  ModelConfig config_;
+  ShardedWeights weights_;
+  ModelOptions options_;
+  Backend& backend_;
+  Communicator& communicator_;
+  AttentionShape attention_;
+  std::unique_ptr<KvCache> kv_cache_;
+  std::unique_ptr<ExpertExchange> exchange_;
+
+  DeviceBuffer residual_, delta_;         // [max_rows, hidden] float32
+  DeviceBuffer normed_;                   // [max_rows, hidden] act
+  DeviceBuffer qkv_;                      // [max_rows, (heads + 2 kv_heads) * head_dim] float32
+  DeviceBuffer attended_;                 // [max_rows, heads * head_dim] act
+  DeviceBuffer gate_up_, inner_;          // [max_rows, 2 * columns] float32; [max_rows, columns] act
+  DeviceBuffer ids_, positions_, logit_rows_, kv_slots_, segments_, page_table_;
+  DeviceBuffer logits_;                   // [logit rows, vocabulary shard] float32, z after a Forward
+  int64_t rows_ = 0;
+};
+
+}  // namespace sdar

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/model/sharded_weights.h"
+
+#include <string>
+#include <utility>
+
+#include "common/status_macros.h"
+#include "runtime/model/tensor_catalog.h"
+
+namespace sdar {
+namespace {
+
+// Rows [rows.begin, rows.end) of a matrix, all columns.
+WeightPiece RowsOf(const TensorData& tensor, Range rows) {
+  const int64_t cols = tensor.shape[1];
+  const auto offset = rows.begin * cols * static_cast<int64_t>(SizeOf(tensor.dtype));
+  return {tensor.bytes.data() + offset, tensor.dtype, rows.size(), cols};
+}
+
+// Columns [cols.begin, cols.end) of a matrix, all rows.
+WeightPiece ColumnsOf(const TensorData& tensor, Range cols) {
+  const auto offset = cols.begin * static_cast<int64_t>(SizeOf(tensor.dtype));
+  return {tensor.bytes.data() + offset, tensor.dtype, tensor.shape[0], tensor.shape[1]};
+}
+
+class Loader {
+ public:
+  Loader(const ModelConfig& config, const TensorSource& source, const ShardPlan& shard,
+         Backend& backend)
+      : config_(config), source_(source), shard_(shard), backend_(backend) {}
+
+  absl::StatusOr<NormWeight> Norm(const std::string& name) {
+    SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(name));
+    const int64_t n = tensor.shape[0];
+    std::vector<float> values(static_cast<size_t>(n));
+    ConvertToFloat(tensor.dtype, tensor.bytes.data(), values.size(), values.data());
+    NormWeight norm;
+    SDAR_ASSIGN_OR_RETURN(norm.storage, backend_.Allocate(values.size() * sizeof(float)));
+    backend_.CopyToDevice(values.data(), values.size() * sizeof(float), norm.storage.data());
+    norm.view = MakeView(norm.storage.data(), DType::kFloat32, 1, n);
+    return norm;
+  }
+
+  absl::StatusOr<PackedWeight> PackRows(
+      absl::Span<const std::pair<std::string, Range>> parts) {
+    std::vector<WeightPiece> pieces;
+    for (const auto& [name, rows] : parts) {
+      SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(name));
+      pieces.push_back(RowsOf(tensor, rows));
+    }
+    return backend_.Pack(pieces, config_.hidden_size);
+  }
+
+  absl::StatusOr<PackedWeight> PackColumns(const std::string& name, Range cols) {
+    SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(name));
+    return backend_.Pack({ColumnsOf(tensor, cols)}, cols.size());
+  }
+
+  absl::Status Attention(int layer, LayerWeights& out) {
+    const int64_t d = config_.head_dim;
+    const Range q{shard_.heads.begin * d, shard_.heads.end * d};
+    const Range kv{shard_.kv_heads.begin * d, shard_.kv_heads.end * d};
+    const auto name = [layer](absl::string_view part) { return LayerTensorName(layer, part); };
+    SDAR_ASSIGN_OR_RETURN(out.input_norm, Norm(name("input_layernorm")));
+    SDAR_ASSIGN_OR_RETURN(out.post_attention_norm, Norm(name("post_attention_layernorm")));
+    SDAR_ASSIGN_OR_RETURN(out.q_norm, Norm(name("self_attn.q_norm")));
+    SDAR_ASSIGN_OR_RETURN(out.k_norm, Norm(name("self_attn.k_norm")));
+    SDAR_ASSIGN_OR_RETURN(out.qkv, PackRows({{name("self_attn.q_proj"), q},
+                                             {name("self_attn.k_proj"), kv},
+                                             {name("self_attn.v_proj"), kv}}));
+    SDAR_ASSIGN_OR_RETURN(out.o, PackColumns(name("self_attn.o_proj"), q));
+    return absl::OkStatus();
+  }
+
+  absl::Status DenseMlp(int layer, LayerWeights& out) {
+    const Range columns = shard_.mlp_columns;
+    if (columns.size() == 0) return absl::OkStatus();
+    SDAR_ASSIGN_OR_RETURN(out.gate_up,
+                          PackRows({{LayerTensorName(layer, "mlp.gate_proj"), columns},
+                                    {LayerTensorName(layer, "mlp.up_proj"), columns}}));
+    SDAR_ASSIGN_OR_RETURN(out.down, PackColumns(LayerTensorName(layer, "mlp.down_proj"), columns));
+    return absl::OkStatus();
+  }
+
+  absl::Status SparseMlp(int layer, LayerWeights& out) {
+    const Range all{0, config_.moe_intermediate_size};
+    SDAR_ASSIGN_OR_RETURN(out.router, PackRows({{LayerTensorName(layer, "mlp.gate"),
+                                                 Range{0, config_.num_experts}}}));
+    out.experts.first_expert = shard_.experts.begin;
+    for (int64_t e = shard_.experts.begin; e < shard_.experts.end; ++e) {
+      const auto name = [layer, e](absl::string_view part) {
+        return ExpertTensorName(layer, static_cast<int>(e), part);
+      };
+      SDAR_ASSIGN_OR_RETURN(PackedWeight gate_up,
+                            PackRows({{name("gate_proj"), all}, {name("up_proj"), all}}));
+      SDAR_ASSIGN_OR_RETURN(PackedWeight down, PackColumns(name("down_proj"), all));
+      out.experts.gate_up.push_back(std::move(gate_up));
+      out.experts.down.push_back(std::move(down));
+    }
+    return absl::OkStatus();
+  }
+
+  // The embedding stays row-major: single rows are looked up in it.
+  absl::Status Embedding(ShardedWeights& out) {
+    SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(kEmbedTokensName));
+    const WeightPiece piece = RowsOf(tensor, shard_.vocabulary);
+    const DType act = backend_.act_dtype();
+    const auto row_elements = static_cast<size_t>(config_.hidden_size);
+    const size_t row_bytes = row_elements * SizeOf(act);
+    SDAR_ASSIGN_OR_RETURN(out.embed_storage,
+                          backend_.Allocate(static_cast<size_t>(piece.rows) * row_bytes));
+    out.embed = MakeView(out.embed_storage.data(), act, piece.rows, config_.hidden_size);
+    std::vector<float> wide(row_elements);
+    std::vector<BFloat16> narrow(row_elements);
+    for (int64_t r = 0; r < piece.rows; ++r) {
+      const auto at = static_cast<size_t>(r) * row_elements * SizeOf(piece.dtype);
+      const void* source = static_cast<const std::byte*>(piece.data) + at;
+      if (piece.dtype != act) {
+        ConvertToFloat(piece.dtype, source, row_elements, wide.data());
+        source = wide.data();
+        if (act == DType::kBFloat16) {
+          ConvertToBFloat16(wide.data(), row_elements, narrow.data());
+          source = narrow.data();
+        }
+      }
+      auto* to = static_cast<std::byte*>(out.embed.data) + static_cast<size_t>(r) * row_bytes;
+      backend_.CopyToDevice(source, row_bytes, to);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const ModelConfig& config_;
+  const TensorSource& source_;
+  const ShardPlan& shard_;
+  Backend& backend_;
+};
+
+}  // namespace
+
+absl::StatusOr<ShardedWeights> LoadShardedWeights(const ModelConfig& config,
+                                                  const TensorSource& source, int ranks, int rank,
+                                                  Backend& backend, const Progress& progress) {
+  SDAR_RETURN_IF_ERROR(CheckRankCount(config, ranks));
+  ShardedWeights weights;
+  weights.shard = PlanShard(config, ranks, rank);
+  Loader loader(config, source, weights.shard, backend);
+  SDAR_RETURN_IF_ERROR(loader.Embedding(weights));
+  for (int layer = 0; layer < config.num_layers; ++layer) {
+    if (progress) progress(static_cast<double>(layer) / config.num_layers);
+    LayerWeights& out = weights.layers.emplace_back();
+    SDAR_RETURN_IF_ERROR(loader.Attention(layer, out));
+    SDAR_RETURN_IF_ERROR(config.IsSparse(layer) ? loader.SparseMlp(layer, out)
+                                                : loader.DenseMlp(layer, out));
+  }
+  SDAR_ASSIGN_OR_RETURN(weights.final_norm, loader.Norm(kFinalNormName));
+  const std::string head = config.IsTied() ? kEmbedTokensName : kLmHeadName;
+  SDAR_ASSIGN_OR_RETURN(weights.lm_head, loader.PackRows({{head, weights.shard.vocabulary}}));
+  if (progress) progress(1.0);
+  return weights;
+}
+
+}  // namespace sdar
