@@ -4,14 +4,15 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+
 #include "common/status_macros.h"
 #include "runtime/model/shard_plan.h"
 
 namespace sdar {
 namespace {
 
-// Steps of at least this many rows use the all-to-all under kAuto: below it latency decides, and the all-reduce has
-// two messages per layer where the all-to-all has five.
+// Steps of at least this many rows use the all-to-all under kAuto: below it latency decides, and
+// the all-reduce has two messages per layer where the all-to-all has five.
 constexpr int64_t kAutoAllToAllRows = 256;
 
 std::vector<int64_t> Times(absl::Span<const int64_t> counts, int64_t factor) {
@@ -69,8 +70,7 @@ absl::Status ExpertExchange::Run(const PackedWeight& router, const ExpertWeights
 }
 
 void ExpertExchange::RouteRows(const PackedWeight& router, const TensorView& x) {
-  const TensorView logits =
-      MakeView(logits_.data(), DType::kFloat32, x.rows, config_.num_experts);
+  const TensorView logits = MakeView(logits_.data(), DType::kFloat32, x.rows, config_.num_experts);
   backend_->MatMul(router, x, logits);
   backend_->Route(logits, config_.num_experts_per_token, config_.norm_topk_prob,
                   static_cast<int32_t*>(ids_.data()), static_cast<float*>(weights_.data()));
@@ -141,8 +141,8 @@ absl::StatusOr<ExpertExchange::Dispatch> ExpertExchange::PlanDispatch(int64_t sl
   }
   dispatch.recv_counts.resize(static_cast<size_t>(ranks));
   const std::vector<int64_t> one(static_cast<size_t>(ranks), sizeof(int64_t));
-  SDAR_RETURN_IF_ERROR(communicator_->AllToAll(dispatch.send_counts.data(), one,
-                                               dispatch.recv_counts.data(), one));
+  SDAR_RETURN_IF_ERROR(
+      communicator_->AllToAll(dispatch.send_counts.data(), one, dispatch.recv_counts.data(), one));
   for (int64_t n : dispatch.recv_counts) dispatch.recv_rows += n;
   return dispatch;
 }
@@ -157,9 +157,9 @@ absl::Status ExpertExchange::SendRows(const Dispatch& dispatch, const TensorView
   backend_->GatherRows(slice, static_cast<const int32_t*>(row_index_.data()),
                        MakeView(send_rows_.data(), slice.dtype, sent, hidden));
   const int64_t row_bytes = hidden * static_cast<int64_t>(SizeOf(slice.dtype));
-  SDAR_RETURN_IF_ERROR(communicator_->AllToAll(
-      send_rows_.data(), Times(dispatch.send_counts, row_bytes), recv_rows_.data(),
-      Times(dispatch.recv_counts, row_bytes)));
+  SDAR_RETURN_IF_ERROR(
+      communicator_->AllToAll(send_rows_.data(), Times(dispatch.send_counts, row_bytes),
+                              recv_rows_.data(), Times(dispatch.recv_counts, row_bytes)));
 
   std::vector<int32_t> routes(2 * k * dispatch.rows.size());
   for (size_t i = 0; i < dispatch.rows.size(); ++i) {
@@ -168,9 +168,9 @@ absl::Status ExpertExchange::SendRows(const Dispatch& dispatch, const TensorView
   }
   std::vector<int32_t> received(2 * k * static_cast<size_t>(dispatch.recv_rows));
   const auto route_bytes = static_cast<int64_t>(2 * k * sizeof(int32_t));
-  SDAR_RETURN_IF_ERROR(communicator_->AllToAll(
-      routes.data(), Times(dispatch.send_counts, route_bytes), received.data(),
-      Times(dispatch.recv_counts, route_bytes)));
+  SDAR_RETURN_IF_ERROR(
+      communicator_->AllToAll(routes.data(), Times(dispatch.send_counts, route_bytes),
+                              received.data(), Times(dispatch.recv_counts, route_bytes)));
   std::vector<int32_t> ids(received.size() / 2);
   std::vector<int32_t> weight_bits(received.size() / 2);
   for (size_t i = 0; i < static_cast<size_t>(dispatch.recv_rows); ++i) {
@@ -186,9 +186,9 @@ absl::Status ExpertExchange::SendRows(const Dispatch& dispatch, const TensorView
 // Sends results_ back to the rows' owners and adds them up, ranks in rank order.
 absl::Status ExpertExchange::ReturnRows(const Dispatch& dispatch, const TensorView& slice_out) {
   const int64_t row_bytes = config_.hidden_size * static_cast<int64_t>(sizeof(float));
-  SDAR_RETURN_IF_ERROR(communicator_->AllToAll(
-      results_.data(), Times(dispatch.recv_counts, row_bytes), returned_.data(),
-      Times(dispatch.send_counts, row_bytes)));
+  SDAR_RETURN_IF_ERROR(
+      communicator_->AllToAll(results_.data(), Times(dispatch.recv_counts, row_bytes),
+                              returned_.data(), Times(dispatch.send_counts, row_bytes)));
   const std::vector<float> zeros(static_cast<size_t>(slice_out.rows * slice_out.cols));
   backend_->CopyToDevice(zeros.data(), zeros.size() * sizeof(float), slice_out.data);
   // dispatch.rows lists rank 0's rows first, so one pass in order adds ranks in rank order.

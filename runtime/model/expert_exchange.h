@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The experts of a sparse layer over the ranks: who computes which token, and how results come back. Both exchanges
-// give the same bits: a rank's experts are added in slot order, then ranks in rank order.
+// The experts of a sparse layer over the ranks: who computes which token, and how results come
+// back. Both exchanges give the same bits: a rank's experts are added in slot order, then ranks in
+// rank order.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+
 #include "kernels/backend.h"
 #include "parallel/communicator.h"
 #include "runtime/model/model_config.h"
@@ -17,7 +19,8 @@ namespace sdar {
 
 enum class MoeExchange {
   kAuto,       // all-reduce for small steps, all-to-all for large ones
-  kAllReduce,  // every rank routes all tokens, computes its experts' share, and the shares are summed
+  kAllReduce,  // every rank routes all tokens, computes its experts' share, and the shares are
+               // summed
   kAllToAll,   // every rank routes its token slice and sends each token to the ranks of its experts
 };
 
@@ -32,8 +35,8 @@ class ExpertExchange {
                                                int64_t max_rows, Backend& backend,
                                                Communicator& communicator);
 
-  // out = the sparse MLP of x, summed over all ranks. x: [rows, hidden] act, the same on every rank;
-  // out: [rows, hidden] float32. Errors: the communicator's.
+  // out = the sparse MLP of x, summed over all ranks. x: [rows, hidden] act, the same on every
+  // rank; out: [rows, hidden] float32. Errors: the communicator's.
   absl::Status Run(const PackedWeight& router, const ExpertWeights& experts, const TensorView& x,
                    const TensorView& out);
 
@@ -67,11 +70,11 @@ class ExpertExchange {
   DeviceBuffer logits_;         // [rows, experts] float32
   DeviceBuffer ids_, weights_;  // [rows, k] int32, float32
   // All-to-all only.
-  DeviceBuffer row_index_;                 // [rows * ranks] int32
-  DeviceBuffer send_rows_, recv_rows_;     // [rows * ranks, hidden] act; [all ranks' rows, hidden] act
-  DeviceBuffer recv_ids_, recv_weights_;   // [all ranks' rows, k]
-  DeviceBuffer results_, returned_;        // [.., hidden] float32
-  std::vector<int32_t> host_routes_;       // [slice rows, 2k]: ids, then the weights' bits
+  DeviceBuffer row_index_;              // [rows * ranks] int32
+  DeviceBuffer send_rows_, recv_rows_;  // [rows * ranks, hidden] act; [all ranks' rows, hidden] act
+  DeviceBuffer recv_ids_, recv_weights_;  // [all ranks' rows, k]
+  DeviceBuffer results_, returned_;       // [.., hidden] float32
+  std::vector<int32_t> host_routes_;      // [slice rows, 2k]: ids, then the weights' bits
 };
 
 }  // namespace sdar

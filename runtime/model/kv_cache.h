@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "kernels/backend.h"
 #include "runtime/model/model_config.h"
 #include "runtime/model/shard_plan.h"

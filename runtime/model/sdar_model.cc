@@ -17,8 +17,8 @@ absl::StatusOr<std::unique_ptr<SdarModel>> SdarModel::Create(const ModelConfig& 
                                                              Communicator& communicator) {
   auto model = std::unique_ptr<SdarModel>(
       new SdarModel(config, std::move(weights), options, backend, communicator));
-  SDAR_ASSIGN_OR_RETURN(KvCache cache, KvCache::Create(config, model->weights_.shard,
-                                                       options.kv_cache, backend));
+  SDAR_ASSIGN_OR_RETURN(KvCache cache,
+                        KvCache::Create(config, model->weights_.shard, options.kv_cache, backend));
   model->kv_cache_ = std::make_unique<KvCache>(std::move(cache));
   SDAR_ASSIGN_OR_RETURN(ExpertExchange exchange,
                         ExpertExchange::Create(config, options.moe_exchange, options.max_rows,
@@ -28,8 +28,8 @@ absl::StatusOr<std::unique_ptr<SdarModel>> SdarModel::Create(const ModelConfig& 
   return model;
 }
 
-SdarModel::SdarModel(const ModelConfig& config, ShardedWeights weights,
-                     const ModelOptions& options, Backend& backend, Communicator& communicator)
+SdarModel::SdarModel(const ModelConfig& config, ShardedWeights weights, const ModelOptions& options,
+                     Backend& backend, Communicator& communicator)
     : config_(config),
       weights_(std::move(weights)),
       options_(options),
@@ -52,16 +52,22 @@ absl::Status SdarModel::AllocateBuffers() {
     int64_t row_bytes;
   };
   const Sized sized[] = {
-      {&residual_, config_.hidden_size * 4}, {&delta_, config_.hidden_size * 4},
-      {&normed_, config_.hidden_size * act}, {&qkv_, qkv * 4},
-      {&attended_, heads * act},             {&gate_up_, 2 * columns * 4},
-      {&inner_, columns * act},              {&ids_, 4},
-      {&positions_, 4},                      {&logit_rows_, 4},
-      {&kv_slots_, 8},                       {&segments_, sizeof(AttentionSegment)},
+      {&residual_, config_.hidden_size * 4},
+      {&delta_, config_.hidden_size * 4},
+      {&normed_, config_.hidden_size * act},
+      {&qkv_, qkv * 4},
+      {&attended_, heads * act},
+      {&gate_up_, 2 * columns * 4},
+      {&inner_, columns * act},
+      {&ids_, 4},
+      {&positions_, 4},
+      {&logit_rows_, 4},
+      {&kv_slots_, 8},
+      {&segments_, sizeof(AttentionSegment)},
   };
   for (const Sized& s : sized) {
-    SDAR_ASSIGN_OR_RETURN(*s.buffer, backend_.Allocate(static_cast<size_t>(
-                                         options_.max_rows * s.row_bytes)));
+    SDAR_ASSIGN_OR_RETURN(*s.buffer,
+                          backend_.Allocate(static_cast<size_t>(options_.max_rows * s.row_bytes)));
   }
   return absl::OkStatus();
 }
@@ -115,9 +121,8 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& ste
     SDAR_RETURN_IF_ERROR(backend_.Synchronize());
     return std::vector<LogitSummary>();
   }
-  backend_.AddRmsNorm(&delta, weights_.final_norm.view,
-                      static_cast<float>(config_.rms_norm_eps), residual,
-                      Act(normed_, rows_, config_.hidden_size));
+  backend_.AddRmsNorm(&delta, weights_.final_norm.view, static_cast<float>(config_.rms_norm_eps),
+                      residual, Act(normed_, rows_, config_.hidden_size));
   return Summarize(step);
 }
 
@@ -187,8 +192,7 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::MergeShards(
     const std::vector<LogitSummary>& mine) {
   const auto ranks = static_cast<size_t>(communicator_.size());
   if (ranks == 1) return mine;
-  const std::vector<int64_t> bytes(ranks,
-                                   static_cast<int64_t>(mine.size() * sizeof(LogitSummary)));
+  const std::vector<int64_t> bytes(ranks, static_cast<int64_t>(mine.size() * sizeof(LogitSummary)));
   std::vector<LogitSummary> all(mine.size() * ranks);
   SDAR_RETURN_IF_ERROR(communicator_.AllGather(mine.data(), bytes, all.data()));
   std::vector<LogitSummary> merged;
@@ -206,8 +210,8 @@ absl::StatusOr<std::vector<float>> SdarModel::GatherLogits(absl::Span<const int3
   const int64_t width = weights_.shard.vocabulary.size();
   std::vector<float> mine(static_cast<size_t>(count * width));
   for (int64_t i = 0; i < count; ++i) {
-    const auto* row = static_cast<const float*>(logits_.data()) +
-                      logit_rows[static_cast<size_t>(i)] * width;
+    const auto* row =
+        static_cast<const float*>(logits_.data()) + logit_rows[static_cast<size_t>(i)] * width;
     backend_.CopyToHost(row, static_cast<size_t>(width) * sizeof(float), mine.data() + i * width);
   }
   SDAR_RETURN_IF_ERROR(backend_.Synchronize());

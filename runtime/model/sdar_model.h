@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "common/ids.h"
 #include "common/logit_summary.h"
 #include "kernels/backend.h"
@@ -25,17 +26,18 @@ struct ModelOptions {
 
 // The rows of one step, the same on every rank.
 struct StepRows {
-  std::vector<TokenId> token_ids;           // [rows]
-  std::vector<int32_t> positions;           // [rows]
-  std::vector<int64_t> kv_slots;            // [rows] where K/V is written, or -1
+  std::vector<TokenId> token_ids;  // [rows]
+  std::vector<int32_t> positions;  // [rows]
+  std::vector<int64_t> kv_slots;   // [rows] where K/V is written, or -1
   std::vector<AttentionSegment> segments;
-  std::vector<int32_t> page_table;          // what AttentionSegment::page_offset points into
-  std::vector<int32_t> logit_rows;          // ascending rows that get a LogitSummary
-  std::vector<LogitRowSpec> logit_specs;    // one per logit row
-  absl::Span<const TokenId> forbidden;      // for every logit row
+  std::vector<int32_t> page_table;        // what AttentionSegment::page_offset points into
+  std::vector<int32_t> logit_rows;        // ascending rows that get a LogitSummary
+  std::vector<LogitRowSpec> logit_specs;  // one per logit row
+  absl::Span<const TokenId> forbidden;    // for every logit row
 };
 
-// One rank's model. All ranks call Forward and GatherLogits together with the same arguments. One thread.
+// One rank's model. All ranks call Forward and GatherLogits together with the same arguments. One
+// thread.
 class SdarModel {
  public:
   // Requires: backend and communicator outlive the model. Errors: the device's ResourceExhausted.
@@ -45,11 +47,13 @@ class SdarModel {
                                                            Backend& backend,
                                                            Communicator& communicator);
 
-  // Runs the rows through all layers and returns the logit rows' summaries, merged over the vocabulary's shards, on every
-  // rank. Requires: at most max_rows rows. Errors are the communicator's or the device's, and final.
+  // Runs the rows through all layers and returns the logit rows' summaries, merged over the
+  // vocabulary's shards, on every rank. Requires: at most max_rows rows. Errors are the
+  // communicator's or the device's, and final.
   absl::StatusOr<std::vector<LogitSummary>> Forward(const StepRows& step);
 
-  // z of whole rows of the last Forward, given by index into its logit_rows: [rows, vocabulary], on every rank.
+  // z of whole rows of the last Forward, given by index into its logit_rows: [rows, vocabulary], on
+  // every rank.
   absl::StatusOr<std::vector<float>> GatherLogits(absl::Span<const int32_t> logit_rows);
 
   const ModelConfig& config() const { return config_; }
@@ -79,13 +83,13 @@ class SdarModel {
   std::unique_ptr<KvCache> kv_cache_;
   std::unique_ptr<ExpertExchange> exchange_;
 
-  DeviceBuffer residual_, delta_;         // [max_rows, hidden] float32
-  DeviceBuffer normed_;                   // [max_rows, hidden] act
-  DeviceBuffer qkv_;                      // [max_rows, (heads + 2 kv_heads) * head_dim] float32
-  DeviceBuffer attended_;                 // [max_rows, heads * head_dim] act
-  DeviceBuffer gate_up_, inner_;          // [max_rows, 2 * columns] float32; [max_rows, columns] act
+  DeviceBuffer residual_, delta_;  // [max_rows, hidden] float32
+  DeviceBuffer normed_;            // [max_rows, hidden] act
+  DeviceBuffer qkv_;               // [max_rows, (heads + 2 kv_heads) * head_dim] float32
+  DeviceBuffer attended_;          // [max_rows, heads * head_dim] act
+  DeviceBuffer gate_up_, inner_;   // [max_rows, 2 * columns] float32; [max_rows, columns] act
   DeviceBuffer ids_, positions_, logit_rows_, kv_slots_, segments_, page_table_;
-  DeviceBuffer logits_;                   // [logit rows, vocabulary shard] float32, z after a Forward
+  DeviceBuffer logits_;  // [logit rows, vocabulary shard] float32, z after a Forward
   int64_t rows_ = 0;
 };
 

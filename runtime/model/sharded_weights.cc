@@ -41,8 +41,7 @@ class Loader {
     return norm;
   }
 
-  absl::StatusOr<PackedWeight> PackRows(
-      absl::Span<const std::pair<std::string, Range>> parts) {
+  absl::StatusOr<PackedWeight> PackRows(absl::Span<const std::pair<std::string, Range>> parts) {
     std::vector<WeightPiece> pieces;
     for (const auto& [name, rows] : parts) {
       SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(name));
@@ -84,8 +83,9 @@ class Loader {
 
   absl::Status SparseMlp(int layer, LayerWeights& out) {
     const Range all{0, config_.moe_intermediate_size};
-    SDAR_ASSIGN_OR_RETURN(out.router, PackRows({{LayerTensorName(layer, "mlp.gate"),
-                                                 Range{0, config_.num_experts}}}));
+    SDAR_ASSIGN_OR_RETURN(
+        out.router,
+        PackRows({{LayerTensorName(layer, "mlp.gate"), Range{0, config_.num_experts}}}));
     out.experts.first_expert = shard_.experts.begin;
     for (int64_t e = shard_.experts.begin; e < shard_.experts.end; ++e) {
       const auto name = [layer, e](absl::string_view part) {

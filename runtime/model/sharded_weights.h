@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+
 #include "kernels/backend.h"
 #include "runtime/model/checkpoint.h"
 #include "runtime/model/model_config.h"
@@ -15,8 +16,8 @@
 
 namespace sdar {
 
-// Where tensors come from: a checkpoint's Find, or made-up weights for benchmarks. What it returns must stay valid
-// while one packed weight is made of it.
+// Where tensors come from: a checkpoint's Find, or made-up weights for benchmarks. What it returns
+// must stay valid while one packed weight is made of it.
 using TensorSource = std::function<absl::StatusOr<TensorData>(absl::string_view name)>;
 
 // A vector [1, n] float32 in device memory.
@@ -30,8 +31,9 @@ struct LayerWeights {
   NormWeight post_attention_norm;
   NormWeight q_norm;
   NormWeight k_norm;
-  PackedWeight qkv;  // [(heads + 2 kv_heads) * head_dim, hidden] of this rank: q rows, k rows, v rows
-  PackedWeight o;    // [hidden, heads * head_dim of this rank]: partial sums
+  PackedWeight
+      qkv;         // [(heads + 2 kv_heads) * head_dim, hidden] of this rank: q rows, k rows, v rows
+  PackedWeight o;  // [hidden, heads * head_dim of this rank]: partial sums
   // Dense layers; not packed where this rank owns no columns.
   PackedWeight gate_up;  // [2 * columns, hidden]
   PackedWeight down;     // [hidden, columns]: partial sums
@@ -49,8 +51,9 @@ struct ShardedWeights {
   PackedWeight lm_head;  // [vocabulary rows of this rank, hidden]
 };
 
-// Reads and packs rank `rank`'s shard of `ranks`; touches no other bytes of a tensor than that shard's rows or columns.
-// Reports progress by layers. Errors: the source's, or the device's ResourceExhausted.
+// Reads and packs rank `rank`'s shard of `ranks`; touches no other bytes of a tensor than that
+// shard's rows or columns. Reports progress by layers. Errors: the source's, or the device's
+// ResourceExhausted.
 absl::StatusOr<ShardedWeights> LoadShardedWeights(const ModelConfig& config,
                                                   const TensorSource& source, int ranks, int rank,
                                                   Backend& backend, const Progress& progress);
