@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chooses a position's token from its logit summary. Pure functions; any thread.
+#pragma once
+
+#include "absl/types/span.h"
+
+#include "common/draw_key.h"
+#include "common/logit_summary.h"
+#include "runtime/diffusion/decoding_options.h"
+
+namespace sdar {
+
+// A token chosen for a masked position.
+struct Choice {
+  TokenId id = kNoToken;
+  double logprob = 0;     // ln P[id] over the whole vocabulary, before any cut
+  double confidence = 0;  // P[id], rounded to a multiple of 2^-20
+  double entropy = 0;     // of P in nats, rounded to a multiple of 2^-20
+};
+
+// Rounds to a multiple of 2^-20, so that saturated values tie instead of being ordered by noise.
+double RoundForComparison(double value);
+
+// True when the cuts reach beyond the summary's candidates, so that the row's whole logits are
+// needed.
+bool NeedsAllLogits(const LogitSummary& summary, const SamplingOptions& options);
+
+// Chooses by the summary alone. Requires: a merged summary with num_allowed > 0 and
+// !NeedsAllLogits; where options draw without cuts, a summary that drew with the same key.
+Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const DrawKey& key);
+
+// Chooses by the whole row. z: [vocabulary], -inf where an id may not be chosen.
+Choice ChooseFromLogits(absl::Span<const float> z, const LogitSummary& summary,
+                        const SamplingOptions& options, const DrawKey& key);
+
+}  // namespace sdar
