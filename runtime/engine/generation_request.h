@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one sequence is asked to produce, and what it reports while it does.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+#include "common/ids.h"
+#include "runtime/diffusion/block_state.h"
+#include "runtime/diffusion/decoding_options.h"
+
+namespace sdar {
+
+struct StoppingOptions {
+  int64_t max_tokens = 0;         // output tokens at most; at least 1
+  int64_t min_tokens = 0;         // no stop before so many
+  std::vector<std::string> stop;  // stop strings; none empty
+  std::vector<TokenId> stop_ids;  // the model's end tokens (unless ignored) and the request's own
+};
+
+// One sample of one request, its seed already derived.
+struct GenerationRequest {
+  std::vector<TokenId> prompt;
+  SamplingOptions sampling;
+  RemaskingOptions remasking;
+  StoppingOptions stopping;
+  bool skip_special_tokens = true;
+  int top_logprobs = 0;      // alternatives to report with every token
+  bool trace = false;        // report every denoising step
+  bool provisional = false;  // report the block after every denoising step
+};
+
+// What a job can take; a request beyond it is refused before it is queued.
+struct RequestLimits {
+  int64_t vocab_size = 0;
+  int64_t max_sequence_length = 0;  // prompt and output
+  int64_t page_size = 0;
+  int64_t num_pages = 0;
+  int64_t max_batch_rows = 0;
+};
+
+inline constexpr int kMaxTopLogprobs = 20;
+inline constexpr size_t kMaxStopStrings = 64;
+inline constexpr size_t kMaxStopStringBytes = 1024;
+
+// Pages that a sequence needs for its whole life: K/V of all its blocks but the last, which is
+// never committed.
+int64_t PagesNeeded(int64_t prompt_length, int64_t max_tokens, int block_length, int64_t page_size);
+
+// InvalidArgument names the field, what is allowed and what it got; ResourceExhausted: could never
+// fit the K/V memory.
+absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimits& limits);
+
+// One denoising step of one block; positions are within the block.
+struct TraceStep {
+  int64_t block = 0;  // position / block_length
+  int step = 0;
+  std::vector<int> masked;
+  std::vector<double> confidence;   // of the masked positions' choices
+  std::vector<TokenId> candidates;  // those choices
+  std::vector<int> revealed;
+  std::vector<TokenId> tokens;  // at the revealed positions
+};
+
+// The active block after a denoising step.
+struct ProvisionalBlock {
+  struct Position {
+    bool masked = false;
+    bool given = false;     // from the prompt
+    TokenId id = kNoToken;  // the token, or the choice of a masked position
+    double confidence = 1;
+  };
+  int64_t block = 0;
+  int step = 0;
+  std::vector<Position> positions;
+};
+
+enum class FinishReason { kStop, kLength };
+
+struct SequenceUsage {
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  int64_t denoising_steps = 0;
+  int64_t forward_passes = 0;
+};
+
+// How a sequence ended. `status` is not OK when it did not end by itself: cancelled, or the job
+// failed.
+struct SequenceEnd {
+  absl::Status status;
+  FinishReason reason = FinishReason::kLength;
+  std::optional<TokenId> stop_token;
+  std::optional<std::string> stop_string;
+  SequenceUsage usage;
+};
+
+// News of a sequence after a step. Tokens and text are final, and each is reported once.
+struct SequenceUpdate {
+  std::string text;
+  std::vector<RevealedToken> tokens;
+  std::vector<TraceStep> trace;
+  std::optional<ProvisionalBlock> provisional;
+  std::optional<SequenceEnd> end;  // in the last update
+};
+
+// Called on the engine thread; must not block.
+using UpdateCallback = std::function<void(SequenceUpdate)>;
+
+}  // namespace sdar

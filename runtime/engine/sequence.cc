@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/engine/sequence.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "common/status_macros.h"
+
+namespace sdar {
+namespace {
+
+std::vector<TokenId> WholeBlocks(const GenerationRequest& request) {
+  const size_t b = static_cast<size_t>(request.remasking.block_length);
+  const auto end = static_cast<std::ptrdiff_t>(request.prompt.size() / b * b);
+  return {request.prompt.begin(), request.prompt.begin() + end};
+}
+
+}  // namespace
+
+Sequence::Sequence(SequenceId id, GenerationRequest request, UpdateCallback callback,
+                   const Tokenizer& tokenizer, TokenId mask_token)
+    : id_(id),
+      request_(std::move(request)),
+      callback_(std::move(callback)),
+      mask_token_(mask_token),
+      scanner_(tokenizer, request_.stopping, request_.skip_special_tokens),
+      known_(WholeBlocks(request_)),
+      block_(NewBlock()),
+      num_scanned_(block_.num_given()) {}
+
+// The block behind the known ones: opened by the prompt's remainder where there is one.
+BlockState Sequence::NewBlock() const {
+  absl::Span<const TokenId> given;
+  if (num_known() < prompt_length()) {
+    given = absl::MakeConstSpan(request_.prompt).subspan(known_.size());
+  }
+  return BlockState(block_length(), given, mask_token_);
+}
+
+void Sequence::FillSegment(int64_t pending_rows, bool denoise, sdar::v1::Segment& segment) const {
+  SDAR_CHECK(pending_rows <= num_pending() && (!denoise || pending_rows == num_pending()));
+  using sdar::v1::Segment;
+  const bool of_prompt = num_committed_ + pending_rows <= prompt_length();
+  segment.set_phase(denoise ? (pending_rows > 0 ? Segment::FUSED : Segment::DENOISE)
+                            : (of_prompt ? Segment::PREFILL : Segment::COMMIT));
+  segment.set_block_length(static_cast<uint32_t>(block_length()));
+  segment.set_first_position(static_cast<uint32_t>(num_committed_));
+  for (int64_t i = 0; i < pending_rows; ++i) {
+    segment.add_token_ids(static_cast<uint32_t>(known_[static_cast<size_t>(num_committed_ + i)]));
+  }
+  if (!denoise) return;
+  segment.set_step_index(static_cast<uint32_t>(block_.step()));
+  std::string masked(static_cast<size_t>(pending_rows + block_length() + 7) / 8, '\0');
+  for (int i = 0; i < block_length(); ++i) {
+    segment.add_token_ids(static_cast<uint32_t>(block_.token_ids()[static_cast<size_t>(i)]));
+    const auto row = static_cast<size_t>(pending_rows + i);
+    if (block_.IsMasked(i)) masked[row / 8] = static_cast<char>(masked[row / 8] | 1 << row % 8);
+  }
+  segment.set_masked(std::move(masked));
+}
+
+void Sequence::FillSamplingRecord(sdar::v1::SamplingRecord& record) const {
+  const SamplingOptions& sampling = request_.sampling;
+  record.set_temperature(static_cast<float>(sampling.temperature));
+  record.set_draws(!sampling.greedy() && !sampling.cuts());
+  record.set_seed(sampling.seed);
+  record.set_repetition_penalty(static_cast<float>(sampling.repetition_penalty));
+  record.set_presence_penalty(static_cast<float>(sampling.presence_penalty));
+  record.set_frequency_penalty(static_cast<float>(sampling.frequency_penalty));
+  for (const auto& [id, bias] : sampling.logit_bias) {
+    auto* entry = record.add_bias();
+    entry->set_id(static_cast<uint32_t>(id));
+    entry->set_bias(bias);
+  }
+  record.set_prompt_length(static_cast<uint32_t>(prompt_length()));
+  record.set_min_tokens(static_cast<uint32_t>(request_.stopping.min_tokens));
+  for (TokenId id : request_.stopping.stop_ids) record.add_stop_ids(static_cast<uint32_t>(id));
+  if (sampling.repetition_penalty == 1) return;
+  for (TokenId id : std::set<TokenId>(request_.prompt.begin(), request_.prompt.end())) {
+    record.add_prompt_ids(static_cast<uint32_t>(id));
+  }
+}
+
+DrawKey Sequence::KeyFor(int position) const {
+  return {request_.sampling.seed, static_cast<uint32_t>(num_known() + position),
+          static_cast<uint32_t>(block_.step())};
+}
+
+bool Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
+                     absl::Span<const LogitSummary* const> summaries) {
+  ++forward_passes_;
+  num_committed_ += pending_rows;
+  if (choices.empty()) return false;
+  SequenceUpdate update;
+  Denoise(choices, summaries, update);
+  if (block_.IsDone()) {
+    if (scanner_.ended()) {
+      update.end = scanner_.End();
+      update.end->usage = Usage();
+    } else {
+      known_.insert(known_.end(), block_.token_ids().begin(), block_.token_ids().end());
+      block_ = NewBlock();
+      num_scanned_ = block_.num_given();
+    }
+  }
+  const bool ended = update.end.has_value();
+  const bool news = ended || !update.text.empty() || !update.tokens.empty() ||
+                    !update.trace.empty() || update.provisional;
+  if (news) callback_(std::move(update));
+  return ended;
+}
+
+void Sequence::Denoise(absl::Span<const Choice> choices,
+                       absl::Span<const LogitSummary* const> summaries, SequenceUpdate& update) {
+  ++denoising_steps_;
+  const std::vector<int> masked = block_.MaskedPositions();
+  const std::vector<int> revealed = block_.Advance(request_.remasking, choices);
+  if (request_.top_logprobs > 0) AddTop(masked, summaries);
+  if (request_.trace) Trace(masked, choices, revealed, update);
+  if (request_.provisional) update.provisional = Provisional(masked, choices);
+  ScanFinalTokens(update);
+}
+
+void Sequence::AddTop(absl::Span<const int> masked,
+                      absl::Span<const LogitSummary* const> summaries) {
+  for (size_t i = 0; i < masked.size(); ++i) {
+    if (block_.IsMasked(masked[i])) continue;
+    const LogitSummary& summary = *summaries[i];
+    const int count = std::min(request_.top_logprobs, summary.num_candidates);
+    std::vector<TokenLogprob> top;
+    for (int c = 0; c < count; ++c) {
+      const Candidate& candidate = summary.candidates[static_cast<size_t>(c)];
+      top.push_back({candidate.id, std::min(0.0, double{candidate.z} - LogSumExp(summary))});
+    }
+    block_.SetTop(masked[i], std::move(top));
+  }
+}
+
+void Sequence::Trace(absl::Span<const int> masked, absl::Span<const Choice> choices,
+                     absl::Span<const int> revealed, SequenceUpdate& update) const {
+  TraceStep& trace = update.trace.emplace_back();
+  trace.block = num_known() / block_length();
+  trace.step = block_.step() - 1;
+  trace.masked.assign(masked.begin(), masked.end());
+  for (const Choice& choice : choices) {
+    trace.confidence.push_back(choice.confidence);
+    trace.candidates.push_back(choice.id);
+  }
+  trace.revealed.assign(revealed.begin(), revealed.end());
+  for (int position : revealed) trace.tokens.push_back(block_.token(position).id);
+}
+
+ProvisionalBlock Sequence::Provisional(absl::Span<const int> masked,
+                                       absl::Span<const Choice> choices) const {
+  ProvisionalBlock out;
+  out.block = num_known() / block_length();
+  out.step = block_.step() - 1;
+  for (int i = 0; i < block_length(); ++i) {
+    out.positions.push_back({block_.IsMasked(i), i < block_.num_given(), block_.token(i).id, 1});
+  }
+  for (size_t i = 0; i < masked.size(); ++i) {
+    ProvisionalBlock::Position& position = out.positions[static_cast<size_t>(masked[i])];
+    position.id = choices[i].id;
+    position.confidence = choices[i].confidence;
+  }
+  return out;
+}
+
+void Sequence::ScanFinalTokens(SequenceUpdate& update) {
+  const int final_prefix = block_.FinalPrefix();
+  while (num_scanned_ < final_prefix && !scanner_.ended()) {
+    scanner_.Push(block_.token(num_scanned_++), update);
+  }
+}
+
+void Sequence::Fail(const absl::Status& status) {
+  SequenceUpdate update;
+  update.end.emplace();
+  update.end->status = status;
+  update.end->usage = Usage();
+  callback_(std::move(update));
+}
+
+SequenceUsage Sequence::Usage() const {
+  return {prompt_length(), scanner_.num_tokens(), denoising_steps_, forward_passes_};
+}
+
+}  // namespace sdar

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// One sequence's state on rank 0: known tokens, what of them is committed, the active block, and
+// its output.
+#pragma once
+
+#include <vector>
+
+#include "common/ids.h"
+#include "runtime/diffusion/block_state.h"
+#include "runtime/engine/generation_request.h"
+#include "runtime/engine/output_scanner.h"
+#include "sdar/v1/step_plan.pb.h"
+
+namespace sdar {
+
+// Whole blocks that are known (of the prompt, then finished ones) come first; the active block
+// follows them. Known positions beyond num_committed() wait for their K/V to be written: a prompt
+// to prefill and a finished block to commit are the same thing here. One thread.
+class Sequence {
+ public:
+  // Requires: a validated request; the tokenizer outlives this.
+  Sequence(SequenceId id, GenerationRequest request, UpdateCallback callback,
+           const Tokenizer& tokenizer, TokenId mask_token);
+
+  SequenceId id() const { return id_; }
+  const GenerationRequest& request() const { return request_; }
+  int block_length() const { return request_.remasking.block_length; }
+
+  // Known positions whose K/V are not written yet; a multiple of the block length.
+  int64_t num_pending() const { return num_known() - num_committed_; }
+  int64_t num_committed() const { return num_committed_; }
+
+  // Fills `segment` with the next `pending_rows` pending rows and, with `denoise`, the active block
+  // behind them. Requires: denoise only behind all that is pending.
+  void FillSegment(int64_t pending_rows, bool denoise, sdar::v1::Segment& segment) const;
+  // What every rank must know of the slot before its first segment.
+  void FillSamplingRecord(sdar::v1::SamplingRecord& record) const;
+
+  // Options and key for choosing the token of a masked position of the active block.
+  DrawKey KeyFor(int position) const;
+  const BlockState& block() const { return block_; }
+
+  // Takes the outcome of the segment that FillSegment made: committed rows, and with `choices` (one
+  // per masked position, with their summaries) a denoising step. Reports to the callback. Returns
+  // true when the sequence has ended.
+  bool Apply(int64_t pending_rows, absl::Span<const Choice> choices,
+             absl::Span<const LogitSummary* const> summaries);
+
+  // Reports the end with `status`.
+  void Fail(const absl::Status& status);
+
+ private:
+  int64_t num_known() const { return static_cast<int64_t>(known_.size()); }
+  int64_t prompt_length() const { return static_cast<int64_t>(request_.prompt.size()); }
+  BlockState NewBlock() const;
+  void Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary* const> summaries,
+               SequenceUpdate& update);
+  void AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary* const> summaries);
+  void Trace(absl::Span<const int> masked, absl::Span<const Choice> choices,
+             absl::Span<const int> revealed, SequenceUpdate& update) const;
+  ProvisionalBlock Provisional(absl::Span<const int> masked,
+                               absl::Span<const Choice> choices) const;
+  void ScanFinalTokens(SequenceUpdate& update);
+  SequenceUsage Usage() const;
+
+  SequenceId id_;
+  GenerationRequest request_;
+  UpdateCallback callback_;
+  TokenId mask_token_;
+  OutputScanner scanner_;
+  std::vector<TokenId> known_;
+  int64_t num_committed_ = 0;
+  BlockState block_;
+  int num_scanned_;  // positions of the active block that the scanner has seen or that were given
+  int64_t denoising_steps_ = 0;
+  int64_t forward_passes_ = 0;
+};
+
+}  // namespace sdar
