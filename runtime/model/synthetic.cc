@@ -304,10 +304,11 @@ void FillSyntheticTensor(uint64_t seed, absl::string_view tensor_name, uint64_t 
   }
   const uint64_t key = SyntheticKey(seed, tensor_name);
   constexpr uint64_t kPage = uint64_t{1} << 32;
+  constexpr uint64_t kMostAtOnce = kPage / 2;  // FillPage counts in 32 bits
   while (!out.empty()) {
     const uint64_t left_in_page = kPage - begin % kPage;
     const auto count =
-        static_cast<size_t>(std::min<uint64_t>(left_in_page - (left_in_page == kPage), out.size()));
+        static_cast<size_t>(std::min<uint64_t>({left_in_page, kMostAtOnce, out.size()}));
     FillPage(PageKey(key, begin), static_cast<uint32_t>(begin), out.subspan(0, count));
     begin += count;
     out.remove_prefix(count);
