@@ -35,13 +35,14 @@ Json ResultFor(const Json& request) {
 
 absl::StatusOr<LineTokenizer> LineTokenizer::Load(const std::string& folder) {
   SDAR_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(folder));
-  return LineTokenizer(std::move(tokenizer));
+  return LineTokenizer(std::move(tokenizer), LoadChatTemplate(folder));
 }
 
 absl::StatusOr<Json> LineTokenizer::Answer(absl::string_view line, Json& request) const {
   SDAR_ASSIGN_OR_RETURN(request, ParseJson(line, "request", 64, true));
   if (!request.is_object()) return absl::InvalidArgumentError("expected a JSON object");
   if (request.contains("text")) return AnswerText(request);
+  if (request.contains("messages")) return AnswerMessages(request);
   if (request.contains("ids")) return AnswerIds(request);
   return absl::InvalidArgumentError("expected a key 'text', 'messages' or 'ids'");
 }
@@ -54,6 +55,32 @@ absl::StatusOr<Json> LineTokenizer::AnswerText(const Json& request) const {
   Json result = ResultFor(request);
   result["ids"] = ids;
   AddDecoded(ids, result);
+  return result;
+}
+
+absl::StatusOr<Json> LineTokenizer::AnswerMessages(const Json& request) const {
+  SDAR_RETURN_IF_ERROR(
+      CheckKeys(request, {"id", "messages", "tools", "enable_thinking", "add_generation_prompt"}));
+  SDAR_RETURN_IF_ERROR(chat_template_.status());
+  ChatRequest chat;
+  chat.messages = request["messages"];
+  if (request.contains("tools")) chat.tools = request["tools"];
+  for (const char* key : {"enable_thinking", "add_generation_prompt"}) {
+    if (request.contains(key) && !request[key].is_boolean()) {
+      return absl::InvalidArgumentError(absl::StrCat(key, " is neither true nor false"));
+    }
+  }
+  if (request.contains("enable_thinking")) {
+    chat.variables["enable_thinking"] = request["enable_thinking"];
+  }
+  if (request.contains("add_generation_prompt")) {
+    chat.add_generation_prompt = request["add_generation_prompt"].get<bool>();
+  }
+  SDAR_ASSIGN_OR_RETURN(const std::string prompt, chat_template_->Render(chat));
+  SDAR_ASSIGN_OR_RETURN(const std::vector<TokenId> ids, tokenizer_.Encode(prompt));
+  Json result = ResultFor(request);
+  result["prompt"] = prompt;
+  result["ids"] = ids;
   return result;
 }
 
