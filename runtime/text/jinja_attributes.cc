@@ -31,8 +31,9 @@ Result LoopAttribute(const JinjaLoop& loop, const std::string& name) {
   if (name == "first") return JinjaValue(index == 0);
   if (name == "last") return JinjaValue(index + 1 == length);
   if (name == "length") return JinjaValue(length);
-  if (name == "depth") return JinjaValue(loop.loop_depth);
-  if (name == "depth0") return JinjaValue(loop.loop_depth - 1);
+  // Only recursive loops, which are not supported, go deeper.
+  if (name == "depth") return JinjaValue(int64_t{1});
+  if (name == "depth0") return JinjaValue(int64_t{0});
   if (name == "previtem") {
     if (index == 0) return JinjaValue::MakeUndefined("there is no previous item");
     return loop.items->items[loop.index - 1];
@@ -75,7 +76,6 @@ Result GetAttribute(const JinjaValue& object, const std::string& name) {
 
 Result GetItem(const JinjaValue& object, const JinjaValue& key, JinjaBudget& budget) {
   if (object.is_undefined()) return object.UndefinedError();
-  if (key.is_undefined()) return key.UndefinedError();
   if (const JinjaDict* dict = object.dict()) {
     if (const JinjaValue* value = dict->Find(key)) return *value;
     if (!key.is_string()) return JinjaValue::MakeUndefined("'dict object' has no such element");

@@ -51,7 +51,7 @@ class Renderer {
   }
 
  private:
-  // Counts nested evaluation and restores the line on success.
+  // Counts nested evaluation.
   class Nesting {
    public:
     explicit Nesting(int& depth) : depth_(depth) { ++depth_; }
@@ -183,13 +183,11 @@ class Renderer {
       return flow;
     }
     const auto items = std::make_shared<const JinjaSequence>(*kept.sequence());
-    ++loop_depth_;
     absl::StatusOr<Flow> flow = Flow::kNext;
     for (size_t index = 0; index < count; ++index) {
       flow = ExecuteIteration(statement, items, index);
       if (!flow.ok() || *flow == Flow::kBreak) break;
     }
-    --loop_depth_;
     SDAR_RETURN_IF_ERROR(flow.status());
     return Flow::kNext;
   }
@@ -201,7 +199,6 @@ class Renderer {
     auto loop = std::make_shared<JinjaLoop>();
     loop->items = items;
     loop->index = index;
-    loop->loop_depth = loop_depth_;
     scopes_.emplace_back();
     scopes_.back().emplace_back("loop", JinjaValue(std::shared_ptr<const JinjaLoop>(loop)));
     absl::Status status = Assign(statement.target, items->items[index]);
@@ -560,7 +557,6 @@ class Renderer {
   std::string out_;
   int depth_ = 0;
   int line_ = 1;
-  int64_t loop_depth_ = 0;
   bool raised_ = false;
 };
 

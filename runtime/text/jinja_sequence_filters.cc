@@ -28,8 +28,10 @@ absl::StatusOr<bool> Flag(const JinjaValue* value, bool absent) {
   return value == nullptr ? absent : value->IsTrue();
 }
 
-// The item of `value` that `path`, "a.b.0" or an integer, leads to.
-Result ItemAt(const JinjaValue& value, const JinjaValue& path, JinjaBudget& budget) {
+// The item of `value` that `path`, "a.b.0" or an integer, leads to; `absent`, where given, stands
+// for what is undefined on the way.
+Result ItemAt(const JinjaValue& value, const JinjaValue& path, JinjaBudget& budget,
+              const JinjaValue* absent = nullptr) {
   if (!path.is_string()) return GetItem(value, path, budget);
   JinjaValue item = value;
   for (const absl::string_view part : absl::StrSplit(path.text(), '.')) {
@@ -37,6 +39,7 @@ Result ItemAt(const JinjaValue& value, const JinjaValue& path, JinjaBudget& budg
     const JinjaValue key =
         absl::SimpleAtoi(part, &index) ? JinjaValue(index) : JinjaValue(std::string(part));
     SDAR_ASSIGN_OR_RETURN(item, GetItem(item, key, budget));
+    if (absent != nullptr && item.is_undefined()) item = *absent;
   }
   return item;
 }
@@ -158,7 +161,7 @@ Result MapAttribute(const JinjaSequence& items, const JinjaArguments& arguments,
                         BindArguments("map", arguments, {"attribute", "default"}));
   JinjaValues out;
   for (const JinjaValue& item : items.items) {
-    SDAR_ASSIGN_OR_RETURN(JinjaValue mapped, ItemAt(item, *bound[0], budget));
+    SDAR_ASSIGN_OR_RETURN(JinjaValue mapped, ItemAt(item, *bound[0], budget, bound[1]));
     if (mapped.is_undefined() && bound[1] != nullptr) mapped = *bound[1];
     out.push_back(std::move(mapped));
   }

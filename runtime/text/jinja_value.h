@@ -137,7 +137,6 @@ struct JinjaNamespace {
 struct JinjaLoop {
   std::shared_ptr<const JinjaSequence> items;
   size_t index = 0;
-  int64_t loop_depth = 1;  // 1 for an outermost loop
 };
 
 struct JinjaMacro;
