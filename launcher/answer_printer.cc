@@ -55,7 +55,7 @@ void AnswerPrinter::Finish() {
   for (size_t i = 0; i < held_.size(); ++i) {
     if (i > 0) {
       if (line_is_open_) Write("\n");
-      Write(absl::StrCat("--- sample ", i, "\n"));
+      Write(absl::StrCat("--- sample ", i, " ---\n"));
     }
     Write(held_[i]);
   }
