@@ -73,3 +73,12 @@ function(sdar_cc_test)
     gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
   endif()
 endfunction()
+
+# sdar_fuzz_target(NAME target SRCS ... DEPS ...): a libFuzzer program; needs SDAR_FUZZ and clang.
+function(sdar_fuzz_target)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  sdar_compile_options(${ARG_NAME})
+  target_link_options(${ARG_NAME} PRIVATE -fsanitize=fuzzer,address,undefined)
+endfunction()

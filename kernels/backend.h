@@ -138,6 +138,10 @@ class Backend {
   virtual std::string Description() const = 0;
   virtual DType act_dtype() const = 0;
 
+  // Makes the calling thread the one that makes all further calls: pins it to its core, selects its
+  // device.
+  virtual void BindThread() = 0;
+
   // ResourceExhausted when the device has no room.
   virtual absl::StatusOr<DeviceBuffer> Allocate(size_t size_bytes) = 0;
   virtual void CopyToDevice(const void* host, size_t size_bytes, void* device) = 0;

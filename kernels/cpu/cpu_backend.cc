@@ -40,9 +40,7 @@ absl::StatusOr<std::unique_ptr<CpuBackend>> CpuBackend::Create(const CpuBackendO
     return absl::InvalidArgumentError(
         "dtype float16: the CPU backend computes in bfloat16 or float32");
   }
-  auto backend = std::unique_ptr<CpuBackend>(new CpuBackend(options));
-  backend->pool_.PinCaller();
-  return backend;
+  return std::unique_ptr<CpuBackend>(new CpuBackend(options));
 }
 
 CpuBackend::CpuBackend(const CpuBackendOptions& options)

@@ -24,11 +24,12 @@ struct CpuBackendOptions {
 // other rows.
 class CpuBackend : public Backend {
  public:
-  // InvalidArgument for another act dtype. Pins the calling thread when the options name CPUs.
+  // InvalidArgument for another act dtype.
   static absl::StatusOr<std::unique_ptr<CpuBackend>> Create(const CpuBackendOptions& options);
 
   std::string Description() const override;
   DType act_dtype() const override { return options_.act_dtype; }
+  void BindThread() override { pool_.PinCaller(); }
 
   absl::StatusOr<DeviceBuffer> Allocate(size_t size_bytes) override;
   void CopyToDevice(const void* host, size_t size_bytes, void* device) override;

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/job.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/status_macros.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "launcher/agreement.h"
+#include "launcher/progress_bar.h"
+#include "parallel/local_communicator.h"
+
+namespace sdar {
+namespace {
+
+spdlog::level::level_enum LevelOf(const std::string& name) {
+  if (name == "debug") return spdlog::level::debug;
+  if (name == "warning") return spdlog::level::warn;
+  return name == "error" ? spdlog::level::err : spdlog::level::info;
+}
+
+std::string HostName() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+// How long ranks may take from the end of loading to their first heartbeat.
+constexpr absl::Duration kConnectTimeout = absl::Seconds(60);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks hooks) {
+  auto job = std::unique_ptr<Job>(new Job(options, std::move(hooks)));
+  SDAR_RETURN_IF_ERROR(job->Connect());
+  Communicator& communicator = *job->communicator_;
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->OpenModel()));
+  SDAR_RETURN_IF_ERROR(AgreeOnValues(
+      communicator,
+      {{"config.json", DumpJson(ToJson(job->config()))},
+       {"the checkpoint's tensors", absl::StrCat(job->checkpoint_->IndexHash())},
+       {"flags", absl::StrCat(options.dtype, " ", options.instruction_set, " ",
+                              options.moe_exchange, " ", options.max_sequences, " ",
+                              options.max_batch_rows, " ", options.max_sequence_length, " ",
+                              options.page_size, " ", options.kv_memory_mib)}}));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->MakeBackend()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->LoadModel()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->LoadText()));
+  SDAR_RETURN_IF_ERROR(job->StartWatchdog());
+  return job;
+}
+
+Job::Job(const JobOptions& options, Hooks hooks) : options_(options), hooks_(std::move(hooks)) {}
+
+// The watchdog goes first: it must not mistake the end for a failure, nor ring a doorbell that is
+// gone.
+Job::~Job() {
+  watchdog_client_.reset();
+  watchdog_server_.reset();
+  engine_.reset();
+  worker_.reset();
+  model_.reset();
+  communicator_.reset();
+  mpi_.reset();
+}
+
+absl::Status Job::Connect() {
+  if (!StartedByMpi()) {
+    communicator_ = MakeSingleCommunicator();
+    InitLogging(-1, LevelOf(options_.log_level));
+    return absl::OkStatus();
+  }
+  SDAR_ASSIGN_OR_RETURN(mpi_, MpiSession::Start());
+  SDAR_ASSIGN_OR_RETURN(communicator_, MpiCommunicator::World());
+  InitLogging(num_ranks() == 1 ? -1 : rank(), LevelOf(options_.log_level));
+  return absl::OkStatus();
+}
+
+absl::Status Job::OpenModel() {
+  SDAR_RETURN_IF_ERROR(options_.Validate());
+  SDAR_ASSIGN_OR_RETURN(checkpoint_, Checkpoint::Open(options_.model));
+  const ModelConfig& model = config();
+  SDAR_RETURN_IF_ERROR(CheckRankCount(model, num_ranks()));
+  const int64_t longest = model.max_position_embeddings;
+  if (options_.max_sequence_length > longest) {
+    return absl::InvalidArgumentError(absl::StrCat("--max-sequence-length: expected at most ",
+                                                   longest, ", got ",
+                                                   options_.max_sequence_length));
+  }
+  limits_.vocab_size = model.vocab_size;
+  limits_.max_sequence_length =
+      options_.max_sequence_length > 0 ? options_.max_sequence_length : longest;
+  limits_.page_size = options_.page_size;
+  limits_.num_pages = ChoosePages();
+  limits_.max_batch_rows = options_.max_batch_rows;
+  if (limits_.num_pages < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("--kv-memory-mib: ", options_.kv_memory_mib,
+                                                   " MiB hold no page of ", options_.page_size,
+                                                   " positions"));
+  }
+  SDAR_ASSIGN_OR_RETURN(defaults_.generation, LoadGenerationConfig(options_.model, model));
+  if (options_.generation_config == "none") defaults_.generation.do_sample = false;
+  const auto flag =
+      options_.block_length > 0 ? std::optional<int64_t>(options_.block_length) : std::nullopt;
+  const BlockLength block = ResolveBlockLength(std::nullopt, flag, model, options_.model);
+  defaults_.block_length = block.value;
+  if (block.source == BlockLengthSource::kDefault && is_coordinator()) {
+    spdlog::warn("neither config.json nor the folder's name says a block length; using {}",
+                 block.value);
+  }
+  return absl::OkStatus();
+}
+
+// What the memory holds, and no more than all slots could use.
+int64_t Job::ChoosePages() const {
+  const DType dtype = options_.dtype == "float32" ? DType::kFloat32 : DType::kBFloat16;
+  const int64_t fit =
+      PagesThatFit(config(), num_ranks(), dtype, options_.page_size, options_.kv_memory_mib << 20);
+  const int64_t per_sequence =
+      (limits_.max_sequence_length + options_.page_size - 1) / options_.page_size;
+  return std::min(fit, per_sequence * options_.max_sequences);
+}
+
+// Ranks on one node with the same CPU mask split its cores.
+absl::StatusOr<CoreShare> Job::FindCores() {
+  const AllowedCores allowed = FindAllowedCores();
+  const std::string mine = absl::StrCat(HostName(), " ", allowed.mask);
+  SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> all, GatherStrings(*communicator_, mine));
+  int sharers = 0;
+  int index = 0;
+  for (size_t r = 0; r < all.size(); ++r) {
+    if (all[r] != all[static_cast<size_t>(rank())]) continue;
+    if (static_cast<int>(r) < rank()) ++index;
+    ++sharers;
+  }
+  return ShareCores(allowed.cpus, sharers, index, options_.threads);
+}
+
+absl::Status Job::MakeBackend() {
+  SDAR_ASSIGN_OR_RETURN(const CoreShare cores, FindCores());
+  auto set = ParseInstructionSet(options_.instruction_set);
+  SDAR_ASSIGN_OR_RETURN(
+      const int64_t common,
+      MinimumOverRanks(*communicator_, set.ok() ? static_cast<int64_t>(*set) : 0));
+  SDAR_RETURN_IF_ERROR(set.status());
+  CpuBackendOptions cpu;
+  SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(options_.dtype));
+  cpu.instruction_set = static_cast<InstructionSet>(common);
+  cpu.cores = cores;
+  if (auto* mpi = dynamic_cast<MpiCommunicator*>(communicator_.get())) mpi->set_eager(cores.spin);
+  SDAR_ASSIGN_OR_RETURN(backend_, CpuBackend::Create(cpu));
+  return absl::OkStatus();
+}
+
+absl::Status Job::LoadModel() {
+  const absl::Time started = absl::Now();
+  ShardedWeights weights;
+  {
+    ProgressBar bar("loading");
+    const Progress progress = [&](double fraction) {
+      if (is_coordinator()) bar.Show(fraction);
+    };
+    SDAR_ASSIGN_OR_RETURN(
+        weights, LoadShardedWeights(
+                     config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
+                     num_ranks(), rank(), *backend_, progress));
+  }
+  ModelOptions model;
+  SDAR_ASSIGN_OR_RETURN(model.moe_exchange, ParseMoeExchange(options_.moe_exchange));
+  model.max_rows = options_.max_batch_rows;
+  model.kv_cache = {limits_.num_pages, options_.page_size};
+  SDAR_ASSIGN_OR_RETURN(
+      model_, SdarModel::Create(config(), std::move(weights), model, *backend_, *communicator_));
+  worker_ = std::make_unique<Worker>(*model_, options_.max_sequences);
+  if (is_coordinator()) {
+    spdlog::info("loaded {} in {:.1f} s: {} parameters, {} on {} rank(s), {}, {} pages of {}",
+                 options_.model, absl::ToDoubleSeconds(absl::Now() - started),
+                 config().NumParameters(), options_.dtype, num_ranks(), backend_->Description(),
+                 limits_.num_pages, options_.page_size);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Job::LoadText() {
+  const auto ring = [this](uint64_t count) { watchdog_server_->Ring(count); };
+  channel_ = std::make_unique<StepChannel>(*communicator_, ring, &doorbell_);
+  if (!is_coordinator() || !hooks_.needs_text) return absl::OkStatus();
+  SDAR_ASSIGN_OR_RETURN(TextCodec text, TextCodec::Load(options_.model));
+  text_ = std::make_unique<TextCodec>(std::move(text));
+  const std::optional<TokenId> mask =
+      config().mask_token_id ? config().mask_token_id : text_->tokenizer().mask_token();
+  if (!mask) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options_.model,
+                     ": neither config.json (mask_token_id) nor the tokenizer names the mask "
+                     "token"));
+  }
+  mask_token_ = *mask;
+  EngineConfig engine;
+  engine.scheduler.max_sequences = options_.max_sequences;
+  engine.scheduler.max_batch_rows = options_.max_batch_rows;
+  engine.scheduler.num_pages = limits_.num_pages;
+  engine.scheduler.page_size = options_.page_size;
+  engine.scheduler.fuse_commit = options_.fuse_commit;
+  engine.limits = limits_;
+  engine.mask_token = mask_token_;
+  engine.forbidden = ForbiddenIds(text_->tokenizer(), mask_token_, config().vocab_size);
+  engine_ = std::make_unique<Engine>(engine, text_->tokenizer(), *worker_, *channel_);
+  return absl::OkStatus();
+}
+
+absl::Status Job::StartWatchdog() {
+  if (num_ranks() == 1) return absl::OkStatus();
+  SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> hosts,
+                        GatherStrings(*communicator_, HostName()));
+  const bool one_host =
+      std::count(hosts.begin(), hosts.end(), hosts[0]) == static_cast<std::ptrdiff_t>(hosts.size());
+  WatchdogOptions options;
+  options.step_timeout = absl::Seconds(options_.step_timeout_s);
+  absl::Status started;
+  std::string address;
+  if (is_coordinator()) {
+    watchdog_server_ = std::make_unique<WatchdogServer>(
+        options, num_ranks(),
+        [this] { return engine_ ? engine_->CurrentStepAge() : absl::ZeroDuration(); },
+        [this](const absl::Status& status) {
+          hooks_.on_failure(status);
+          Abandon(status);
+        });
+    auto listening = watchdog_server_->Start(one_host ? "127.0.0.1" : hosts[0]);
+    started = listening.status();
+    if (listening.ok()) address = *std::move(listening);
+  }
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(*communicator_, started));
+  SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> addresses,
+                        GatherStrings(*communicator_, address));
+  if (is_coordinator()) {
+    return AgreeOnStatus(*communicator_, watchdog_server_->AwaitRanks(kConnectTimeout));
+  }
+  watchdog_client_ =
+      std::make_unique<WatchdogClient>(options, rank(), addresses[0], doorbell_,
+                                       [this](const absl::Status& status) { Abandon(status); });
+  return AgreeOnStatus(*communicator_, absl::OkStatus());
+}
+
+absl::Status Job::RunWorker() {
+  backend_->BindThread();
+  const absl::Status status = RunWorkerLoop(
+      *worker_, *channel_, [this](uint64_t steps) { watchdog_client_->NoteFinishedSteps(steps); });
+  watchdog_client_->StopWatching();
+  return status;
+}
+
+absl::Status Job::RunEngine() {
+  backend_->BindThread();
+  return engine_->Run();
+}
+
+absl::Status Job::SendShutdown() {
+  sdar::v1::StepPlan plan;
+  plan.set_version(kStepPlanVersion);
+  plan.set_kind(sdar::v1::StepPlan::SHUTDOWN);
+  plan.set_step_id(worker_->next_step());
+  SDAR_RETURN_IF_ERROR(channel_->Send(plan));
+  return worker_->Execute(plan).status();
+}
+
+absl::Status Job::Finish() {
+  if (watchdog_server_ != nullptr) watchdog_server_->StopWatching();
+  return communicator_->Barrier();
+}
+
+void Job::Abandon(const absl::Status& status) {
+  spdlog::error("the job ends: {}", std::string(status.message()));
+  spdlog::default_logger()->flush();
+  std::_Exit(1);
+}
+
+}  // namespace sdar

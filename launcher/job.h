@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// One process of a job, from command line to a model that runs in lockstep with the other ranks.
+// The only place that names concrete backends and communicators.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+#include "kernels/backend.h"
+#include "kernels/cpu/core_assignment.h"
+#include "launcher/job_options.h"
+#include "parallel/communicator.h"
+#include "parallel/mpi_communicator.h"
+#include "runtime/engine/engine.h"
+#include "runtime/engine/request_fields.h"
+#include "runtime/engine/watchdog.h"
+#include "runtime/model/checkpoint.h"
+#include "runtime/text/text_codec.h"
+
+namespace sdar {
+
+// Lives on the main thread. The ranks start together: what stops one of them stops all, with one
+// message.
+class Job {
+ public:
+  // on_failure: rank 0 only; called on a thread of the watchdog when another rank is lost or stuck,
+  // before the process exits. Keep it short: it has to answer open calls.
+  struct Hooks {
+    bool needs_text = true;  // load the tokenizer on rank 0
+    std::function<void(const absl::Status&)> on_failure = [](const absl::Status&) {};
+  };
+
+  // Initialises MPI where mpirun started the process, loads this rank's shard, and connects the
+  // watchdog. Errors are the same on every rank.
+  static absl::StatusOr<std::unique_ptr<Job>> Start(const JobOptions& options, Hooks hooks);
+  ~Job();
+
+  int rank() const { return communicator_->rank(); }
+  int num_ranks() const { return communicator_->size(); }
+  bool is_coordinator() const { return rank() == 0; }
+
+  const JobOptions& options() const { return options_; }
+  const ModelConfig& config() const { return checkpoint_->config(); }
+  const RequestLimits& limits() const { return limits_; }
+  const RequestDefaults& defaults() const { return defaults_; }
+  Backend& backend() { return *backend_; }
+  Worker& worker() { return *worker_; }
+  StepChannel& channel() { return *channel_; }
+  // Requires: hooks.needs_text, rank 0.
+  const TextCodec& text() const { return *text_; }
+  TokenId mask_token() const { return mask_token_; }
+  // Rank 0 with text: the engine, not yet running.
+  Engine& engine() { return *engine_; }
+  // Rank 0 of several: null otherwise.
+  const WatchdogServer* watchdog() const { return watchdog_server_.get(); }
+
+  // Other ranks: does as the plans say until SHUTDOWN. An error has ended the lockstep: call
+  // Abandon.
+  absl::Status RunWorker();
+  // Rank 0: runs the engine on the calling thread until Engine::Stop.
+  absl::Status RunEngine();
+  // Rank 0 without an engine: ends the other ranks' loops with the next step id.
+  absl::Status SendShutdown();
+  // All ranks, after a clean end: waits for the others and takes the watchdog down.
+  absl::Status Finish();
+  // Logs and ends the process at once: the other ranks follow. Never returns.
+  [[noreturn]] void Abandon(const absl::Status& status);
+
+ private:
+  Job(const JobOptions& options, Hooks hooks);
+
+  absl::Status Connect();
+  absl::Status OpenModel();
+  absl::Status MakeBackend();
+  absl::Status LoadModel();
+  absl::Status LoadText();
+  absl::Status StartWatchdog();
+  absl::StatusOr<CoreShare> FindCores();
+  int64_t ChoosePages() const;
+
+  JobOptions options_;
+  Hooks hooks_;
+  std::unique_ptr<MpiSession> mpi_;
+  std::unique_ptr<Communicator> communicator_;
+  std::optional<Checkpoint> checkpoint_;
+  RequestLimits limits_;
+  RequestDefaults defaults_;
+  TokenId mask_token_ = kNoToken;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<SdarModel> model_;
+  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<TextCodec> text_;
+  Doorbell doorbell_;
+  std::unique_ptr<StepChannel> channel_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<WatchdogServer> watchdog_server_;
+  std::unique_ptr<WatchdogClient> watchdog_client_;
+};
+
+}  // namespace sdar

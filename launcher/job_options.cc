@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/job_options.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+
+namespace sdar {
+namespace {
+
+absl::Status AtLeast(absl::string_view flag, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": expected ", low, " .. ", high, ", got ", value));
+}
+
+absl::Status OneOf(absl::string_view flag, const std::string& value,
+                   std::initializer_list<absl::string_view> allowed) {
+  std::string names;
+  for (absl::string_view name : allowed) {
+    if (value == name) return absl::OkStatus();
+    absl::StrAppend(&names, names.empty() ? "" : ", ", name);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": expected one of ", names, ", got '", value, "'"));
+}
+
+}  // namespace
+
+absl::Status JobOptions::Validate() const {
+  if (model.empty()) {
+    return absl::InvalidArgumentError("--model is required (--help lists the flags)");
+  }
+  SDAR_RETURN_IF_ERROR(OneOf("device", device, {"auto", "cpu", "cuda"}));
+  if (device == "cuda") {
+    return absl::InvalidArgumentError("--device=cuda: this build has no CUDA backend");
+  }
+  SDAR_RETURN_IF_ERROR(OneOf("dtype", dtype, {"bfloat16", "float32"}));
+  SDAR_RETURN_IF_ERROR(OneOf("moe-exchange", moe_exchange, {"auto", "allreduce", "alltoall"}));
+  SDAR_RETURN_IF_ERROR(OneOf("generation-config", generation_config, {"auto", "none"}));
+  SDAR_RETURN_IF_ERROR(OneOf("log-level", log_level, {"debug", "info", "warning", "error"}));
+  SDAR_RETURN_IF_ERROR(AtLeast("threads", threads, 0, 1024));
+  SDAR_RETURN_IF_ERROR(AtLeast("max-sequences", max_sequences, 1, 4096));
+  SDAR_RETURN_IF_ERROR(AtLeast("max-batch-rows", max_batch_rows, 8, 65536));
+  SDAR_RETURN_IF_ERROR(AtLeast("max-sequence-length", max_sequence_length, 0, int64_t{1} << 30));
+  SDAR_RETURN_IF_ERROR(AtLeast("page-size", page_size, 1, 4096));
+  SDAR_RETURN_IF_ERROR(AtLeast("kv-memory-mib", kv_memory_mib, 1, int64_t{1} << 24));
+  SDAR_RETURN_IF_ERROR(AtLeast("block-length", block_length, 0, 1024));
+  return AtLeast("step-timeout", step_timeout_s, 1, 86400);
+}
+
+void AddJobFlags(JobOptions& o, FlagSpec& spec) {
+  spec.options.add_options()
+      ("model", TextFlag(&o.model), "model folder in the Hugging Face layout (required)")
+      ("device", Flag(&o.device), "auto, cpu or cuda")
+      ("dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")
+      ("instruction-set", Flag(&o.instruction_set),
+       "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")
+      ("threads", Flag(&o.threads), "threads per rank; 0: the rank's share of the cores")
+      ("moe-exchange", Flag(&o.moe_exchange),
+       "how tokens meet experts on other ranks: auto, allreduce or alltoall")
+      ("fuse-commit", SwitchFlag(&o.fuse_commit),
+       "commit a finished block in the pass of the next block's first step")
+      ("max-sequences", Flag(&o.max_sequences), "sequences that run at the same time")
+      ("max-batch-rows", Flag(&o.max_batch_rows), "rows (positions) of one step at most")
+      ("max-sequence-length", Flag(&o.max_sequence_length),
+       "tokens of prompt and output at most; 0: max_position_embeddings")
+      ("page-size", Flag(&o.page_size), "positions of a K/V page; block lengths divide it")
+      ("kv-memory-mib", Flag(&o.kv_memory_mib), "K/V memory per rank at most, in MiB")
+      ("block-length", Flag(&o.block_length),
+       "block length of requests that name none; 0: what the model says")
+      ("generation-config", Flag(&o.generation_config),
+       "auto: sampling defaults from generation_config.json; none: greedy")
+      ("step-timeout", Flag(&o.step_timeout_s), "seconds after which a step counts as stuck")
+      ("log-level", Flag(&o.log_level), "debug, info, warning or error");
+}
+
+}  // namespace sdar

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flags of every program that runs a model, and their defaults.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+
+#include "launcher/flags.h"
+
+namespace sdar {
+
+struct JobOptions {
+  std::string model;
+  std::string device = "auto";
+  std::string dtype = "bfloat16";
+  std::string instruction_set = "auto";
+  int threads = 0;  // per rank; 0: the rank's cores
+  std::string moe_exchange = "auto";
+  bool fuse_commit = true;
+  int max_sequences = 32;
+  int64_t max_batch_rows = 512;
+  int64_t max_sequence_length = 0;  // 0: what the model was made for
+  int64_t page_size = 64;
+  int64_t kv_memory_mib = 1024;  // per rank
+  int64_t block_length = 0;      // 0: the model's
+  std::string generation_config = "auto";
+  int64_t step_timeout_s = 60;
+  std::string log_level = "info";
+
+  // InvalidArgument names the flag.
+  absl::Status Validate() const;
+};
+
+// Adds the flags above to a program's.
+void AddJobFlags(JobOptions& options, FlagSpec& spec);
+
+}  // namespace sdar

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A line on standard error that shows how far long work is; nothing where standard error is not a
+// terminal.
+#pragma once
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include <unistd.h>
+
+namespace sdar {
+
+// One thread.
+class ProgressBar {
+ public:
+  explicit ProgressBar(std::string title) : title_(std::move(title)), shown_(isatty(2) != 0) {}
+  ~ProgressBar() {
+    if (shown_ && drawn_) std::fputs("\r\033[K", stderr);
+  }
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  // fraction: 0 .. 1; note: what to say behind the bar.
+  void Show(double fraction, const std::string& note = "") {
+    constexpr int kWidth = 30;
+    const absl::Time now = absl::Now();
+    if (!shown_ || (drawn_ && fraction < 1 && now - last_ < absl::Milliseconds(100))) return;
+    last_ = now;
+    drawn_ = true;
+    const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kWidth);
+    const std::string bar(static_cast<size_t>(filled), '#');
+    std::fprintf(stderr, "\r\033[K%s [%-*s] %3.0f%% %s", title_.c_str(), kWidth, bar.c_str(),
+                 fraction * 100, note.c_str());
+    std::fflush(stderr);
+  }
+
+ private:
+  std::string title_;
+  bool shown_;
+  bool drawn_ = false;
+  absl::Time last_;
+};
+
+}  // namespace sdar

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Heartbeats between the ranks, so that a dead or stuck rank ends the job instead of hanging it,
+// and the doorbell that wakes idle ranks. Talks over gRPC, beside the collectives: it never calls
+// one.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include <grpcpp/grpcpp.h>
+
+#include "runtime/engine/doorbell.h"
+#include "sdar/v1/watchdog.grpc.pb.h"
+
+namespace sdar {
+
+struct WatchdogOptions {
+  absl::Duration beat_interval = absl::Milliseconds(500);
+  absl::Duration max_silence = absl::Seconds(5);    // then a rank counts as lost
+  absl::Duration step_timeout = absl::Seconds(60);  // a step that takes longer counts as stuck
+};
+
+// What rank 0 knows of another rank.
+struct RankHealth {
+  uint64_t finished_steps = 0;
+  absl::Time last_heard;
+};
+
+// Rank 0's side: an internal gRPC service that every other rank holds a stream to. Thread-safe.
+class WatchdogServer {
+ public:
+  // on_failure is called once, on a thread of the watchdog, with Unavailable that names the rank,
+  // or Aborted for a stuck step. step_age: how long the step in progress has been running.
+  WatchdogServer(const WatchdogOptions& options, int num_ranks,
+                 std::function<absl::Duration()> step_age,
+                 std::function<void(const absl::Status&)> on_failure);
+  ~WatchdogServer();
+
+  // Serves on `host` at a free port and returns the address. Unavailable when it cannot listen.
+  absl::StatusOr<std::string> Start(const std::string& host);
+  // Waits until every rank has connected, then starts to watch. DeadlineExceeded names the ranks
+  // that have not.
+  absl::Status AwaitRanks(absl::Duration timeout);
+  // From now on ranks may leave.
+  void StopWatching();
+
+  // Tells every rank that there were `count` rings.
+  void Ring(uint64_t count);
+  // Per rank, rank 0 included as always heard.
+  std::vector<RankHealth> Health() const;
+
+ private:
+  class RankStream;
+  class Service;
+  friend class RankStream;
+
+  void Heard(RankStream* stream, const sdar::v1::Heartbeat& beat);
+  void Gone(RankStream* stream);
+  void MonitorLoop();
+  void SendToAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status FindFailure() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const WatchdogOptions options_;
+  const int num_ranks_;
+  const std::function<absl::Duration()> step_age_;
+  const std::function<void(const absl::Status&)> on_failure_;
+  std::unique_ptr<Service> service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::thread monitor_;
+
+  mutable absl::Mutex mutex_;
+  std::vector<RankStream*> streams_ ABSL_GUARDED_BY(mutex_);  // by rank; null: not connected
+  std::vector<RankHealth> health_ ABSL_GUARDED_BY(mutex_);
+  int lost_rank_ ABSL_GUARDED_BY(mutex_) = -1;  // whose stream broke
+  uint64_t rings_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool watching_ ABSL_GUARDED_BY(mutex_) = false;
+  bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// Another rank's side. Thread-safe.
+class WatchdogClient {
+ public:
+  // on_lost is called once, on a thread of the watchdog, when rank 0 is silent or gone.
+  WatchdogClient(const WatchdogOptions& options, int rank, const std::string& address,
+                 Doorbell& doorbell, std::function<void(const absl::Status&)> on_lost);
+  ~WatchdogClient();
+
+  void NoteFinishedSteps(uint64_t steps) { finished_steps_.store(steps); }
+  // From now on rank 0 may leave.
+  void StopWatching() { leaving_.store(true); }
+
+ private:
+  void ReadLoop();
+  void BeatLoop();
+  void Lose(const absl::Status& status);
+
+  const WatchdogOptions options_;
+  const int rank_;
+  Doorbell& doorbell_;
+  const std::function<void(const absl::Status&)> on_lost_;
+  std::atomic<uint64_t> finished_steps_{0};
+  std::atomic<int64_t> last_heard_ns_;
+  std::atomic<bool> leaving_{false};
+  std::atomic<bool> lost_{false};
+  absl::Mutex mutex_;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<sdar::v1::WatchdogService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<sdar::v1::Heartbeat, sdar::v1::WatchdogEvent>> stream_;
+  std::thread reader_;
+  std::thread beater_;
+};
+
+}  // namespace sdar

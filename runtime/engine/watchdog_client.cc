@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+#include "runtime/engine/watchdog.h"
+
+namespace sdar {
+
+WatchdogClient::WatchdogClient(const WatchdogOptions& options, int rank, const std::string& address,
+                               Doorbell& doorbell, std::function<void(const absl::Status&)> on_lost)
+    : options_(options),
+      rank_(rank),
+      doorbell_(doorbell),
+      on_lost_(std::move(on_lost)),
+      last_heard_ns_(absl::GetCurrentTimeNanos()),
+      stub_(sdar::v1::WatchdogService::NewStub(
+          grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
+  context_.set_wait_for_ready(true);
+  stream_ = stub_->Watch(&context_);
+  reader_ = std::thread([this] { ReadLoop(); });
+  beater_ = std::thread([this] { BeatLoop(); });
+}
+
+WatchdogClient::~WatchdogClient() {
+  leaving_.store(true);
+  {
+    absl::MutexLock lock(&mutex_);
+    closing_ = true;
+  }
+  context_.TryCancel();
+  reader_.join();
+  beater_.join();
+  stream_->Finish();
+}
+
+void WatchdogClient::ReadLoop() {
+  sdar::v1::WatchdogEvent event;
+  while (stream_->Read(&event)) {
+    last_heard_ns_.store(absl::GetCurrentTimeNanos());
+    doorbell_.RingTo(event.doorbell());
+  }
+  Lose(absl::UnavailableError("rank 0 is gone"));
+}
+
+void WatchdogClient::BeatLoop() {
+  while (true) {
+    sdar::v1::Heartbeat beat;
+    beat.set_rank(static_cast<uint32_t>(rank_));
+    beat.set_finished_steps(finished_steps_.load());
+    if (!stream_->Write(beat)) return;  // the reader notices too
+    {
+      absl::MutexLock lock(&mutex_);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&closing_), options_.beat_interval)) return;
+    }
+    const absl::Duration silence = absl::Now() - absl::FromUnixNanos(last_heard_ns_.load());
+    if (silence > options_.max_silence) {
+      return Lose(absl::UnavailableError(
+          absl::StrCat("rank 0 has been silent for ", absl::FormatDuration(silence))));
+    }
+  }
+}
+
+void WatchdogClient::Lose(const absl::Status& status) {
+  if (!leaving_.load() && !lost_.exchange(true)) on_lost_(status);
+}
+
+}  // namespace sdar

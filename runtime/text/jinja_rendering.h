@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// One rendering of a chat template under way. Only the renderer's own files include this.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "runtime/text/jinja_arguments.h"
+#include "runtime/text/jinja_ast.h"
+#include "runtime/text/jinja_renderer.h"
+#include "runtime/text/jinja_value.h"
+
+namespace sdar {
+
+// Walks the tree of a template. Statements are in jinja_renderer.cc, expressions in
+// jinja_evaluation.cc.
+class JinjaRendering {
+ public:
+  JinjaRendering(const JinjaVariables& variables, const JinjaLimits& limits, JinjaBudget& budget)
+      : variables_(variables), limits_(limits), budget_(budget), scopes_(1) {}
+
+  // Renders the template. Call once.
+  absl::StatusOr<std::string> Run(const JinjaBody& body);
+
+ private:
+  using Result = absl::StatusOr<JinjaValue>;
+  using Scope = std::vector<std::pair<std::string, JinjaValue>>;
+  enum class Flow { kNext, kBreak, kContinue };
+
+  // Counts nested evaluation.
+  class Nesting {
+   public:
+    explicit Nesting(int& depth) : depth_(depth) { ++depth_; }
+    ~Nesting() { --depth_; }
+    Nesting(const Nesting&) = delete;
+    Nesting& operator=(const Nesting&) = delete;
+
+   private:
+    int& depth_;
+  };
+
+  // Begins a node: notes its line for errors and charges for it.
+  absl::Status Enter(int line);
+
+  // Statements.
+  absl::StatusOr<Flow> Execute(const JinjaBody& body);
+  absl::StatusOr<Flow> ExecuteOne(const JinjaStatement& statement);
+  absl::Status ExecuteSimple(const JinjaStatement& statement);
+  absl::Status Write(absl::string_view text);
+  absl::Status ExecuteOutput(const JinjaStatement& statement);
+  absl::StatusOr<Flow> ExecuteIf(const JinjaStatement& statement);
+  // The items that a loop runs over: those its filter keeps. The filter does not see `loop`.
+  Result LoopItems(const JinjaStatement& statement);
+  absl::StatusOr<Flow> ExecuteFor(const JinjaStatement& statement);
+  absl::StatusOr<Flow> ExecuteIteration(const JinjaStatement& statement,
+                                        const std::shared_ptr<const JinjaSequence>& items,
+                                        size_t index);
+  // The output of a body in a scope of its own, through the statement's filters.
+  Result Capture(const JinjaStatement& statement);
+  Result CaptureBody(const JinjaBody& body, Scope scope);
+  // {% with %} and bare scopes. A with's values do not see each other.
+  absl::Status ExecuteScoped(const JinjaStatement& statement);
+  void DefineMacro(const JinjaMacro& macro);
+  absl::Status Assign(const JinjaTarget& target, const JinjaValue& value);
+  absl::Status AssignParts(const JinjaTarget& target, const JinjaValue& value);
+  static void SetIn(Scope& scope, const std::string& name, const JinjaValue& value);
+  void SetVariable(const std::string& name, const JinjaValue& value);
+
+  // The innermost variable of that name that the code under way can see: a macro sees its own
+  // scopes, the template's outermost one and the variables of the rendering.
+  JinjaValue Lookup(const std::string& name) const;
+
+  // Expressions.
+  Result Evaluate(const JinjaExpr& expr);
+  Result EvaluateKind(const JinjaExpr& expr);
+  absl::StatusOr<JinjaValues> EvaluateOperands(const JinjaExpr& expr, size_t first);
+  Result EvaluateContainer(const JinjaExpr& expr);
+  // and, or and conditions, which evaluate only what they need.
+  Result EvaluateChoice(const JinjaExpr& expr);
+  Result EvaluateCompare(const JinjaExpr& expr);
+  Result EvaluateOperator(const JinjaExpr& expr);
+  absl::StatusOr<JinjaArguments> EvaluateArguments(const JinjaExpr& expr);
+  Result EvaluateFilterOrTest(const JinjaExpr& expr);
+  Result EvaluateCall(const JinjaExpr& expr);
+  Result CallMacro(const JinjaMacro& macro, const JinjaArguments& arguments);
+  Result CallFunction(const std::string& name, const JinjaArguments& arguments);
+  Result MakeRange(const JinjaArguments& arguments);
+  Result MakeNamespace(const JinjaArguments& arguments);
+  Result MakeDictFromNames(const JinjaArguments& arguments);
+
+  const JinjaVariables& variables_;
+  const JinjaLimits& limits_;
+  JinjaBudget& budget_;
+  std::deque<JinjaNamespace> namespaces_;  // values point into it
+  std::vector<Scope> scopes_;
+  size_t first_scope_ = 0;  // of the macro under way
+  JinjaValue captured_;
+  std::string out_;
+  int depth_ = 0;
+  int line_ = 1;
+  bool raised_ = false;
+};
+
+}  // namespace sdar

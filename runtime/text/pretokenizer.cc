@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/text/pretokenizer.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "common/status_macros.h"
+#include "runtime/text/utf8.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "pcre2.h"
+
+namespace sdar {
+namespace {
+
+// Limits on what one search may cost; ordinary patterns stay far below.
+constexpr uint32_t kMatchLimit = 10'000'000;
+constexpr uint32_t kHeapLimitKib = 64 * 1024;
+
+struct Pcre2Deleter {
+  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
+};
+
+std::string Pcre2Message(int code) {
+  PCRE2_UCHAR buffer[256];
+  if (pcre2_get_error_message(code, buffer, sizeof(buffer)) < 0) return absl::StrCat("code ", code);
+  return reinterpret_cast<const char*>(buffer);
+}
+
+// Spells \s and \S as the White_Space property: PCRE2's own \s also takes U+180E, which the
+// engines that vocabularies were trained with do not.
+std::string WithUnicodeSpaces(absl::string_view pattern) {
+  std::string out;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] != '\\' || i + 1 == pattern.size()) {
+      out.push_back(pattern[i]);
+      continue;
+    }
+    const char escaped = pattern[++i];
+    if (escaped == 's') {
+      out += "\\p{White_Space}";
+    } else if (escaped == 'S') {
+      out += "\\P{White_Space}";
+    } else {
+      out.push_back('\\');
+      out.push_back(escaped);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+struct CompiledPattern {
+  std::unique_ptr<pcre2_code, Pcre2Deleter> code;
+  std::unique_ptr<pcre2_match_context, Pcre2Deleter> context;
+};
+
+namespace {
+
+absl::StatusOr<std::unique_ptr<CompiledPattern>> Compile(const std::string& pattern) {
+  const std::string source = WithUnicodeSpaces(pattern);
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  auto compiled = std::make_unique<CompiledPattern>();
+  compiled->code.reset(pcre2_compile(
+      reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(),
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr));
+  if (compiled->code == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("pre-tokenizer pattern '", pattern,
+                                                   "' does not compile: ", Pcre2Message(error)));
+  }
+  // Without JIT (a platform that has none) the interpreter matches the same.
+  pcre2_jit_compile(compiled->code.get(), PCRE2_JIT_COMPLETE);
+  compiled->context.reset(pcre2_match_context_create(nullptr));
+  pcre2_set_match_limit(compiled->context.get(), kMatchLimit);
+  pcre2_set_heap_limit(compiled->context.get(), kHeapLimitKib);
+  return compiled;
+}
+
+// Searches on from `start`; the interpreter stands in where JIT's stack is too small.
+int Search(const CompiledPattern& pattern, absl::string_view text, size_t start,
+           pcre2_match_data* data) {
+  const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  const int found = pcre2_match(pattern.code.get(), subject, text.size(), start, PCRE2_NO_UTF_CHECK,
+                                data, pattern.context.get());
+  if (found != PCRE2_ERROR_JIT_STACKLIMIT) return found;
+  return pcre2_match(pattern.code.get(), subject, text.size(), start,
+                     PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, pattern.context.get());
+}
+
+void AppendPiece(absl::string_view text, size_t begin, size_t end,
+                 std::vector<absl::string_view>& out) {
+  if (begin < end) out.push_back(text.substr(begin, end - begin));
+}
+
+// Cuts `text` at the bounds of every match, empty ones included.
+absl::Status SplitByPattern(const CompiledPattern& pattern, absl::string_view text,
+                            pcre2_match_data* data, std::vector<absl::string_view>& out) {
+  size_t done = 0;
+  for (size_t start = 0; start < text.size();) {
+    const int found = Search(pattern, text, start, data);
+    if (found == PCRE2_ERROR_NOMATCH) break;
+    if (found < 0) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("pre-tokenizer pattern failed at byte ", start, ": ", Pcre2Message(found)));
+    }
+    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(data);
+    // \K in a lookahead can put a match's start behind its end or behind earlier matches.
+    const size_t begin = std::max<size_t>(bounds[0], done);
+    const size_t end = std::max<size_t>(bounds[1], begin);
+    AppendPiece(text, done, begin, out);
+    AppendPiece(text, begin, end, out);
+    done = end;
+    start = end;
+    if (bounds[0] >= bounds[1] && start < text.size()) start += ReadUtf8(text, start).length;
+  }
+  AppendPiece(text, done, text.size(), out);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::string_view Pretokenizer::Qwen2Pattern() {
+  return R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
+         R"(\s*[\r\n]+|\s+(?!\S)|\s+)";
+}
+
+absl::string_view Pretokenizer::ByteLevelPattern() {
+  return R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+}
+
+Pretokenizer::Pretokenizer() = default;
+Pretokenizer::Pretokenizer(Pretokenizer&&) noexcept = default;
+Pretokenizer& Pretokenizer::operator=(Pretokenizer&&) noexcept = default;
+Pretokenizer::~Pretokenizer() = default;
+
+absl::StatusOr<Pretokenizer> Pretokenizer::Create(const std::vector<std::string>& patterns) {
+  Pretokenizer pretokenizer;
+  for (const std::string& pattern : patterns) {
+    SDAR_ASSIGN_OR_RETURN(auto compiled, Compile(pattern));
+    pretokenizer.patterns_.push_back(std::move(compiled));
+  }
+  return pretokenizer;
+}
+
+absl::StatusOr<std::vector<absl::string_view>> Pretokenizer::Split(absl::string_view text) const {
+  std::vector<absl::string_view> pieces;
+  AppendPiece(text, 0, text.size(), pieces);
+  for (const auto& pattern : patterns_) {
+    // Match data belongs to one call, which makes const use thread-safe.
+    std::unique_ptr<pcre2_match_data, Pcre2Deleter> data(
+        pcre2_match_data_create_from_pattern(pattern->code.get(), nullptr));
+    std::vector<absl::string_view> cut;
+    for (const absl::string_view piece : pieces) {
+      SDAR_RETURN_IF_ERROR(SplitByPattern(*pattern, piece, data.get(), cut));
+    }
+    pieces = std::move(cut);
+  }
+  return pieces;
+}
+
+}  // namespace sdar

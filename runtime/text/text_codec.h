@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model folder's way from what a user writes to token ids.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "runtime/text/chat_template.h"
+#include "runtime/text/tokenizer.h"
+
+namespace sdar {
+
+// The tokenizer and, where the folder has one, the chat template. Const use is thread-safe.
+class TextCodec {
+ public:
+  // Errors of Tokenizer::Load. A missing or broken template is an error of EncodeChat only.
+  static absl::StatusOr<TextCodec> Load(const std::string& folder) {
+    auto tokenizer = Tokenizer::Load(folder);
+    if (!tokenizer.ok()) return tokenizer.status();
+    return TextCodec(*std::move(tokenizer), LoadChatTemplate(folder));
+  }
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+
+  // The prompt that the template renders.
+  absl::StatusOr<std::string> RenderChat(const ChatRequest& request) const {
+    if (!chat_template_.ok()) return chat_template_.status();
+    return chat_template_->Render(request);
+  }
+
+  absl::StatusOr<std::vector<TokenId>> EncodeChat(const ChatRequest& request) const {
+    auto prompt = RenderChat(request);
+    if (!prompt.ok()) return prompt.status();
+    return tokenizer_.Encode(*prompt);
+  }
+
+ private:
+  TextCodec(Tokenizer tokenizer, absl::StatusOr<ChatTemplate> chat_template)
+      : tokenizer_(std::move(tokenizer)), chat_template_(std::move(chat_template)) {}
+
+  Tokenizer tokenizer_;
+  absl::StatusOr<ChatTemplate> chat_template_;
+};
+
+}  // namespace sdar
