@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// How sdar-client --watch shows a block while it is denoised: final text, behind it the active
+// block, redrawn in place. Pure: returns the bytes to write and keeps what was drawn.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+#include "sdar/v1/generation.pb.h"
+
+namespace sdar {
+
+// One character cell (or two, or a combining mark's none) of the view.
+struct WatchCell {
+  std::string text;   // UTF-8 of one character
+  std::string style;  // parameters of the terminal's SGR sequence; empty: plain
+  int columns = 1;
+};
+
+// The cells of a block from its first masked position on (what comes before is final text):
+// revealed positions bold; masked ones as their choice, the brighter the more confident, or as a
+// shade where the model has no idea yet.
+std::vector<WatchCell> CellsOf(const sdar::v1::Provisional& block);
+
+// One line for a block where nothing can be redrawn: "block 2 step 1 |is|░|░| a|".
+std::string PlainLineOf(const sdar::v1::Provisional& block);
+
+class WatchView {
+ public:
+  // columns: of the terminal.
+  explicit WatchView(int columns);
+
+  // Final text follows. Returns what to write.
+  std::string AddText(absl::string_view text);
+  // The active block is now this one. Returns what to write.
+  std::string ShowBlock(const sdar::v1::Provisional& block);
+  // Takes the block off the screen and ends the line. Returns what to write.
+  std::string Finish();
+
+ private:
+  std::string Redraw();
+  // Where the row that begins at cell `begin` ends, and whether final text alone says so.
+  struct RowEnd {
+    size_t end = 0;
+    bool fixed = false;
+  };
+  RowEnd FindRowEnd(const std::vector<WatchCell>& cells, size_t begin) const;
+
+  int row_columns_;               // one less than the terminal's, so that it never wraps by itself
+  std::vector<WatchCell> final_;  // final text from the last row on that may still change
+  std::vector<WatchCell> block_;
+  int rows_above_ = 0;  // rows that may change above the cursor's
+};
+
+}  // namespace sdar
