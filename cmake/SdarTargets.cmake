@@ -48,8 +48,10 @@ function(sdar_cc_binary)
   sdar_compile_options(${ARG_NAME})
 endfunction()
 
-# sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS ...] [RANKS n ...]): with RANKS the whole test program runs
+# sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS label] [RANKS n ...]): with RANKS the whole test program runs
 # under mpirun once per rank count; without, each of its tests is a ctest of its own.
+# The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well. One label only:
+# gtest_discover_tests passes no lists on.
 function(sdar_cc_test)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SRCS})
