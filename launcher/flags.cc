@@ -3,6 +3,8 @@
 
 #include <exception>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -20,6 +22,24 @@ po::typed_value<bool>* SwitchFlag(bool* target) {
       ->default_value(*target, *target ? "true" : "false");
 }
 
+namespace {
+
+// The arguments, with --switch written as --switch=true: program_options would take the next
+// argument for its value.
+std::vector<std::string> SpellOutSwitches(const po::options_description& options, int argc,
+                                          char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (const auto& option : options.options()) {
+    if (dynamic_cast<const po::typed_value<bool>*>(option->semantic().get()) == nullptr) continue;
+    for (std::string& argument : arguments) {
+      if (argument == "--" + option->long_name()) argument += "=true";
+    }
+  }
+  return arguments;
+}
+
+}  // namespace
+
 absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
   spec.options.add_options()("help,h", "prints this and exits");
   po::positional_options_description positional;
@@ -28,7 +48,7 @@ absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
     constexpr int kStyle =
         po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
     po::variables_map values;
-    po::store(po::command_line_parser(argc, argv)
+    po::store(po::command_line_parser(SpellOutSwitches(spec.options, argc, argv))
                   .options(spec.options)
                   .positional(positional)
                   .style(kStyle)
