@@ -83,6 +83,7 @@ absl::Status Job::Connect() {
 
 absl::Status Job::OpenModel() {
   SDAR_RETURN_IF_ERROR(options_.Validate());
+  if (is_coordinator()) SDAR_RETURN_IF_ERROR(hooks_.prepare());
   SDAR_ASSIGN_OR_RETURN(checkpoint_, Checkpoint::Open(options_.model));
   const ModelConfig& model = config();
   SDAR_RETURN_IF_ERROR(CheckRankCount(model, num_ranks()));

@@ -31,6 +31,8 @@ class Job {
   // before the process exits. Keep it short: it has to answer open calls.
   struct Hooks {
     bool needs_text = true;  // load the tokenizer on rank 0
+    // Rank 0: what can fail before the model is loaded, such as opening files.
+    std::function<absl::Status()> prepare = [] { return absl::OkStatus(); };
     std::function<void(const absl::Status&)> on_failure = [](const absl::Status&) {};
   };
 

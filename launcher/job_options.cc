@@ -2,6 +2,7 @@
 #include "launcher/job_options.h"
 
 #include "absl/strings/str_cat.h"
+
 #include "common/status_macros.h"
 
 namespace sdar {
@@ -49,29 +50,29 @@ absl::Status JobOptions::Validate() const {
 }
 
 void AddJobFlags(JobOptions& o, FlagSpec& spec) {
-  spec.options.add_options()
-      ("model", TextFlag(&o.model), "model folder in the Hugging Face layout (required)")
-      ("device", Flag(&o.device), "auto, cpu or cuda")
-      ("dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")
-      ("instruction-set", Flag(&o.instruction_set),
-       "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")
-      ("threads", Flag(&o.threads), "threads per rank; 0: the rank's share of the cores")
-      ("moe-exchange", Flag(&o.moe_exchange),
-       "how tokens meet experts on other ranks: auto, allreduce or alltoall")
-      ("fuse-commit", SwitchFlag(&o.fuse_commit),
-       "commit a finished block in the pass of the next block's first step")
-      ("max-sequences", Flag(&o.max_sequences), "sequences that run at the same time")
-      ("max-batch-rows", Flag(&o.max_batch_rows), "rows (positions) of one step at most")
-      ("max-sequence-length", Flag(&o.max_sequence_length),
-       "tokens of prompt and output at most; 0: max_position_embeddings")
-      ("page-size", Flag(&o.page_size), "positions of a K/V page; block lengths divide it")
-      ("kv-memory-mib", Flag(&o.kv_memory_mib), "K/V memory per rank at most, in MiB")
-      ("block-length", Flag(&o.block_length),
-       "block length of requests that name none; 0: what the model says")
-      ("generation-config", Flag(&o.generation_config),
-       "auto: sampling defaults from generation_config.json; none: greedy")
-      ("step-timeout", Flag(&o.step_timeout_s), "seconds after which a step counts as stuck")
-      ("log-level", Flag(&o.log_level), "debug, info, warning or error");
+  spec.options.add_options()("model", TextFlag(&o.model),
+                             "model folder in the Hugging Face layout (required)")(
+      "device", Flag(&o.device), "auto, cpu or cuda")("dtype", Flag(&o.dtype),
+                                                      "arithmetic and K/V: bfloat16 or float32")(
+      "instruction-set", Flag(&o.instruction_set),
+      "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")(
+      "threads", Flag(&o.threads), "threads per rank; 0: the rank's share of the cores")(
+      "moe-exchange", Flag(&o.moe_exchange),
+      "how tokens meet experts on other ranks: auto, allreduce or alltoall")(
+      "fuse-commit", SwitchFlag(&o.fuse_commit),
+      "commit a finished block in the pass of the next block's first step")(
+      "max-sequences", Flag(&o.max_sequences), "sequences that run at the same time")(
+      "max-batch-rows", Flag(&o.max_batch_rows), "rows (positions) of one step at most")(
+      "max-sequence-length", Flag(&o.max_sequence_length),
+      "tokens of prompt and output at most; 0: max_position_embeddings")(
+      "page-size", Flag(&o.page_size), "positions of a K/V page; block lengths divide it")(
+      "kv-memory-mib", Flag(&o.kv_memory_mib), "K/V memory per rank at most, in MiB")(
+      "block-length", Flag(&o.block_length),
+      "block length of requests that name none; 0: what the model says")(
+      "generation-config", Flag(&o.generation_config),
+      "auto: sampling defaults from generation_config.json; none: greedy")(
+      "step-timeout", Flag(&o.step_timeout_s), "seconds after which a step counts as stuck")(
+      "log-level", Flag(&o.log_level), "debug, info, warning or error");
 }
 
 }  // namespace sdar

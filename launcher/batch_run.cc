@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/batch_run.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+
+#include "common/status_macros.h"
+
+namespace sdar {
+
+BatchRun::BatchRun(const BatchRunOptions& options, const TextCodec& text,
+                   const RequestDefaults& defaults, Engine& engine, std::ostream& out)
+    : options_(options),
+      text_(text),
+      defaults_(defaults),
+      engine_(engine),
+      out_(out),
+      started_(absl::Now()) {}
+
+absl::Status BatchRun::Run(const std::vector<std::string>& lines, const std::atomic<bool>& stop) {
+  const size_t in_flight = 2 * static_cast<size_t>(engine_.config().scheduler.max_sequences);
+  size_t next = 0;
+  while (true) {
+    while (next < lines.size() && lines_.size() < in_flight && !stop.load()) {
+      StartLine(lines[next], static_cast<int>(next) + 1);
+      ++next;
+    }
+    if (lines_.empty()) break;
+    {
+      absl::MutexLock lock(&mutex_);
+      // Wakes up now and then to look at `stop` and to show progress.
+      mutex_.AwaitWithTimeout(absl::Condition(this, &BatchRun::HeadIsAnswered),
+                              absl::Milliseconds(200));
+    }
+    SDAR_RETURN_IF_ERROR(WriteAnswered());
+    ShowProgress(next, lines.size());
+  }
+  return absl::OkStatus();
+}
+
+void BatchRun::StartLine(const std::string& text, int number) {
+  if (text.find_first_not_of(" \t\r") == std::string::npos) return;
+  auto line = std::make_unique<Line>();
+  line->number = number;
+  line->error = SubmitLine(text, *line);
+  if (absl::IsAlreadyExists(line->error)) {
+    ++num_skipped_;
+    return;
+  }
+  lines_.push_back(std::move(line));
+}
+
+// AlreadyExists when the line was answered by an earlier run.
+absl::Status BatchRun::SubmitLine(const std::string& text, Line& line) {
+  auto request = ParseJsonlRequest(text, line.number, text_, line.id);
+  if (options_.done_ids.count(DumpJson(line.id)) != 0) {
+    return absl::AlreadyExistsError(DumpJson(line.id));
+  }
+  SDAR_RETURN_IF_ERROR(request.status());
+  SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples,
+                        BuildRequests(request->fields, std::move(request->prompt), defaults_,
+                                      engine_.config().limits));
+  line.with_logprobs = request->fields.logprobs.has_value();
+  {
+    absl::MutexLock lock(&mutex_);
+    line.samples.resize(samples.size());
+  }
+  for (size_t i = 0; i < samples.size(); ++i) {
+    samples[i].trace = options_.trace;
+    GenerationRecord* record = &line.samples[i];
+    const auto on_update = [this, record](SequenceUpdate update) {
+      absl::MutexLock lock(&mutex_);
+      record->Add(std::move(update));
+    };
+    SDAR_RETURN_IF_ERROR(engine_.Submit(std::move(samples[i]), on_update).status());
+  }
+  return absl::OkStatus();
+}
+
+bool BatchRun::IsAnswered(const Line& line) const {
+  if (!line.error.ok()) return true;
+  for (const GenerationRecord& sample : line.samples) {
+    if (!sample.done()) return false;
+  }
+  return true;
+}
+
+absl::Status BatchRun::WriteAnswered() {
+  while (!lines_.empty()) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!IsAnswered(*lines_.front())) break;
+    }
+    WriteLine(*lines_.front());
+    lines_.pop_front();
+  }
+  out_.flush();
+  return out_ ? absl::OkStatus() : absl::DataLossError("--output: writing failed");
+}
+
+void BatchRun::WriteLine(const Line& line) {
+  absl::Status error = line.error;
+  for (const GenerationRecord& sample : line.samples) {
+    if (error.ok()) error = sample.end().status;
+  }
+  if (!error.ok()) {
+    ++num_failed_;
+    out_ << DumpJson(
+                {{"id", line.id}, {"line", line.number}, {"error", std::string(error.message())}})
+         << '\n';
+    return;
+  }
+  ++num_answered_;
+  for (size_t i = 0; i < line.samples.size(); ++i) {
+    Json record = line.samples[i].ToJson(line.id, line.with_logprobs, options_.trace);
+    if (line.samples.size() > 1) record["index"] = i;
+    num_tokens_ += line.samples[i].num_tokens();
+    out_ << DumpJson(record) << '\n';
+  }
+}
+
+void BatchRun::ShowProgress(size_t next_line, size_t num_lines) {
+  const double seconds = absl::ToDoubleSeconds(absl::Now() - started_);
+  const size_t finished = next_line - lines_.size();
+  bar_.Show(static_cast<double>(finished) / static_cast<double>(num_lines),
+            absl::StrFormat("%d of %d, %d tokens, %.1f tokens/s", finished, num_lines, num_tokens_,
+                            static_cast<double>(num_tokens_) / seconds));
+}
+
+}  // namespace sdar

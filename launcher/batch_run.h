@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// sdar-generate's work: lines in, an engine that runs many at a time, records out in input order.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <ostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "launcher/generation_record.h"
+#include "launcher/jsonl_request.h"
+#include "launcher/progress_bar.h"
+#include "runtime/engine/engine.h"
+
+namespace sdar {
+
+struct BatchRunOptions {
+  bool trace = false;
+  std::set<std::string> done_ids;  // ids, as JSON text, that need no answer any more
+};
+
+// Runs on the main thread beside an engine that runs on another.
+class BatchRun {
+ public:
+  // Requires: everything passed outlives this.
+  BatchRun(const BatchRunOptions& options, const TextCodec& text, const RequestDefaults& defaults,
+           Engine& engine, std::ostream& out);
+
+  // Serves every line. Returns when all are answered, or when `stop` was set and what was running
+  // is. DataLoss when the output cannot be written.
+  absl::Status Run(const std::vector<std::string>& lines, const std::atomic<bool>& stop);
+
+  int num_failed() const { return num_failed_; }
+  int num_skipped() const { return num_skipped_; }
+  int num_answered() const { return num_answered_; }
+
+ private:
+  // A line in the works; its samples' records fill up on the engine thread.
+  struct Line {
+    int number = 0;
+    Json id;
+    absl::Status error;  // of the line itself
+    std::vector<GenerationRecord> samples;
+    bool with_logprobs = false;
+  };
+
+  void StartLine(const std::string& text, int number);
+  absl::Status SubmitLine(const std::string& text, Line& line);
+  bool IsAnswered(const Line& line) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HeadIsAnswered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !lines_.empty() && IsAnswered(*lines_.front());
+  }
+  absl::Status WriteAnswered();
+  void WriteLine(const Line& line);
+  void ShowProgress(size_t next_line, size_t num_lines);
+
+  BatchRunOptions options_;
+  const TextCodec& text_;
+  const RequestDefaults& defaults_;
+  Engine& engine_;
+  std::ostream& out_;
+  ProgressBar bar_{"generating"};
+  absl::Time started_;
+  int num_failed_ = 0;
+  int num_skipped_ = 0;
+  int num_answered_ = 0;
+  int64_t num_tokens_ = 0;
+
+  absl::Mutex mutex_;
+  std::deque<std::unique_ptr<Line>>
+      lines_;  // in input order; the records in them are guarded by mutex_
+};
+
+}  // namespace sdar

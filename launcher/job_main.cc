@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/job_main.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include "common/log.h"
+
+namespace sdar {
+namespace {
+
+// True where this rank is the one that speaks for all. Asked when there may be no communicator.
+bool SpeaksForAll() {
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  if (rank == nullptr) rank = std::getenv("PMIX_RANK");
+  return rank == nullptr || std::string(rank) == "0";
+}
+
+}  // namespace
+
+int RunJob(const std::string& program, const JobOptions& options, Job::Hooks hooks,
+           SignalWatcher& signals, const std::function<absl::Status(Job&)>& coordinate) {
+  auto job = Job::Start(options, std::move(hooks));
+  if (!job.ok()) {
+    return SpeaksForAll() ? ExitCode(program, job.status()) : 1;
+  }
+  if (!(*job)->is_coordinator()) {
+    // Signals reach every rank of an mpirun job; rank 0 decides what they mean.
+    signals.OnSignal([](int) {});
+    absl::Status status = (*job)->RunWorker();
+    if (status.ok()) status = (*job)->Finish();
+    if (!status.ok()) (*job)->Abandon(status);
+    return 0;
+  }
+  return ExitCode(program, coordinate(**job));
+}
+
+}  // namespace sdar

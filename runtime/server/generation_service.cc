@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/generation_service.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+#include "common/status_macros.h"
+#include "runtime/server/request_translation.h"
+
+namespace sdar {
+namespace {
+
+using sdar::v1::GenerateResponse;
+
+// A Generate call that is refused at once.
+class RefusedCall : public grpc::ServerWriteReactor<GenerateResponse> {
+ public:
+  explicit RefusedCall(const absl::Status& status) { Finish(ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
+
+grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
+                                      const absl::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc(status));
+  return reactor;
+}
+
+}  // namespace
+
+GenerationService::GenerationService(Config config, const TextCodec& text, Engine& engine)
+    : config_(std::move(config)), text_(text), engine_(engine) {}
+
+std::string GenerationService::NewRequestId() {
+  return absl::StrCat("request-", next_request_.fetch_add(1));
+}
+
+grpc::ServerWriteReactor<GenerateResponse>* GenerationService::Generate(
+    grpc::CallbackServerContext*, const sdar::v1::GenerateRequest* request) {
+  auto stream = StartStream(*request);
+  if (!stream.ok()) return new RefusedCall(stream.status());
+  return (*stream)->MakeReactor([this, held = *stream] {
+    absl::MutexLock lock(&mutex_);
+    open_.erase(held);
+  });
+}
+
+absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::StartStream(
+    const sdar::v1::GenerateRequest& request) {
+  {
+    absl::MutexLock lock(&mutex_);
+    SDAR_RETURN_IF_ERROR(refusal_);
+  }
+  SDAR_ASSIGN_OR_RETURN(const RequestFields fields, TranslateFields(request));
+  SDAR_ASSIGN_OR_RETURN(std::vector<TokenId> prompt, TranslatePrompt(request, text_));
+  SDAR_ASSIGN_OR_RETURN(
+      std::vector<GenerationRequest> samples,
+      BuildRequests(fields, std::move(prompt), config_.defaults, engine_.config().limits));
+  GenerateStream::Options options;
+  options.request_id = request.request_id().empty() ? NewRequestId() : request.request_id();
+  options.num_samples = static_cast<int>(samples.size());
+  options.with_logprobs = fields.logprobs.has_value();
+  for (GenerationRequest& sample : samples) {
+    sample.provisional = request.output().provisional();
+    options.seeds.push_back(sample.sampling.seed);
+  }
+  auto stream = std::make_shared<GenerateStream>(std::move(options), engine_, text_.tokenizer());
+  SDAR_RETURN_IF_ERROR(Submit(std::move(samples), stream));
+  absl::MutexLock lock(&mutex_);
+  open_.insert(stream);
+  return stream;
+}
+
+// Queues every sample or, when one is refused, none.
+absl::Status GenerationService::Submit(std::vector<GenerationRequest> samples,
+                                       const std::shared_ptr<GenerateStream>& stream) {
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const int index = static_cast<int>(i);
+    auto id = engine_.Submit(std::move(samples[i]), [stream, index](SequenceUpdate update) {
+      stream->Update(index, std::move(update));
+    });
+    if (!id.ok()) {
+      stream->Fail(id.status());
+      return id.status();
+    }
+    stream->AddSequence(*id);
+  }
+  return absl::OkStatus();
+}
+
+void GenerationService::Refuse(const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  if (refusal_.ok()) refusal_ = status;
+}
+
+void GenerationService::FailAll(const absl::Status& status, absl::Duration timeout) {
+  Refuse(status);
+  std::set<std::shared_ptr<GenerateStream>> open;
+  {
+    absl::MutexLock lock(&mutex_);
+    open = open_;
+  }
+  for (const auto& stream : open) stream->Fail(status);
+  absl::MutexLock lock(&mutex_);
+  const auto all_over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return open_.empty(); };
+  mutex_.AwaitWithTimeout(absl::Condition(&all_over), timeout);
+}
+
+absl::Status GenerationService::TokenizeInto(const sdar::v1::TokenizeRequest& request,
+                                             sdar::v1::TokenizeResponse& response) const {
+  std::string text = request.text();
+  if (request.input_case() == sdar::v1::TokenizeRequest::kChat) {
+    SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TranslateChat(request.chat()));
+    SDAR_ASSIGN_OR_RETURN(text, text_.RenderChat(chat));
+    response.set_prompt(text);
+  } else if (request.input_case() != sdar::v1::TokenizeRequest::kText) {
+    return absl::InvalidArgumentError("expected one of text and chat");
+  }
+  SDAR_ASSIGN_OR_RETURN(const std::vector<TokenId> ids, text_.tokenizer().Encode(text));
+  for (TokenId id : ids) response.add_ids(static_cast<uint32_t>(id));
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* GenerationService::Tokenize(grpc::CallbackServerContext* context,
+                                                      const sdar::v1::TokenizeRequest* request,
+                                                      sdar::v1::TokenizeResponse* response) {
+  return FinishUnary(context, TokenizeInto(*request, *response));
+}
+
+grpc::ServerUnaryReactor* GenerationService::Detokenize(grpc::CallbackServerContext* context,
+                                                        const sdar::v1::DetokenizeRequest* request,
+                                                        sdar::v1::DetokenizeResponse* response) {
+  std::vector<TokenId> ids;
+  for (uint32_t id : request->ids()) {
+    if (!text_.tokenizer().HasToken(static_cast<TokenId>(id))) {
+      return FinishUnary(context, absl::InvalidArgumentError(
+                                      absl::StrCat("ids: the tokenizer has no token ", id)));
+    }
+    ids.push_back(static_cast<TokenId>(id));
+  }
+  response->set_text(text_.tokenizer().Decode(ids, request->skip_special_tokens()));
+  return FinishUnary(context, absl::OkStatus());
+}
+
+grpc::ServerUnaryReactor* GenerationService::GetModelInfo(
+    grpc::CallbackServerContext* context, const sdar::v1::GetModelInfoRequest*,
+    sdar::v1::GetModelInfoResponse* response) {
+  *response = config_.model_info;
+  return FinishUnary(context, absl::OkStatus());
+}
+
+grpc::ServerUnaryReactor* GenerationService::GetStatus(grpc::CallbackServerContext* context,
+                                                       const sdar::v1::GetStatusRequest*,
+                                                       sdar::v1::GetStatusResponse* response) {
+  const EngineStatus status = engine_.GetStatus();
+  response->set_running(static_cast<uint32_t>(status.running));
+  response->set_waiting(static_cast<uint32_t>(status.waiting));
+  response->set_free_slots(static_cast<uint32_t>(status.free_slots));
+  response->set_total_slots(static_cast<uint32_t>(status.total_slots));
+  response->set_free_pages(static_cast<uint32_t>(status.free_pages));
+  response->set_total_pages(static_cast<uint32_t>(status.total_pages));
+  response->set_finished_steps(status.finished_steps);
+  const absl::Time now = absl::Now();
+  if (status.last_step != absl::InfinitePast()) {
+    response->set_last_step_age_seconds(absl::ToDoubleSeconds(now - status.last_step));
+  }
+  std::vector<RankHealth> ranks = config_.rank_health();
+  ranks[0] = {status.finished_steps, now};
+  for (const RankHealth& rank : ranks) {
+    response->add_rank_steps(rank.finished_steps);
+    response->add_rank_silence_seconds(absl::ToDoubleSeconds(now - rank.last_heard));
+  }
+  return FinishUnary(context, absl::OkStatus());
+}
+
+}  // namespace sdar

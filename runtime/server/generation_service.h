@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// sdar.v1.GenerationService over an engine.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include <grpcpp/grpcpp.h>
+
+#include "runtime/engine/engine.h"
+#include "runtime/engine/request_fields.h"
+#include "runtime/engine/watchdog.h"
+#include "runtime/server/generate_stream.h"
+#include "runtime/text/text_codec.h"
+#include "sdar/v1/generation.grpc.pb.h"
+
+namespace sdar {
+
+// Reactions tokenize and queue; they never wait for the engine. Thread-safe.
+class GenerationService : public sdar::v1::GenerationService::CallbackService {
+ public:
+  struct Config {
+    RequestDefaults defaults;
+    sdar::v1::GetModelInfoResponse model_info;
+    std::function<std::vector<RankHealth>()> rank_health;  // one per rank
+  };
+  // Requires: text and engine outlive the service and its calls.
+  GenerationService(Config config, const TextCodec& text, Engine& engine);
+
+  // From now on new calls get `status`.
+  void Refuse(const absl::Status& status);
+  // Refuses new calls, ends the open ones with `status`, and waits for at most `timeout` until they
+  // are over.
+  void FailAll(const absl::Status& status, absl::Duration timeout);
+
+  grpc::ServerWriteReactor<sdar::v1::GenerateResponse>* Generate(
+      grpc::CallbackServerContext* context, const sdar::v1::GenerateRequest* request) override;
+  grpc::ServerUnaryReactor* Tokenize(grpc::CallbackServerContext* context,
+                                     const sdar::v1::TokenizeRequest* request,
+                                     sdar::v1::TokenizeResponse* response) override;
+  grpc::ServerUnaryReactor* Detokenize(grpc::CallbackServerContext* context,
+                                       const sdar::v1::DetokenizeRequest* request,
+                                       sdar::v1::DetokenizeResponse* response) override;
+  grpc::ServerUnaryReactor* GetModelInfo(grpc::CallbackServerContext* context,
+                                         const sdar::v1::GetModelInfoRequest* request,
+                                         sdar::v1::GetModelInfoResponse* response) override;
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
+                                      const sdar::v1::GetStatusRequest* request,
+                                      sdar::v1::GetStatusResponse* response) override;
+
+ private:
+  absl::StatusOr<std::shared_ptr<GenerateStream>> StartStream(
+      const sdar::v1::GenerateRequest& request);
+  absl::Status Submit(std::vector<GenerationRequest> samples,
+                      const std::shared_ptr<GenerateStream>& stream);
+  absl::Status TokenizeInto(const sdar::v1::TokenizeRequest& request,
+                            sdar::v1::TokenizeResponse& response) const;
+  std::string NewRequestId();
+
+  Config config_;
+  const TextCodec& text_;
+  Engine& engine_;
+  std::atomic<uint64_t> next_request_{1};
+
+  absl::Mutex mutex_;
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::shared_ptr<GenerateStream>> open_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace sdar

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The listening end of a service, with health and reflection beside it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include <grpcpp/grpcpp.h>
+
+namespace sdar {
+
+// A running gRPC server. Health answers SERVING for "" and for the service's name while it lives.
+class GrpcServer {
+ public:
+  // Listens on HOST:PORT (port 0: a free one) without TLS. Unavailable when it cannot. Requires:
+  // the service outlives the server.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& host, int port,
+                                                           grpc::Service& service);
+  // Cancels what is still open.
+  ~GrpcServer();
+
+  // HOST:PORT as it listens.
+  const std::string& address() const { return address_; }
+  // Health answers NOT_SERVING from now on.
+  void SetNotServing();
+
+ private:
+  GrpcServer() = default;
+
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace sdar

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests of the public API as the engine's fields, and absl statuses as gRPC's. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include <grpcpp/grpcpp.h>
+
+#include "runtime/engine/request_fields.h"
+#include "runtime/text/text_codec.h"
+#include "sdar/v1/generation.pb.h"
+
+namespace sdar {
+
+// The fields that the request sets. InvalidArgument names one that cannot be.
+absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& request);
+
+// A conversation as the chat template takes it. InvalidArgument when its JSON parts are not JSON.
+absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat);
+
+// The ids of the request's prompt. InvalidArgument when it has none.
+absl::StatusOr<std::vector<TokenId>> TranslatePrompt(const sdar::v1::GenerateRequest& request,
+                                                     const TextCodec& text);
+
+// The same code and message.
+grpc::Status ToGrpc(const absl::Status& status);
+
+}  // namespace sdar
