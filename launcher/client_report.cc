@@ -12,7 +12,6 @@
 namespace sdar {
 namespace {
 
-using sdar::v1::Delta;
 using sdar::v1::Finished;
 using sdar::v1::GetModelInfoResponse;
 using sdar::v1::GetStatusResponse;
@@ -44,16 +43,23 @@ Json StopReasonOf(const Finished& finished) {
   }
 }
 
-Json TopOf(const std::vector<Delta::Top>& tops) {
-  Json out = Json::array();
-  for (const Delta::Top& top : tops) {
-    Json alternatives = Json::array();
-    for (const auto& alternative : top.alternatives()) {
-      alternatives.push_back({{"id", alternative.id()}, {"logprob", alternative.logprob()}});
+// One object per token, as sdar-generate writes them.
+Json LogprobsOf(const Sample& sample) {
+  Json list = Json::array();
+  for (size_t i = 0; i < sample.logprobs.size(); ++i) {
+    Json top = Json::array();
+    if (i < sample.top.size()) {
+      for (const auto& alternative : sample.top[i].alternatives()) {
+        top.push_back({{"id", alternative.id()}, {"logprob", alternative.logprob()}});
+      }
     }
-    out.push_back(std::move(alternatives));
+    list.push_back({{"id", i < sample.token_ids.size() ? Json(sample.token_ids[i]) : Json()},
+                    {"logprob", sample.logprobs[i]},
+                    {"entropy", i < sample.entropies.size() ? Json(sample.entropies[i]) : Json()},
+                    {"step", i < sample.steps.size() ? Json(sample.steps[i]) : Json()},
+                    {"top", std::move(top)}});
   }
-  return out;
+  return list;
 }
 
 }  // namespace
@@ -97,12 +103,7 @@ Json RecordOf(const Generation& generation, size_t index) {
                      {"denoising_steps", finished.usage().denoising_steps()},
                      {"forward_passes", finished.usage().forward_passes()}};
   record["seed"] = finished.seed();
-  if (!sample.logprobs.empty()) {
-    record["logprobs"] = sample.logprobs;
-    record["entropies"] = sample.entropies;
-    record["steps"] = sample.steps;
-  }
-  if (!sample.top.empty()) record["top_logprobs"] = TopOf(sample.top);
+  if (!sample.logprobs.empty()) record["logprobs"] = LogprobsOf(sample);
   return record;
 }
 
