@@ -129,7 +129,7 @@ else
   ask "What is the capital of Switzerland?" --watch --remasking-strategy=low_confidence_static
 fi
 echo
-echo "The same question with low_confidence_dynamic reveals all positions it is sure of, so it takes fewer steps:"
+echo "With low_confidence_dynamic all positions it is sure of are revealed at once:"
 ask "What is a diffusion language model?" --remasking-strategy=low_confidence_dynamic
 
 title "The job"

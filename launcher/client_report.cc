@@ -64,7 +64,7 @@ Json LogprobsOf(const Sample& sample) {
 
 }  // namespace
 
-std::string DescribeUsage(const Generation& generation) {
+std::string DescribeUsage(const Generation& generation, bool with_speed) {
   uint64_t tokens = 0, steps = 0, passes = 0;
   for (const Sample& sample : generation.samples) {
     if (!sample.finished.has_value()) continue;
@@ -73,19 +73,19 @@ std::string DescribeUsage(const Generation& generation) {
     steps += usage.denoising_steps();
     passes += usage.forward_passes();
   }
-  const double seconds = absl::ToDoubleSeconds(generation.total);
-  const auto per = [](double amount, double of) { return of > 0 ? amount / of : 0.0; };
-  std::string first_text = "no text";
+  const auto per = [tokens](double of) { return of > 0 ? static_cast<double>(tokens) / of : 0.0; };
+  std::string out = absl::StrFormat(
+      "%s, %s, %s, %.2f tokens per denoising step", Count(tokens, "token", "tokens"),
+      Count(steps, "denoising step", "denoising steps"),
+      Count(passes, "forward pass", "forward passes"), per(static_cast<double>(steps)));
+  if (!with_speed) return out;
   if (generation.first_text > absl::ZeroDuration()) {
-    first_text = absl::StrFormat("first text after %.0f ms",
-                                 absl::ToDoubleMilliseconds(generation.first_text));
+    absl::StrAppendFormat(&out, "; first text after %.0f ms",
+                          absl::ToDoubleMilliseconds(generation.first_text));
   }
-  const auto tokens_f = static_cast<double>(tokens);
-  return absl::StrFormat(
-      "%s, %s, %s, %.2f tokens per denoising step; %s, %.2f s in all, %.1f tokens/s",
-      Count(tokens, "token", "tokens"), Count(steps, "denoising step", "denoising steps"),
-      Count(passes, "forward pass", "forward passes"), per(tokens_f, static_cast<double>(steps)),
-      first_text, seconds, per(tokens_f, seconds));
+  const double seconds = absl::ToDoubleSeconds(generation.total);
+  absl::StrAppendFormat(&out, "; %.2f s in all, %.0f tokens/s", seconds, per(seconds));
+  return out;
 }
 
 Json RecordOf(const Generation& generation, size_t index) {
