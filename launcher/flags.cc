@@ -1,14 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/flags.h"
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 namespace sdar {
 namespace po = boost::program_options;
+namespace {
+
+// Writes "--switch" as "--switch=true", so that the word behind it is not taken for its value.
+std::vector<std::string> SpellOutSwitches(const po::options_description& options, int argc,
+                                          char** argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  for (std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument.rfind("--", 0) != 0) continue;
+    const po::option_description* option = options.find_nothrow(argument.substr(2), false);
+    if (option == nullptr) continue;
+    const auto& value = *option->semantic();
+    if (value.min_tokens() == 0 && value.max_tokens() == 1) argument += "=true";
+  }
+  return arguments;
+}
+
+}  // namespace
 
 po::typed_value<std::string>* TextFlag(std::string* target) {
   return po::value<std::string>(target);
@@ -28,7 +48,7 @@ absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
     constexpr int kStyle =
         po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
     po::variables_map values;
-    po::store(po::command_line_parser(argc, argv)
+    po::store(po::command_line_parser(SpellOutSwitches(spec.options, argc, argv))
                   .options(spec.options)
                   .positional(positional)
                   .style(kStyle)
