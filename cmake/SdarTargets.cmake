@@ -48,13 +48,19 @@ function(sdar_cc_binary)
   sdar_compile_options(${ARG_NAME})
 endfunction()
 
-# sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS ...] [RANKS n ...]): with RANKS the whole test program runs
+# sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS label] [RANKS n ...]): with RANKS the whole test program runs
 # under mpirun once per rank count; without, each of its tests is a ctest of its own.
+# The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well. One label only:
+# gtest_discover_tests passes no lists on.
 function(sdar_cc_test)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_compile_definitions(${ARG_NAME} PRIVATE
     SDAR_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SDAR_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  if(SDAR_SANITIZE STREQUAL "thread")
+    target_sources(${ARG_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/tests/tsan_mutex.cc)
+    target_link_libraries(${ARG_NAME} PRIVATE absl::synchronization ${CMAKE_DL_LIBS})
+  endif()
   sdar_compile_options(${ARG_NAME})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)

@@ -15,6 +15,15 @@
 namespace sdar {
 namespace {
 
+// The start of `text`, so that an error stays short whatever it quotes; cut between characters.
+absl::string_view Shorten(absl::string_view text) {
+  constexpr size_t kMaxQuoted = 200;
+  if (text.size() <= kMaxQuoted) return text;
+  size_t end = kMaxQuoted;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;
+  return text.substr(0, end);
+}
+
 // Builds a Json value from parser events, refusing deep nesting before the recursion of a tree
 // could hurt.
 class BoundedBuilder : public nlohmann::json_sax<Json> {
@@ -36,7 +45,7 @@ class BoundedBuilder : public nlohmann::json_sax<Json> {
 
   bool key(string_t& name) override {
     if (unique_keys_ && !keys_.back().insert(name).second) {
-      error_ = absl::StrCat("key '", name, "' appears twice in one object");
+      error_ = absl::StrCat("key '", Shorten(name), "' appears twice in one object");
       return false;
     }
     pending_keys_.back() = std::move(name);
@@ -45,7 +54,7 @@ class BoundedBuilder : public nlohmann::json_sax<Json> {
 
   bool parse_error(size_t position, const std::string&,
                    const nlohmann::detail::exception& e) override {
-    error_ = absl::StrCat("not JSON at byte ", position, ": ", e.what());
+    error_ = absl::StrCat("not JSON at byte ", position, ": ", Shorten(e.what()));
     return false;
   }
 

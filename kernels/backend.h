@@ -14,9 +14,9 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
-#include "common/draw_key.h"
 #include "common/logit_summary.h"
 #include "common/tensor_view.h"
+#include "kernels/logit_specs.h"
 
 namespace sdar {
 
@@ -100,30 +100,6 @@ struct ExpertWeights {
   int64_t first_expert = 0;
   std::vector<PackedWeight> gate_up;  // each [2 * width, hidden]: gate rows, then up rows
   std::vector<PackedWeight> down;     // each [hidden, width]
-};
-
-// What happens to one row's logits before and while they are summarised. Spans stay the caller's.
-struct LogitRowSpec {
-  float inverse_temperature = 1;
-  float repetition_penalty = 1;
-  float presence_penalty = 0;
-  float frequency_penalty = 0;
-  absl::Span<const TokenId>
-      repeated;  // distinct ids that the repetition penalty meets: prompt and output
-  absl::Span<const std::pair<TokenId, int32_t>>
-      output_counts;  // distinct ids and how often the output holds them
-  absl::Span<const std::pair<TokenId, float>> bias;  // distinct ids
-  absl::Span<const TokenId> forbidden;  // may not be chosen, beside those forbidden for every row
-  TokenId asked = kNoToken;             // its z is reported
-  bool draws = false;                   // find the largest z + Gumbel
-  DrawKey draw_key;
-};
-
-// The row specs of one summary call and what holds for all of them.
-struct LogitSpecs {
-  int64_t first_id = 0;  // vocabulary id of column 0
-  absl::Span<const TokenId> forbidden;
-  absl::Span<const LogitRowSpec> rows;
 };
 
 // One device's arithmetic. Calls enqueue in order (the CPU runs them at once); what goes wrong

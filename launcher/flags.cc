@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/flags.h"
 
-#include <algorithm>
 #include <exception>
 #include <iostream>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,24 +11,6 @@
 
 namespace sdar {
 namespace po = boost::program_options;
-namespace {
-
-// Writes "--switch" as "--switch=true", so that the word behind it is not taken for its value.
-std::vector<std::string> SpellOutSwitches(const po::options_description& options, int argc,
-                                          char** argv) {
-  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  for (std::string& argument : arguments) {
-    if (argument == "--") break;
-    if (argument.rfind("--", 0) != 0) continue;
-    const po::option_description* option = options.find_nothrow(argument.substr(2), false);
-    if (option == nullptr) continue;
-    const auto& value = *option->semantic();
-    if (value.min_tokens() == 0 && value.max_tokens() == 1) argument += "=true";
-  }
-  return arguments;
-}
-
-}  // namespace
 
 po::typed_value<std::string>* TextFlag(std::string* target) {
   return po::value<std::string>(target);
@@ -39,6 +21,24 @@ po::typed_value<bool>* SwitchFlag(bool* target) {
       ->implicit_value(true, "true")
       ->default_value(*target, *target ? "true" : "false");
 }
+
+namespace {
+
+// The arguments, with --switch written as --switch=true: program_options would take the next
+// argument for its value.
+std::vector<std::string> SpellOutSwitches(const po::options_description& options, int argc,
+                                          char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (const auto& option : options.options()) {
+    if (dynamic_cast<const po::typed_value<bool>*>(option->semantic().get()) == nullptr) continue;
+    for (std::string& argument : arguments) {
+      if (argument == "--" + option->long_name()) argument += "=true";
+    }
+  }
+  return arguments;
+}
+
+}  // namespace
 
 absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
   spec.options.add_options()("help,h", "prints this and exits");

@@ -46,6 +46,7 @@ inline uint16_t RoundBf16Scalar(float value) {
 }
 
 inline Vf Max(Vf a, Vf b) { return a > b ? a : b; }
+inline Vf Min(Vf a, Vf b) { return a < b ? a : b; }
 
 // Adds the lanes in a fixed tree.
 inline float SumLanes(Vf v) {
@@ -62,10 +63,11 @@ inline float MaxLanes(Vf v) {
   return best;
 }
 
-// exp to about 2 units in the last place for x <= 88; below -87 the result is that of -87
-// (1.6e-38). Cody-Waite reduction by ln 2 and a polynomial of degree 6 (Cephes expf).
+// exp to about 2 units in the last place for -87 <= x <= 88; beyond, the result is that of the
+// nearer end (1.6e-38, 1.7e38): the exponent below must not leave its field. Cody-Waite reduction
+// by ln 2 and a polynomial of degree 6 (Cephes expf).
 inline Vf Exp(Vf x) {
-  x = Max(x, Splat(-87.0f));
+  x = Min(Max(x, Splat(-87.0f)), Splat(88.0f));
   const Vf magic = Splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Vf shifted = x * 1.44269504088896341f + magic;
   const Vf n = shifted - magic;

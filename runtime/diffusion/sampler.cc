@@ -16,16 +16,23 @@ absl::Span<const Candidate> CandidatesOf(const LogitSummary& summary) {
       .subspan(0, static_cast<size_t>(summary.num_candidates));
 }
 
-// How many of the candidates (in the order of Precedes) are left by top-k, top-p and min-p. total:
-// the sum of exp(z - candidates[0].z) over all ids that top-k leaves.
-size_t CountKept(absl::Span<const Candidate> candidates, double total, double top_p, double min_p) {
+// Where top-p and min-p cut a list of candidates that is in the order of Precedes.
+struct Cut {
+  size_t kept = 0;
+  bool inside = false;  // whatever follows the list is cut away as well
+};
+
+// total: the sum of exp(z - candidates[0].z) over all ids that top-k leaves.
+Cut FindCut(absl::Span<const Candidate> candidates, double total, const SamplingOptions& options) {
+  const double limit =
+      options.top_p < 1 ? options.top_p * total : std::numeric_limits<double>::infinity();
   double preceding = 0;
   for (size_t i = 0; i < candidates.size(); ++i) {
     const double mass = std::exp(double{candidates[i].z} - double{candidates[0].z});
-    if (preceding > top_p * total || mass < min_p) return i;
+    if (preceding > limit || mass < options.min_p) return {i, true};
     preceding += mass;
   }
-  return candidates.size();
+  return {candidates.size(), preceding > limit};
 }
 
 double SumExp(absl::Span<const Candidate> candidates) {
@@ -67,14 +74,20 @@ bool NeedsAllLogits(const LogitSummary& summary, const SamplingOptions& options)
   const bool all_known = summary.num_candidates == summary.num_allowed;
   const bool cut_inside = options.top_k > 0 && options.top_k <= kMaxCandidates;
   if (options.greedy() || !options.cuts() || all_known || cut_inside) return false;
-  if (options.top_k == 0) {
-    return CountKept(CandidatesOf(summary), summary.allowed_sum_exp, options.top_p,
-                     options.min_p) == static_cast<size_t>(summary.num_candidates);
+  const absl::Span<const Candidate> candidates = CandidatesOf(summary);
+  double least = summary.allowed_sum_exp;
+  double most = least;
+  if (options.top_k > 0 && options.top_k < summary.num_allowed) {
+    // The mass of the ids between the candidates and top_k is not known, but bounded: each weighs
+    // at most as much as the last candidate, and all are among the allowed.
+    const auto unknown = static_cast<double>(options.top_k - kMaxCandidates);
+    const double last = std::exp(double{candidates.back().z} - double{candidates[0].z});
+    least = SumExp(candidates);
+    most = std::max(least, std::min(summary.allowed_sum_exp, least + unknown * last));
   }
-  // top_p would renormalise by the mass of top_k > 64 tokens, which the summary does not hold.
-  constexpr double kNoTotal = std::numeric_limits<double>::infinity();
-  return options.top_p < 1 || CountKept(CandidatesOf(summary), kNoTotal, 1, options.min_p) ==
-                                  static_cast<size_t>(summary.num_candidates);
+  const Cut early = FindCut(candidates, least, options);
+  const Cut late = FindCut(candidates, most, options);
+  return !late.inside || early.kept != late.kept;
 }
 
 Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const DrawKey& key) {
@@ -91,22 +104,21 @@ Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const
     candidates = candidates.subspan(0, k);
     total = SumExp(candidates);
   }
-  return Draw(candidates.subspan(0, CountKept(candidates, total, options.top_p, options.min_p)),
-              summary, key);
+  return Draw(candidates.subspan(0, FindCut(candidates, total, options).kept), summary, key);
 }
 
 Choice ChooseFromLogits(absl::Span<const float> z, const LogitSummary& summary,
                         const SamplingOptions& options, const DrawKey& key) {
   std::vector<Candidate> all;
   for (size_t i = 0; i < z.size(); ++i) {
-    if (std::isinf(z[i])) continue;
+    if (!std::isfinite(z[i])) continue;  // forbidden, or NaN, which no order holds
     all.push_back({static_cast<TokenId>(i), z[i]});
   }
   std::sort(all.begin(), all.end(), Precedes);
   if (options.top_k > 0 && static_cast<size_t>(options.top_k) < all.size()) {
     all.resize(static_cast<size_t>(options.top_k));
   }
-  const size_t kept = CountKept(all, SumExp(all), options.top_p, options.min_p);
+  const size_t kept = FindCut(all, SumExp(all), options).kept;
   return Draw(absl::MakeConstSpan(all).subspan(0, kept), summary, key);
 }
 

@@ -39,8 +39,7 @@ inline constexpr int64_t kMaxSamples = 128;
 
 // Where absent fields come from.
 struct RequestDefaults {
-  GenerationDefaults
-      generation;  // temperature, top_k and top_p count only when it says do_sample
+  GenerationDefaults generation;  // temperature, top_k and top_p count only when it says do_sample
   int64_t block_length = 4;
 };
 

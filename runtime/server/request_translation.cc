@@ -85,6 +85,10 @@ absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat) {
   ChatRequest request;
   request.messages = Json::array();
   for (const sdar::v1::ChatMessage& in : chat.messages()) {
+    if (in.role().empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("chat.messages[", request.messages.size(), "].role: it is empty"));
+    }
     Json message = {{"role", in.role()}, {"content", in.content()}};
     if (in.has_reasoning_content()) message["reasoning_content"] = in.reasoning_content();
     if (!in.tool_calls_json().empty()) {

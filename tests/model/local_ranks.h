@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "kernels/cpu/cpu_backend.h"
 #include "parallel/local_communicator.h"
 #include "runtime/model/checkpoint.h"

@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs the tests:
+#   ./test.sh           packages, release build, ctest
+#   ./test.sh --full    also lint, sanitizers, fuzz targets, and a build on a fresh machine
+# SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+root=$PWD
+jobs=${SDAR_JOBS:-$(nproc)}
+fuzz_runs=20000
+child=
+timings=()
+
+fail() {
+  echo "test.sh: $*" >&2
+  exit 1
+}
+
+# Every stage runs in a process group of its own, so that an interrupt ends all that it started.
+set -m
+stop() {
+  trap - INT TERM
+  [ -z "$child" ] || kill -TERM -- "-$child" 2> /dev/null || true
+  echo "test.sh: interrupted" >&2
+  exit 130
+}
+trap stop INT TERM
+
+# stage NAME COMMAND...: runs the command and notes how long it took.
+stage() {
+  local name=$1 begin=$SECONDS status=0
+  shift
+  echo "==> $name"
+  "$@" < /dev/null &
+  child=$!
+  wait "$child" || status=$?
+  child=
+  timings+=("$(printf '%5d s  %s' $((SECONDS - begin)) "$name")")
+  [ "$status" -eq 0 ] || fail "stage '$name' failed with exit status $status"
+}
+
+# build PRESET [TARGET...]
+build() {
+  local preset=$1
+  shift
+  cmake --preset "$preset" > "build/$preset.configure.log" 2>&1 ||
+    { tail -20 "build/$preset.configure.log" >&2; return 1; }
+  cmake --build --preset "$preset" -j "$jobs" ${1:+--target "$@"}
+}
+
+# run_tests PRESET [CTEST_OPTION...]
+run_tests() {
+  local preset=$1
+  shift
+  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error "$@"
+}
+
+test_asan() {
+  export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+  export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
+  export UBSAN_OPTIONS=print_stacktrace=1
+  run_tests asan
+}
+
+# The targets of the tests that carry the label `concurrency`, and those tests.
+test_tsan() {
+  local targets
+  mapfile -t targets < <(concurrent_targets)
+  build tsan "${targets[@]}"
+  export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+  run_tests tsan -L concurrency
+}
+
+# Names of the test programs declared with the label.
+concurrent_targets() {
+  awk 'FNR == 1 { name = "" } /sdar_cc_test\(/ { name = "" } { for (i = 1; i < NF; ++i) if ($i == "NAME") name = $(i + 1) }
+       /concurrency/ && name != "" { print name; name = "" }' tests/*/CMakeLists.txt
+}
+
+run_fuzzers() {
+  local corpus name seeds
+  corpus=$(mktemp -d)
+  find tests/fuzz -name make_corpus.sh -exec {} "$corpus" \;
+  for name in $(fuzz_targets); do
+    seeds=$corpus/$name
+    [ -d "$seeds" ] || seeds=$corpus/${name%_fuzz}
+    mkdir -p "$seeds"
+    echo "$name: $fuzz_runs runs from $(find "$seeds" -type f | wc -l) seeds"
+    "build/fuzz/bin/$name" -runs=$fuzz_runs -max_total_time=120 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
+      -artifact_prefix="$corpus/failed-" "$seeds" ||
+      { echo "fuzz target $name failed; its input lies in $corpus" >&2; return 1; }
+  done
+  rm -rf "$corpus"
+}
+
+fuzz_targets() {
+  find tests/fuzz -name '*_fuzz.cc' -exec basename {} .cc \;
+}
+
+full=false
+case ${1:-} in
+  '') ;;
+  --full) full=true ;;
+  *) fail "usage: ./test.sh [--full]" ;;
+esac
+mkdir -p build
+
+packages=(packages.txt)
+! $full || packages+=(packages-full.txt)
+stage packages cmake/install_packages.sh "${packages[@]}"
+stage "release build" build release
+stage "release tests" run_tests release
+if $full; then
+  stage lint tests/lint.sh build/release "$jobs"
+  stage "asan build" build asan
+  stage "asan tests" test_asan
+  stage "tsan build and tests" test_tsan
+  mapfile -t targets < <(fuzz_targets)
+  stage "fuzz build" build fuzz "${targets[@]}"
+  stage "fuzz runs" run_fuzzers
+  stage "fresh machine" tests/fresh_machine.sh
+fi
+
+echo "==> all stages passed"
+printf '%s\n' "${timings[@]}"

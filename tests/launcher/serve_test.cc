@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// sdar-serve from the outside: answers, refusals, concurrency, cancellation, and what happens when
+// processes die.
+#include <random>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <grpcpp/grpcpp.h>
+
+#include "common/json.h"
+#include "tests/launcher/served_job.h"
+
+namespace sdar {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(ServeTest, StreamsTheReferencesAnswersOnOneAndTwoRanks) {
+  auto expected = ReadJsonFile(std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny/expected.json");
+  ASSERT_TRUE(expected.ok());
+  for (int ranks : {1, 2}) {
+    ServedJob job(ranks);
+    for (size_t i = 1; i < 40; i += 2) {  // the dynamic ones, which are the default strategy
+      const Json& run = (*expected)["runs"][i];
+      const Generated got =
+          job.Generate(Ask(run["request"]["messages"][0]["content"].get<std::string>()));
+      ASSERT_TRUE(got.status.ok()) << got.status.error_message() << job.Log();
+      EXPECT_EQ(got.text, run["text"].get<std::string>());
+      EXPECT_EQ(got.token_ids, run["token_ids"].get<std::vector<uint32_t>>());
+      EXPECT_EQ(got.finished.reason(), sdar::v1::Finished::STOP);
+    }
+  }
+}
+
+// A request drawn from a generator: lengths, strategies and sampling vary, the seed is its own.
+sdar::v1::GenerateRequest RandomRequest(std::mt19937& random) {
+  const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
+  sdar::v1::GenerateRequest request;
+  for (unsigned i = 0, n = 1 + below(60); i < n; ++i) {
+    request.mutable_prompt_ids()->add_ids(below(900));
+  }
+  sdar::v1::SamplingParameters& sampling = *request.mutable_sampling();
+  sampling.set_temperature(below(2) == 0 ? 0.0f : 1.5f);
+  sampling.set_seed(random());
+  sampling.set_top_p(below(2) == 0 ? 1.0f : 0.95f);
+  sampling.set_block_length(below(2) == 0 ? 4 : 8);
+  sampling.set_remasking_strategy(static_cast<sdar::v1::RemaskingStrategy>(1 + below(4)));
+  request.mutable_stopping()->set_max_tokens(1 + below(80));
+  request.mutable_stopping()->set_ignore_eos(below(2) == 0);
+  return request;
+}
+
+TEST(ServeTest, ThirtyTwoClientsGetTheSameTextsAsOneAtATimeAndLeaveNothingBehind) {
+  constexpr int kClients = 32;
+  constexpr int kCallsEach = 4;
+  ServedJob job(2);
+  std::mt19937 random(20261123);
+  std::vector<sdar::v1::GenerateRequest> requests;
+  std::vector<std::string> alone;
+  for (int i = 0; i < kClients * kCallsEach; ++i) {
+    requests.push_back(RandomRequest(random));
+    const Generated got = job.Generate(requests.back());
+    ASSERT_TRUE(got.status.ok()) << got.status.error_message();
+    alone.push_back(got.text);
+  }
+  std::vector<std::thread> clients;
+  for (int c = 0; c < kClients; ++c) {
+    clients.emplace_back([&, c] {
+      std::mt19937 own(static_cast<unsigned>(c));
+      for (int call = 0; call < kCallsEach; ++call) {
+        const auto index = static_cast<size_t>(c * kCallsEach + call);
+        if (own() % 3 == 0) {  // another call that is closed somewhere in the middle
+          sdar::v1::GenerateRequest endless = requests[index];
+          endless.mutable_stopping()->set_max_tokens(600);
+          endless.mutable_stopping()->set_ignore_eos(true);
+          job.Generate(endless, static_cast<int>(own() % 5));
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(own() % 20000));
+        const Generated got = job.Generate(requests[index]);
+        EXPECT_TRUE(got.status.ok()) << got.status.error_message();
+        EXPECT_EQ(got.text, alone[index]) << index;
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  // Cancelled sequences leave within a step of their call's end.
+  for (int i = 0; i < 500 && job.Status().free_slots() < job.Status().total_slots(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const sdar::v1::GetStatusResponse status = job.Status();
+  EXPECT_EQ(status.free_slots(), status.total_slots());
+  EXPECT_EQ(status.free_pages(), status.total_pages());
+  EXPECT_EQ(status.waiting(), 0u);
+}
+
+TEST(ServeTest, RefusesWhatCannotBeServedAndNamesIt) {
+  ServedJob job(1, {"--kv-memory-mib=1", "--max-sequence-length=512"});
+  const auto refusal = [&](const sdar::v1::GenerateRequest& request) {
+    const Generated got = job.Generate(request);
+    EXPECT_EQ(got.text, "");
+    return got.status;
+  };
+  sdar::v1::GenerateRequest request;
+  EXPECT_EQ(refusal(request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  request = Ask("Hello!");
+  request.mutable_sampling()->set_top_p(1.5);
+  EXPECT_THAT(refusal(request).error_message(), HasSubstr("top_p"));
+  request = Ask("Hello!");
+  request.mutable_sampling()->set_block_length(7);
+  EXPECT_THAT(refusal(request).error_message(), HasSubstr("block_length"));
+  request = Ask("Hello!");
+  request.mutable_stopping()->set_max_tokens(600);
+  EXPECT_THAT(refusal(request).error_message(), HasSubstr("at most 512"));
+  request = Ask("");
+  request.mutable_chat()->mutable_messages(0)->clear_role();
+  EXPECT_EQ(refusal(request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  request.Clear();
+  request.mutable_prompt_ids()->add_ids(4000000);
+  EXPECT_THAT(refusal(request).error_message(), HasSubstr("prompt[0]"));
+  // 1 MiB holds 8 pages of this model: enough for the limit of 512 positions, not for more.
+  request = Ask("Hello!");
+  EXPECT_TRUE(job.Generate(request).status.ok());
+}
+
+TEST(ServeTest, ARequestThatCouldNeverFitTheMemoryIsResourceExhausted) {
+  ServedJob job(1, {"--kv-memory-mib=1", "--dtype=float32"});
+  sdar::v1::GenerateRequest request = Ask("Hello!");
+  request.mutable_stopping()->set_max_tokens(1800);
+  EXPECT_EQ(job.Generate(request).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST(ServeTest, TokenizesAndDetokenizes) {
+  ServedJob job(1);
+  sdar::v1::TokenizeRequest request;
+  *request.mutable_chat() = Ask("Hello!").chat();
+  sdar::v1::TokenizeResponse tokens;
+  grpc::ClientContext first;
+  ASSERT_TRUE(job.stub().Tokenize(&first, request, &tokens).ok());
+  EXPECT_EQ(tokens.prompt(), "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n");
+  sdar::v1::DetokenizeRequest back;
+  *back.mutable_ids() = tokens.ids();
+  sdar::v1::DetokenizeResponse text;
+  grpc::ClientContext second;
+  ASSERT_TRUE(job.stub().Detokenize(&second, back, &text).ok());
+  EXPECT_EQ(text.text(), tokens.prompt());
+}
+
+// Sends a long request in the background; true once its first text is there.
+class OpenCall {
+ public:
+  explicit OpenCall(ServedJob& job) {
+    sdar::v1::GenerateRequest request = Ask("Hello!");
+    request.mutable_stopping()->set_max_tokens(1900);
+    request.mutable_stopping()->set_ignore_eos(true);
+    reader_ = job.stub().Generate(&context_, request);
+    EXPECT_TRUE(reader_->Read(&response_)) << job.Log();
+  }
+  // Reads to the end.
+  grpc::Status Finish() {
+    while (reader_->Read(&response_)) {
+    }
+    return reader_->Finish();
+  }
+
+ private:
+  grpc::ClientContext context_;
+  sdar::v1::GenerateResponse response_;
+  std::unique_ptr<grpc::ClientReader<sdar::v1::GenerateResponse>> reader_;
+};
+
+pid_t PidOfRank(const ServedJob& job, int rank) {
+  for (const FoundProcess& process : FindProcesses(job.tag())) {
+    if (process.rank == rank) return process.pid;
+  }
+  ADD_FAILURE() << "no process of rank " << rank;
+  return -1;
+}
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+TEST(ServeFailureTest, AKilledRankEndsTheJobAndAnswersTheClientsWithinTenSeconds) {
+  ServedJob job(2);
+  OpenCall call(job);
+  const auto start = std::chrono::steady_clock::now();
+  kill(PidOfRank(job, 1), SIGKILL);
+  const grpc::Status status = call.Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+  EXPECT_THAT(status.error_message(), HasSubstr("rank 1"));
+  EXPECT_NE(job.process().Wait(10), 0);
+  EXPECT_TRUE(AllGone(job.tag(), 5));
+  EXPECT_LT(SecondsSince(start), 10);
+}
+
+TEST(ServeFailureTest, AnIdleJobNoticesAKilledRankToo) {
+  ServedJob job(2);
+  kill(PidOfRank(job, 1), SIGKILL);
+  EXPECT_NE(job.process().Wait(10), 0);
+  EXPECT_TRUE(AllGone(job.tag(), 5));
+}
+
+TEST(ServeFailureTest, AStoppedRankEndsTheJobAndAnswersTheClients) {
+  ServedJob job(2);
+  OpenCall call(job);
+  const pid_t stopped = PidOfRank(job, 1);
+  kill(stopped, SIGSTOP);
+  EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_NE(job.process().Wait(15), 0);
+  EXPECT_TRUE(AllGone(job.tag(), 10));
+}
+
+TEST(ServeFailureTest, AKilledCoordinatorLeavesNoRankBehind) {
+  ServedJob job(2);
+  OpenCall call(job);
+  kill(PidOfRank(job, 0), SIGKILL);
+  EXPECT_FALSE(call.Finish().ok());
+  EXPECT_NE(job.process().Wait(10), 0);
+  EXPECT_TRUE(AllGone(job.tag(), 5));
+}
+
+TEST(ServeFailureTest, SigtermAndSigintEndEveryProcessAndTheOpenCalls) {
+  for (int signal : {SIGTERM, SIGINT, SIGUSR1}) {
+    for (int ranks : {1, 2}) {
+      ServedJob job(ranks);
+      OpenCall call(job);
+      job.process().Signal(signal);
+      EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::UNAVAILABLE) << signal;
+      const int exit_code = job.process().Wait(10);
+      EXPECT_NE(exit_code, -1) << "signal " << signal << " on " << ranks << job.Log();
+      if (ranks == 1 || signal == SIGUSR1) {
+        EXPECT_EQ(exit_code, 0) << job.Log();
+      }
+      EXPECT_TRUE(AllGone(job.tag(), 5));
+    }
+  }
+}
+
+TEST(ServeStartTest, ARankCountThatCannotWorkIsRefusedWithTheOnesThatDo) {
+  const Outcome outcome = RunProcess(
+      OnRanks(3, "sdar-serve", {std::string("--model=") + SDAR_SOURCE_DIR + "/models/sdar-tiny"}));
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("1, 2, 4, 8"));
+}
+
+TEST(ServeStartTest, AHubNameIsRefusedWithWhatLoads) {
+  const Outcome outcome = RunProcess(OnRanks(1, "sdar-serve", {"--model=JetLM/SDAR-1.7B-Chat"}));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("folder"));
+}
+
+TEST(ServeStartTest, ABusyPortIsOneClearLine) {
+  ServedJob first(1);
+  sdar::v1::GetModelInfoResponse info;
+  const std::string port = ReadText(first.tag()).substr(ReadText(first.tag()).rfind(':') + 1);
+  const Outcome outcome =
+      RunProcess(OnRanks(1, "sdar-serve",
+                         {std::string("--model=") + SDAR_SOURCE_DIR + "/models/sdar-tiny",
+                          "--port=" + port.substr(0, port.size() - 1), "--log-level=error"}));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("cannot listen"));
+}
+
+}  // namespace
+}  // namespace sdar

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Reads every `#include "..."` of the tree against the table of rooms in docs/design.md, section 2:
+#   tests/layering/check_includes.sh [ROOT]
+# Prints each forbidden arrow as FILE:LINE and fails when there is one.
+set -euo pipefail
+
+root=${1:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+cd "$root"
+
+files=()
+while IFS= read -r file; do
+  files+=("${file#./}")
+done < <(find . \( -path ./build -o -path './.*' \) -prune -o -type f \
+  \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' \) -print | sort)
+[ ${#files[@]} -gt 0 ] || { echo "no sources below $root" >&2; exit 1; }
+
+awk '
+# The room of a path; empty for what is not ours.
+function room_of(path,   part) {
+  split(path, part, "/")
+  if (part[1] == "sdar") return "proto"
+  if (part[1] == "runtime") return part[2]
+  if (part[1] ~ /^(common|proto|kernels|parallel|launcher|tests|bench|examples)$/) return part[1]
+  return ""
+}
+function allow(from, rooms,   i, list, n) {
+  known[from] = 1
+  n = split(rooms, list, " ")
+  for (i = 1; i <= n; ++i) allowed[from, list[i]] = 1
+}
+BEGIN {
+  everything = "common proto kernels parallel text diffusion model engine server"
+  allow("common", "")
+  allow("kernels", "common")
+  allow("parallel", "common")
+  allow("text", "common")
+  allow("diffusion", "common")
+  allow("model", "kernels parallel common")
+  allow("engine", "model diffusion text parallel kernels proto common")
+  allow("server", "engine text diffusion proto common")
+  allow("launcher", everything)
+  allow("bench", everything " launcher")
+  allow("examples", "proto common")
+  allow("tests", everything " launcher bench")
+}
+/^[ \t]*#[ \t]*include[ \t]*"/ {
+  included = $0
+  sub(/^[^"]*"/, "", included)
+  sub(/".*$/, "", included)
+  from = room_of(FILENAME)
+  to = room_of(included)
+  if (included ~ /^\.\.?\//) {
+    print FILENAME ":" FNR ": " included " is included by a relative path"
+    bad = 1
+  }
+  if (to == "" || to == from) next
+  if (!(from in known)) {
+    print FILENAME ":" FNR ": the file lies in no room of docs/design.md"
+    bad = 1
+  } else if (!((from, to) in allowed)) {
+    print FILENAME ":" FNR ": " from " may not include " to " (" included ")"
+    bad = 1
+  }
+}
+END { exit bad }
+' "${files[@]}"
