@@ -40,26 +40,6 @@ stage() {
   [ "$status" -eq 0 ] || fail "stage '$name' failed with exit status $status"
 }
 
-# install FILE...: installs the listed packages that are not there yet.
-install() {
-  local wanted missing sudo=()
-  wanted=$(sed 's/#.*//' "$@" | xargs)
-  # shellcheck disable=SC2086 # a list of words
-  missing=$({ dpkg-query -W -f='${Package} ${db:Status-Status}\n' $wanted 2> /dev/null || true; } |
-    awk -v wanted="$wanted" '
-      $2 == "installed" { have[$1] = 1 }
-      END { n = split(wanted, w, " "); for (i = 1; i <= n; ++i) if (!(w[i] in have)) print w[i] }' | xargs)
-  [ -n "$missing" ] || { echo "all packages are installed"; return; }
-  echo "installing: $missing"
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo > /dev/null || { echo "not root and no sudo: install $missing" >&2; return 1; }
-    sudo=(sudo)
-  fi
-  "${sudo[@]}" apt-get update -q
-  # shellcheck disable=SC2086 # a list of words
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
-}
-
 # build PRESET [TARGET...]
 build() {
   local preset=$1
@@ -128,7 +108,7 @@ mkdir -p build
 
 packages=(packages.txt)
 ! $full || packages+=(packages-full.txt)
-stage packages install "${packages[@]}"
+stage packages cmake/install_packages.sh "${packages[@]}"
 stage "release build" build release
 stage "release tests" run_tests release
 if $full; then

@@ -138,7 +138,8 @@ int Client::Report(const Generation& generation) {
     }
   } else if (options_.statistics) {
     const bool dim = isatty(STDERR_FILENO) != 0;
-    std::cerr << (dim ? "\033[2m" : "") << "[" << DescribeUsage(generation) << "]"
+    std::cerr << (dim ? "\033[2m" : "") << "["
+              << DescribeUsage(generation, options_.watch_delay_ms == 0) << "]"
               << (dim ? "\033[0m" : "") << std::endl;
   }
   if (!std::cout) {

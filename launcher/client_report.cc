@@ -12,7 +12,6 @@
 namespace sdar {
 namespace {
 
-using sdar::v1::Delta;
 using sdar::v1::Finished;
 using sdar::v1::GetModelInfoResponse;
 using sdar::v1::GetStatusResponse;
@@ -44,21 +43,28 @@ Json StopReasonOf(const Finished& finished) {
   }
 }
 
-Json TopOf(const std::vector<Delta::Top>& tops) {
-  Json out = Json::array();
-  for (const Delta::Top& top : tops) {
-    Json alternatives = Json::array();
-    for (const auto& alternative : top.alternatives()) {
-      alternatives.push_back({{"id", alternative.id()}, {"logprob", alternative.logprob()}});
+// One object per token, as sdar-generate writes them.
+Json LogprobsOf(const Sample& sample) {
+  Json list = Json::array();
+  for (size_t i = 0; i < sample.logprobs.size(); ++i) {
+    Json top = Json::array();
+    if (i < sample.top.size()) {
+      for (const auto& alternative : sample.top[i].alternatives()) {
+        top.push_back({{"id", alternative.id()}, {"logprob", alternative.logprob()}});
+      }
     }
-    out.push_back(std::move(alternatives));
+    list.push_back({{"id", i < sample.token_ids.size() ? Json(sample.token_ids[i]) : Json()},
+                    {"logprob", sample.logprobs[i]},
+                    {"entropy", i < sample.entropies.size() ? Json(sample.entropies[i]) : Json()},
+                    {"step", i < sample.steps.size() ? Json(sample.steps[i]) : Json()},
+                    {"top", std::move(top)}});
   }
-  return out;
+  return list;
 }
 
 }  // namespace
 
-std::string DescribeUsage(const Generation& generation) {
+std::string DescribeUsage(const Generation& generation, bool with_speed) {
   uint64_t tokens = 0, steps = 0, passes = 0;
   for (const Sample& sample : generation.samples) {
     if (!sample.finished.has_value()) continue;
@@ -67,19 +73,19 @@ std::string DescribeUsage(const Generation& generation) {
     steps += usage.denoising_steps();
     passes += usage.forward_passes();
   }
-  const double seconds = absl::ToDoubleSeconds(generation.total);
-  const auto per = [](double amount, double of) { return of > 0 ? amount / of : 0.0; };
-  std::string first_text = "no text";
+  const auto per = [tokens](double of) { return of > 0 ? static_cast<double>(tokens) / of : 0.0; };
+  std::string out = absl::StrFormat(
+      "%s, %s, %s, %.2f tokens per denoising step", Count(tokens, "token", "tokens"),
+      Count(steps, "denoising step", "denoising steps"),
+      Count(passes, "forward pass", "forward passes"), per(static_cast<double>(steps)));
+  if (!with_speed) return out;
   if (generation.first_text > absl::ZeroDuration()) {
-    first_text = absl::StrFormat("first text after %.0f ms",
-                                 absl::ToDoubleMilliseconds(generation.first_text));
+    absl::StrAppendFormat(&out, "; first text after %.0f ms",
+                          absl::ToDoubleMilliseconds(generation.first_text));
   }
-  const auto tokens_f = static_cast<double>(tokens);
-  return absl::StrFormat(
-      "%s, %s, %s, %.2f tokens per denoising step; %s, %.2f s in all, %.1f tokens/s",
-      Count(tokens, "token", "tokens"), Count(steps, "denoising step", "denoising steps"),
-      Count(passes, "forward pass", "forward passes"), per(tokens_f, static_cast<double>(steps)),
-      first_text, seconds, per(tokens_f, seconds));
+  const double seconds = absl::ToDoubleSeconds(generation.total);
+  absl::StrAppendFormat(&out, "; %.2f s in all, %.0f tokens/s", seconds, per(seconds));
+  return out;
 }
 
 Json RecordOf(const Generation& generation, size_t index) {
@@ -97,12 +103,7 @@ Json RecordOf(const Generation& generation, size_t index) {
                      {"denoising_steps", finished.usage().denoising_steps()},
                      {"forward_passes", finished.usage().forward_passes()}};
   record["seed"] = finished.seed();
-  if (!sample.logprobs.empty()) {
-    record["logprobs"] = sample.logprobs;
-    record["entropies"] = sample.entropies;
-    record["steps"] = sample.steps;
-  }
-  if (!sample.top.empty()) record["top_logprobs"] = TopOf(sample.top);
+  if (!sample.logprobs.empty()) record["logprobs"] = LogprobsOf(sample);
   return record;
 }
 

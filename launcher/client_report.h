@@ -13,8 +13,9 @@
 
 namespace sdar {
 
-// One line: tokens, denoising steps, forward passes, and how fast they came; sums over samples.
-std::string DescribeUsage(const Generation& generation);
+// One line: tokens, denoising steps, forward passes, and how fast they came unless the client took
+// its time; sums over samples.
+std::string DescribeUsage(const Generation& generation, bool with_speed);
 
 // The record of one sample, with the fields of the offline programs' output lines.
 // Requires: the sample has finished.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "launcher/terminal_text.h"
@@ -15,7 +16,7 @@ namespace {
 using sdar::v1::Provisional;
 
 constexpr char kShade[] = "\u2591";   // a masked position without a plausible choice
-constexpr char kNoText[] = "\u220E";  // a token without text: the end of the answer
+constexpr char kNoText[] = "\u220E";  // a special token: the end of the answer
 constexpr float kPlausible = 0.2f;
 constexpr int kTabColumns = 4;
 
@@ -38,8 +39,9 @@ std::string GreyOf(float confidence) {
 }
 
 std::string TextOf(const Provisional::Position& position) {
-  const std::string text = ForOneLine(position.text());
-  return text.empty() ? kNoText : text;
+  const std::string& text = position.text();
+  const bool special = text.empty() || (absl::StartsWith(text, "<|") && absl::EndsWith(text, "|>"));
+  return special ? kNoText : ForOneLine(text);
 }
 
 void AppendRow(const std::vector<WatchCell>& cells, size_t begin, size_t end, std::string& out) {

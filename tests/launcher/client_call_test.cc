@@ -94,8 +94,8 @@ TEST_F(ClientCallTest, RecordHasTheFieldsOfAnOutputLine) {
 TEST_F(ClientCallTest, UsageSumsOverSamples) {
   service_.script = {DeltaOf(0, "a", 1), FinishedOf(0, 6, 3), FinishedOf(1, 2, 1)};
   service_.Start();
-  EXPECT_THAT(DescribeUsage(Call()),
-              HasSubstr("8 tokens, 4 denoising steps, 6 forward passes, 2.00 tokens per"));
+  EXPECT_THAT(DescribeUsage(Call(), false),
+              "8 tokens, 4 denoising steps, 6 forward passes, 2.00 tokens per denoising step");
 }
 
 TEST_F(ClientCallTest, ServersErrorKeepsWhatCameBefore) {

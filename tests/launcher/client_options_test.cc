@@ -60,6 +60,13 @@ TEST(ClientOptionsTest, EveryFieldArrives) {
   EXPECT_EQ(request.chat().messages(0).role(), "system");
 }
 
+TEST(ClientOptionsTest, SwitchLeavesTheNextWordToTheMessage) {
+  SDAR_ASSERT_OK_AND_ASSIGN(const GenerateRequest request, Parse({"--watch", "What", "is"}));
+  EXPECT_TRUE(request.output().provisional());
+  SDAR_ASSERT_OK_AND_ASSIGN(const GenerateRequest off, Parse({"--watch=false", "What"}));
+  EXPECT_FALSE(off.output().provisional());
+}
+
 TEST(ClientOptionsTest, BadFlagsAreNamed) {
   EXPECT_THAT(Parse({"--n=-1"}), StatusIs(kInvalid, HasSubstr("--n")));
   EXPECT_THAT(Parse({"--top-k=x"}), StatusIs(kInvalid, HasSubstr("--top-k")));

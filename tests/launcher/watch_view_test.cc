@@ -69,9 +69,10 @@ TEST(WatchViewTest, MaskedPositionsAreShadesOrGreyChoices) {
   EXPECT_EQ(cells[2].style, "38;5;247");
 }
 
-TEST(WatchViewTest, TokenWithoutTextAndControlCharactersHaveSigns) {
+TEST(WatchViewTest, SpecialTokensAndControlCharactersHaveSigns) {
   EXPECT_EQ(PlainLineOf(BlockOf({{"", -1}, {"\n", -1}, {"\x1b[2J", -1}, {"x", 0.9f}})),
             "block 2 step 1 |\u220E|\u23CE|\uFFFD[2J|\u2591|");
+  EXPECT_EQ(PlainLineOf(BlockOf({{"<|im_end|>", -1}, {"<|", -1}})), "block 2 step 1 |\u220E|<||");
 }
 
 TEST(WatchViewTest, BlockIsReplacedInPlaceByFinalText) {

@@ -39,7 +39,7 @@ BEGIN {
   allow("engine", "model diffusion text parallel kernels proto common")
   allow("server", "engine text diffusion proto common")
   allow("launcher", everything)
-  allow("bench", everything)
+  allow("bench", everything " launcher")
   allow("examples", "proto common")
   allow("tests", everything " launcher bench")
 }

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// sdar-bench: how long forward passes of real shapes take here, and how close that is to what the
+// memory allows. Weights are made up; nothing is downloaded.
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+
+#include "bench/bench_options.h"
+#include "bench/bench_report.h"
+#include "bench/forward_bench.h"
+#include "common/status_macros.h"
+#include "launcher/progress_bar.h"
+
+namespace sdar {
+namespace {
+
+constexpr char kProgram[] = "sdar-bench";
+constexpr int64_t kMatMulRows[] = {32, 128, 512};
+
+// The passes of one block's decoding: `first` once, `later` for each further step, and without
+// fusion `commit` once.
+struct DecodePasses {
+  PassShape first, later;
+  std::optional<PassShape> commit;
+};
+
+DecodePasses PassesOf(const BenchOptions& options, int64_t batch) {
+  const int64_t b = options.block_length;
+  const PassShape denoise{batch, b, b, 0};
+  if (options.fused) return {PassShape{batch, 2 * b, b, b}, denoise, std::nullopt};
+  return {denoise, denoise, PassShape{batch, b, 0, b}};
+}
+
+// Runs everything that the options name.
+class Benchmark {
+ public:
+  Benchmark(const BenchOptions& options, std::vector<int64_t> rows, std::vector<int64_t> batches)
+      : options_(options), rows_(std::move(rows)), batches_(std::move(batches)) {}
+
+  absl::StatusOr<BenchResults> Run() {
+    SDAR_RETURN_IF_ERROR(MakeModel());
+    for (int64_t rows : rows_) {
+      const int64_t logit_rows = std::min(rows, options_.block_length);
+      SDAR_RETURN_IF_ERROR(TimePass({1, rows, logit_rows, 0}).status());
+    }
+    for (int64_t batch : batches_) SDAR_RETURN_IF_ERROR(TimeDecoding(batch));
+    for (int64_t rows : kMatMulRows) results_.matmuls.push_back(bench_->TimeMatMul(rows));
+    return std::move(results_);
+  }
+
+ private:
+  absl::Status MakeModel() {
+    const auto largest = [](const std::vector<int64_t>& values) {
+      return values.empty() ? 1 : *std::max_element(values.begin(), values.end());
+    };
+    ForwardBench::Limits limits;
+    limits.max_sequences = largest(batches_);
+    limits.max_rows_of_one = std::max(largest(rows_), 2 * options_.block_length);
+    limits.max_rows =
+        std::max(limits.max_rows_of_one, 2 * options_.block_length * limits.max_sequences);
+    ProgressBar bar("making weights");
+    SDAR_ASSIGN_OR_RETURN(
+        bench_, ForwardBench::Create(options_, limits, [&](double done) { bar.Show(done); }));
+    results_.backend = bench_->Description();
+    results_.model = absl::StrCat(options_.shape, " (", bench_->config().num_layers, " layers");
+    if (bench_->layers_run() < bench_->config().num_layers) {
+      absl::StrAppend(&results_.model, ", scaled from ", bench_->layers_run());
+    }
+    results_.model += ")";
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<double> TimePass(const PassShape& shape) {
+    bar_.Show(static_cast<double>(results_.passes.size()) / NumPasses(),
+              absl::StrCat(shape.sequences, " x ", shape.rows, " rows"));
+    SDAR_ASSIGN_OR_RETURN(PassTimes times, bench_->Time(shape));
+    results_.passes.push_back(times);
+    return times.median_ms;
+  }
+
+  absl::Status TimeDecoding(int64_t batch) {
+    const DecodePasses passes = PassesOf(options_, batch);
+    SDAR_ASSIGN_OR_RETURN(double block_ms, TimePass(passes.first));
+    if (passes.commit.has_value()) {
+      SDAR_ASSIGN_OR_RETURN(const double commit_ms, TimePass(*passes.commit));
+      block_ms += commit_ms + block_ms * static_cast<double>(options_.block_length - 1);
+    } else {
+      SDAR_ASSIGN_OR_RETURN(const double later_ms, TimePass(passes.later));
+      block_ms += later_ms * static_cast<double>(options_.block_length - 1);
+    }
+    const auto tokens = static_cast<double>(batch * options_.block_length);
+    results_.decoding.push_back({batch, block_ms, tokens / block_ms * 1000});
+    return absl::OkStatus();
+  }
+
+  double NumPasses() const { return static_cast<double>(rows_.size() + 2 * batches_.size()); }
+
+  const BenchOptions& options_;
+  std::vector<int64_t> rows_;
+  std::vector<int64_t> batches_;
+  ProgressBar bar_{"timing passes"};
+  std::unique_ptr<ForwardBench> bench_;
+  BenchResults results_;
+};
+
+absl::Status Run(const BenchOptions& options) {
+  SDAR_RETURN_IF_ERROR(options.Validate());
+  SDAR_ASSIGN_OR_RETURN(std::vector<int64_t> rows, ParseCounts("rows", options.rows, 4096));
+  SDAR_ASSIGN_OR_RETURN(std::vector<int64_t> batches, ParseCounts("batch", options.batch, 512));
+  std::ofstream file;
+  if (!options.json.empty()) {
+    file.open(options.json, std::ios::trunc);
+    if (!file) {
+      return absl::NotFoundError(absl::StrCat("--json: cannot create '", options.json, "'"));
+    }
+  }
+  absl::StatusOr<BenchResults> results =
+      Benchmark(options, std::move(rows), std::move(batches)).Run();
+  if (!results.ok()) return results.status();
+  std::cout << ToMarkdown(options, *results) << std::flush;
+  if (!options.json.empty()) file << ToJson(options, *results).dump(2) << std::endl;
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  BenchOptions options;
+  FlagSpec spec;
+  spec.program = kProgram;
+  spec.purpose =
+      "Times forward passes of a model shape with made-up weights in one process and prints them\n"
+      "beside a plain read of memory by the same threads, timed in turn with the passes.";
+  spec.usage = "sdar-bench [--shape=NAME] [flags]";
+  AddBenchFlags(options, spec);
+  const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
+  if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
+  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  return ExitCode(kProgram, Run(options));
+}
+
+}  // namespace
+}  // namespace sdar
+
+int main(int argc, char** argv) { return sdar::Main(argc, argv); }

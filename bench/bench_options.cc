@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/bench_options.h"
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+#include "common/status_macros.h"
+
+namespace sdar {
+namespace {
+
+absl::Status InRange(absl::string_view flag, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": expected ", low, " .. ", high, ", got ", value));
+}
+
+}  // namespace
+
+absl::Status BenchOptions::Validate() const {
+  if (dtype != "bfloat16" && dtype != "float32") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--dtype: expected bfloat16 or float32, got '", dtype, "'"));
+  }
+  SDAR_RETURN_IF_ERROR(InRange("layers", layers, 0, 1024));
+  SDAR_RETURN_IF_ERROR(InRange("threads", threads, 0, 1024));
+  SDAR_RETURN_IF_ERROR(InRange("context", context, 0, 1 << 20));
+  SDAR_RETURN_IF_ERROR(InRange("block-length", block_length, 1, 64));
+  return InRange("repeats", repeats, 1, 1000);
+}
+
+void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
+  spec.options.add_options()("shape", Flag(&o.shape),
+                             "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
+      "layers", Flag(&o.layers), "layers to make and run; times are scaled to all; 0: all")(
+      "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
+      "instruction-set", Flag(&o.instruction_set), "auto, portable, avx2, avx512 or avx512_bf16")(
+      "threads", Flag(&o.threads), "threads; 0: one per core")(
+      "rows", Flag(&o.rows), "rows of a forward pass of one sequence")(
+      "batch", Flag(&o.batch), "sequences that decode together")(
+      "context", Flag(&o.context), "committed positions of every sequence")(
+      "block-length", Flag(&o.block_length), "positions of a block; as many denoising steps")(
+      "fused", SwitchFlag(&o.fused), "commit a block in the pass of the next one's first step")(
+      "repeats", Flag(&o.repeats), "timed runs of every pass")(
+      "json", TextFlag(&o.json), "file to write the results to as JSON");
+}
+
+absl::StatusOr<std::vector<int64_t>> ParseCounts(absl::string_view flag, const std::string& list,
+                                                 int64_t high) {
+  std::vector<int64_t> counts;
+  if (list.empty()) return counts;
+  for (absl::string_view item : absl::StrSplit(list, ',')) {
+    int64_t count = 0;
+    if (!absl::SimpleAtoi(item, &count) || count < 1 || count > high) {
+      return absl::InvalidArgumentError(absl::StrCat("--", flag, ": expected numbers from 1 to ",
+                                                     high, " separated by commas, got '", list,
+                                                     "'"));
+    }
+    counts.push_back(count);
+  }
+  return counts;
+}
+
+}  // namespace sdar

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flags of sdar-bench.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "launcher/flags.h"
+
+namespace sdar {
+
+struct BenchOptions {
+  std::string shape = "1.7b";
+  int layers = 0;  // 0: all
+  std::string dtype = "bfloat16";
+  std::string instruction_set = "auto";
+  int threads = 0;  // 0: all cores
+  std::string rows = "1,4,8,14,32,128";
+  std::string batch = "1,4";
+  int64_t context = 256;
+  int64_t block_length = 4;
+  bool fused = true;
+  int repeats = 5;
+  std::string json;
+
+  // InvalidArgument names the flag.
+  absl::Status Validate() const;
+};
+
+void AddBenchFlags(BenchOptions& options, FlagSpec& spec);
+
+// "1,4,8" as numbers from 1 to `high`; nothing for an empty list. InvalidArgument names `flag`.
+absl::StatusOr<std::vector<int64_t>> ParseCounts(absl::string_view flag, const std::string& list,
+                                                 int64_t high);
+
+}  // namespace sdar

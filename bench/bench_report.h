@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The results of sdar-bench as Markdown tables and as JSON. Pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/bench_options.h"
+#include "bench/forward_bench.h"
+#include "common/json.h"
+
+namespace sdar {
+
+// Decoding one block of every sequence of a batch, one position revealed a step.
+struct DecodeSpeed {
+  int64_t batch = 0;
+  double ms_per_block = 0;
+  double tokens_per_s = 0;  // of all sequences together
+};
+
+struct BenchResults {
+  std::string backend;
+  std::string model;  // "1.7b (28 layers)"
+  std::vector<PassTimes> passes;
+  std::vector<DecodeSpeed> decoding;
+  std::vector<MatMulSpeed> matmuls;
+};
+
+std::string ToMarkdown(const BenchOptions& options, const BenchResults& results);
+Json ToJson(const BenchOptions& options, const BenchResults& results);
+
+}  // namespace sdar
