@@ -16,12 +16,14 @@ if [ "${SDAR_FRESH_INSIDE:-}" != 1 ]; then
   unshare --mount --pid --fork true 2> /dev/null || skip "this machine lets nobody mount"
   fresh=$(mktemp -d)
   trap 'rm -rf --one-file-system "$fresh"' EXIT
+  trap 'exit 143' INT TERM # after the rest, which the same signal ends
   chmod 755 "$fresh"
   # Mounts and processes of the rest end with it, whatever happens.
   SDAR_FRESH_INSIDE=1 unshare --mount --pid --fork --kill-child --propagation private "$0" "$fresh"
   exit
 fi
 
+trap 'exit 143' INT TERM # the first process of a namespace ignores them otherwise
 fresh=$1
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$checkout"
