@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 
 #include "common/status_macros.h"
+#include "launcher/jsonl_files.h"
 
 namespace sdar {
 
@@ -98,8 +99,7 @@ absl::Status BatchRun::WriteAnswered() {
     WriteLine(*lines_.front());
     lines_.pop_front();
   }
-  out_.flush();
-  return out_ ? absl::OkStatus() : absl::DataLossError("--output: writing failed");
+  return Flush(out_);
 }
 
 void BatchRun::WriteLine(const Line& line) {
@@ -109,9 +109,7 @@ void BatchRun::WriteLine(const Line& line) {
   }
   if (!error.ok()) {
     ++num_failed_;
-    out_ << DumpJson(
-                {{"id", line.id}, {"line", line.number}, {"error", std::string(error.message())}})
-         << '\n';
+    out_ << DumpJson(ErrorRecord(line.id, line.number, error)) << '\n';
     return;
   }
   ++num_answered_;

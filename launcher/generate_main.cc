@@ -2,7 +2,6 @@
 // sdar-generate: answers a file of requests, alone or under mpirun.
 #include <atomic>
 #include <fstream>
-#include <iostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "launcher/flags.h"
 #include "launcher/job_main.h"
 #include "launcher/job_options.h"
+#include "launcher/jsonl_files.h"
 #include "launcher/signal_watcher.h"
 
 namespace sdar {
@@ -59,16 +59,10 @@ absl::StatusOr<std::vector<std::string>> ReadLines(const Options& options) {
     return std::vector<std::string>{DumpJson({{"id", 0}, {"prompt", options.prompt}})};
   }
   std::ifstream file;
-  if (options.input != "-") {
-    file.open(options.input, std::ios::binary);
-    if (!file) {
-      return absl::NotFoundError(absl::StrCat("--input: cannot open '", options.input, "'"));
-    }
-  }
-  std::istream& in = options.input == "-" ? std::cin : file;
+  SDAR_ASSIGN_OR_RETURN(std::istream * in, OpenInput(options.input, file));
   std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(std::move(line));
-  if (in.bad()) return absl::DataLossError("--input: reading failed");
+  for (std::string line; std::getline(*in, line);) lines.push_back(std::move(line));
+  if (in->bad()) return absl::DataLossError("--input: reading failed");
   return lines;
 }
 
@@ -101,6 +95,7 @@ struct Files {
   std::vector<std::string> lines;
   std::set<std::string> done_ids;
   std::ofstream output;
+  std::ostream* out = nullptr;
 };
 
 absl::Status OpenFiles(const Options& options, Files& files) {
@@ -111,12 +106,7 @@ absl::Status OpenFiles(const Options& options, Files& files) {
   if (options.resume) {
     SDAR_ASSIGN_OR_RETURN(files.done_ids, ReadDoneIds(options.output));
   }
-  if (options.output == "-") return absl::OkStatus();
-  files.output.open(options.output,
-                    std::ios::binary | (options.resume ? std::ios::app : std::ios::trunc));
-  if (!files.output) {
-    return absl::NotFoundError(absl::StrCat("--output: cannot create '", options.output, "'"));
-  }
+  SDAR_ASSIGN_OR_RETURN(files.out, OpenOutput(options.output, options.resume, files.output));
   return absl::OkStatus();
 }
 
@@ -126,8 +116,8 @@ absl::Status Generate(const Options& options, Files& files, Job& job, SignalWatc
     if (stop.exchange(true)) std::_Exit(128 + signal);
     spdlog::info("finishing what runs; once more ends at once");
   });
-  std::ostream& out = options.output == "-" ? std::cout : files.output;
-  BatchRun run({options.trace, files.done_ids}, job.text(), job.defaults(), job.engine(), out);
+  BatchRun run({options.trace, files.done_ids}, job.text(), job.defaults(), job.engine(),
+               *files.out);
   std::thread engine([&] {
     const absl::Status status = job.RunEngine();
     if (!status.ok()) job.Abandon(status);
@@ -139,9 +129,7 @@ absl::Status Generate(const Options& options, Files& files, Job& job, SignalWatc
   signals.OnSignal([](int) {});
   SDAR_RETURN_IF_ERROR(status);
   if (run.num_skipped() > 0) spdlog::info("{} lines were answered before", run.num_skipped());
-  if (run.num_failed() == 0) return absl::OkStatus();
-  return absl::AbortedError(absl::StrCat(
-      run.num_failed(), run.num_failed() == 1 ? " line" : " lines", " failed; see their records"));
+  return LinesFailed(run.num_failed());
 }
 
 int Main(int argc, char** argv) {

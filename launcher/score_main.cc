@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-score: how probable given tokens are, position by position, alone or under mpirun.
 #include <fstream>
-#include <iostream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "common/status_macros.h"
 #include "launcher/flags.h"
 #include "launcher/job_main.h"
+#include "launcher/jsonl_files.h"
 #include "launcher/progress_bar.h"
 #include "launcher/score_run.h"
 #include "launcher/signal_watcher.h"
@@ -58,19 +58,14 @@ struct Line {
 struct Files {
   std::vector<Line> lines;
   std::ofstream output;
+  std::ostream* out = nullptr;
 };
 
 absl::Status OpenFiles(const Options& options, Files& files) {
   std::ifstream file;
-  if (options.input != "-") {
-    file.open(options.input, std::ios::binary);
-    if (!file) {
-      return absl::NotFoundError(absl::StrCat("--input: cannot open '", options.input, "'"));
-    }
-  }
-  std::istream& in = options.input == "-" ? std::cin : file;
+  SDAR_ASSIGN_OR_RETURN(std::istream * in, OpenInput(options.input, file));
   int number = 0;
-  for (std::string text; std::getline(in, text);) {
+  for (std::string text; std::getline(*in, text);) {
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     Line line;
@@ -78,11 +73,8 @@ absl::Status OpenFiles(const Options& options, Files& files) {
     line.request = ParseScoreRequest(text, number, line.id);
     files.lines.push_back(std::move(line));
   }
-  if (options.output == "-") return absl::OkStatus();
-  files.output.open(options.output, std::ios::binary | std::ios::trunc);
-  if (!files.output) {
-    return absl::NotFoundError(absl::StrCat("--output: cannot create '", options.output, "'"));
-  }
+  if (in->bad()) return absl::DataLossError("--input: reading failed");
+  SDAR_ASSIGN_OR_RETURN(files.out, OpenOutput(options.output, false, files.output));
   return absl::OkStatus();
 }
 
@@ -103,8 +95,7 @@ absl::StatusOr<std::optional<SafetensorsWriter>> OpenLogits(const Options& optio
   return writer;
 }
 
-absl::Status ScoreLines(Files& files, Job& job, SafetensorsWriter* logits, std::ostream& out,
-                        int& num_failed) {
+absl::Status ScoreLines(Files& files, Job& job, SafetensorsWriter* logits, int& num_failed) {
   Scorer scorer(job);
   ProgressBar bar("scoring");
   size_t done = 0;
@@ -114,18 +105,14 @@ absl::Status ScoreLines(Files& files, Job& job, SafetensorsWriter* logits, std::
     ++done;
     if (!line.request.ok()) {
       ++num_failed;
-      out << DumpJson({{"id", line.id},
-                       {"line", line.number},
-                       {"error", std::string(line.request.status().message())}})
-          << '\n';
+      *files.out << DumpJson(ErrorRecord(line.id, line.number, line.request.status())) << '\n';
       continue;
     }
     auto logprobs = scorer.Score(*line.request, logits);
     if (!logprobs.ok()) job.Abandon(logprobs.status());
-    out << DumpJson({{"id", line.id}, {"logprobs", *logprobs}}) << '\n';
+    *files.out << DumpJson({{"id", line.id}, {"logprobs", *logprobs}}) << '\n';
   }
-  out.flush();
-  return out ? absl::OkStatus() : absl::DataLossError("--output: writing failed");
+  return Flush(*files.out);
 }
 
 absl::Status Score(const Options& options, Files& files, Job& job) {
@@ -142,16 +129,13 @@ absl::Status Score(const Options& options, Files& files, Job& job) {
   absl::Status status = logits.status();
   if (status.ok()) {
     SafetensorsWriter* writer = logits->has_value() ? &**logits : nullptr;
-    std::ostream& out = options.output == "-" ? std::cout : files.output;
-    status = ScoreLines(files, job, writer, out, num_failed);
+    status = ScoreLines(files, job, writer, num_failed);
     if (status.ok() && writer != nullptr) status = writer->Finish();
   }
   SDAR_RETURN_IF_ERROR(job.SendShutdown());
   SDAR_RETURN_IF_ERROR(job.Finish());
   SDAR_RETURN_IF_ERROR(status);
-  if (num_failed == 0) return absl::OkStatus();
-  return absl::AbortedError(
-      absl::StrCat(num_failed, num_failed == 1 ? " line" : " lines", " failed; see their records"));
+  return LinesFailed(num_failed);
 }
 
 int Main(int argc, char** argv) {

@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "common/status_macros.h"
 #include "launcher/flags.h"
+#include "launcher/jsonl_files.h"
 #include "launcher/tokenize_line.h"
 
 namespace sdar {
@@ -40,14 +41,6 @@ FlagSpec MakeFlags(Options& options) {
   return spec;
 }
 
-Json ErrorRecord(const Json& request, int line_number, const absl::Status& status) {
-  Json record = Json::object();
-  if (request.is_object() && request.contains("id")) record["id"] = request["id"];
-  record["line"] = line_number;
-  record["error"] = std::string(status.message());
-  return record;
-}
-
 // Answers every line; the number of lines that failed.
 int AnswerLines(const LineTokenizer& tokenizer, std::istream& in, std::ostream& out) {
   int num_failed = 0;
@@ -59,7 +52,8 @@ int AnswerLines(const LineTokenizer& tokenizer, std::istream& in, std::ostream& 
     absl::StatusOr<Json> result = tokenizer.Answer(line, request);
     if (!result.ok()) {
       ++num_failed;
-      result = ErrorRecord(request, line_number, result.status());
+      const Json id = request.is_object() && request.contains("id") ? request["id"] : Json();
+      result = ErrorRecord(id, line_number, result.status());
     }
     out << DumpJson(*result) << '\n';
   }
@@ -72,28 +66,13 @@ absl::Status Run(const Options& options) {
   }
   SDAR_ASSIGN_OR_RETURN(const LineTokenizer tokenizer, LineTokenizer::Load(options.model));
   std::ifstream input_file;
-  if (options.input != "-") {
-    input_file.open(options.input, std::ios::binary);
-    if (!input_file) {
-      return absl::NotFoundError(absl::StrCat("--input: cannot open '", options.input, "'"));
-    }
-  }
   std::ofstream output_file;
-  if (options.output != "-") {
-    output_file.open(options.output, std::ios::binary | std::ios::trunc);
-    if (!output_file) {
-      return absl::NotFoundError(absl::StrCat("--output: cannot create '", options.output, "'"));
-    }
-  }
-  std::istream& in = options.input == "-" ? std::cin : input_file;
-  std::ostream& out = options.output == "-" ? std::cout : output_file;
-  const int num_failed = AnswerLines(tokenizer, in, out);
-  out.flush();
-  if (in.bad()) return absl::DataLossError("--input: reading failed");
-  if (!out) return absl::DataLossError("--output: writing failed");
-  if (num_failed == 0) return absl::OkStatus();
-  return absl::AbortedError(
-      absl::StrCat(num_failed, num_failed == 1 ? " line" : " lines", " failed; see their records"));
+  SDAR_ASSIGN_OR_RETURN(std::istream * in, OpenInput(options.input, input_file));
+  SDAR_ASSIGN_OR_RETURN(std::ostream * out, OpenOutput(options.output, false, output_file));
+  const int num_failed = AnswerLines(tokenizer, *in, *out);
+  if (in->bad()) return absl::DataLossError("--input: reading failed");
+  SDAR_RETURN_IF_ERROR(Flush(*out));
+  return LinesFailed(num_failed);
 }
 
 int Main(int argc, char** argv) {

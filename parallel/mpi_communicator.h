@@ -22,7 +22,7 @@ class MpiSession {
   // Initialises MPI with MPI_THREAD_SERIALIZED and MPI_ERRORS_RETURN. Internal names the call that
   // failed.
   static absl::StatusOr<std::unique_ptr<MpiSession>> Start();
-  // Finalizes, unless a rank has failed: then finalizing would wait for it for ever.
+  // Finalizes, which waits for the other ranks; a rank that gives up leaves by _Exit instead.
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
