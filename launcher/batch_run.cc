@@ -70,6 +70,7 @@ absl::Status BatchRun::SubmitLine(const std::string& text, Line& line) {
   }
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].trace = options_.trace;
+    line.seeds.push_back(samples[i].sampling.seed);
     GenerationRecord* record = &line.samples[i];
     const auto on_update = [this, record](SequenceUpdate update) {
       absl::MutexLock lock(&mutex_);
@@ -116,6 +117,7 @@ void BatchRun::WriteLine(const Line& line) {
   ++num_answered_;
   for (size_t i = 0; i < line.samples.size(); ++i) {
     Json record = line.samples[i].ToJson(line.id, line.with_logprobs, options_.trace);
+    record["seed"] = line.seeds[i];
     if (line.samples.size() > 1) record["index"] = i;
     num_tokens_ += line.samples[i].num_tokens();
     out_ << DumpJson(record) << '\n';

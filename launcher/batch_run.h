@@ -48,6 +48,7 @@ class BatchRun {
     Json id;
     absl::Status error;  // of the line itself
     std::vector<GenerationRecord> samples;
+    std::vector<uint64_t> seeds;  // one per sample
     bool with_logprobs = false;
   };
 

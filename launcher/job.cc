@@ -251,7 +251,7 @@ absl::Status Job::StartWatchdog() {
 
 absl::Status Job::RunWorker() {
   backend_->BindThread();
-  const absl::Status status = RunWorkerLoop(
+  absl::Status status = RunWorkerLoop(
       *worker_, *channel_, [this](uint64_t steps) { watchdog_client_->NoteFinishedSteps(steps); });
   watchdog_client_->StopWatching();
   return status;

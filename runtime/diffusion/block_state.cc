@@ -40,7 +40,7 @@ std::vector<int> BlockState::Advance(const RemaskingOptions& options,
   for (size_t i = 0; i < choices.size(); ++i) {
     masked.push_back({positions[i], choices[i].confidence, choices[i].entropy});
   }
-  const std::vector<int> reveals = SelectReveals(options, step_, masked);
+  std::vector<int> reveals = SelectReveals(options, step_, masked);
   size_t next = 0;
   for (size_t i = 0; i < positions.size() && next < reveals.size(); ++i) {
     if (positions[i] != reveals[next]) continue;

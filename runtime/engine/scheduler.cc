@@ -119,7 +119,8 @@ void Scheduler::PlanSequence(Running& running, int64_t decode_rows, int64_t& pre
   int64_t pending_rows = pending;
   bool denoise = pending == 0 || config_.fuse_commit;
   if (decode_rows == 0) {
-    const int64_t available = std::min(prefill_rows, rows_left) / block * block;
+    // A block at least when its turn comes, however large that is beside the prefill's share.
+    const int64_t available = std::min(std::max(prefill_rows, block), rows_left) / block * block;
     denoise = config_.fuse_commit && pending + block <= available;
     pending_rows = denoise ? pending : std::min(pending, available);
     prefill_rows -= pending_rows + (denoise ? block : 0);

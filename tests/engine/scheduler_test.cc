@@ -201,6 +201,17 @@ TEST(SchedulerTest, ALongPromptComesInChunksThatLeaveTheOthersTheirRows) {
   EXPECT_GE(chunks, 1000 / 28);
 }
 
+TEST(SchedulerTest, APromptOfLargeBlocksIsPrefilledBesideAFullStepOfOthers) {
+  Simulation simulation({8, 64, 64, 64, true});
+  for (int i = 0; i < 6; ++i) simulation.Add(Request(8, 400, 8));
+  ASSERT_TRUE(simulation.Step());
+  const SequenceId large = simulation.Add(Request(320, 1, 32));
+  for (int step = 0; step < 100 && simulation.ended().count(large.value()) == 0; ++step) {
+    ASSERT_TRUE(simulation.Step());
+  }
+  EXPECT_EQ(simulation.ended().count(large.value()), 1u);
+}
+
 TEST(SchedulerTest, FirstComeFirstServedWhenSlotsAreFew) {
   Simulation simulation({1, 64, 8, 64, true});
   std::vector<uint64_t> order;

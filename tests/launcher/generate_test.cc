@@ -84,7 +84,8 @@ TEST(GenerateTest, ResumeAnswersOnlyWhatIsMissing) {
   ScratchFolder folder;
   std::string input;
   for (int i = 0; i < 6; ++i) {
-    absl::StrAppend(&input, "{\"id\": ", i, ", \"prompt\": \"Hello\", \"max_tokens\": 4}\n");
+    absl::StrAppend(&input, "{\"id\": ", i,
+                    ", \"seed\": 1, \"prompt\": \"Hello\", \"max_tokens\": 4}\n");
   }
   WriteText(folder.File("in"), input);
   const std::vector<std::string> command = OnRanks(
