@@ -34,19 +34,26 @@ inline uint32_t LoadPair(const uint16_t* x, bool whole) {
   return pair;
 }
 
+// acc += the pair of k in `pairs` times that of `w`. With the dot instruction the weights stay in
+// registers and each row's pair is broadcast once: 28 accumulators, 2 weights and a broadcast fit
+// the 32 registers.
 template <int kRows>
 inline void MultiplyPair(const uint16_t* w, const uint32_t (&pairs)[kRows],
                          Vf (&acc)[kRows][kVectors]) {
-  for (int v = 0; v < kVectors; ++v) {
 #if SDAR_HAS_BF16_DOT
-    const __m512i weight = _mm512_loadu_si512(w + v * kLanes * 2);
-    for (int m = 0; m < kRows; ++m) {
-      const __m512i x = _mm512_set1_epi32(static_cast<int>(pairs[m]));
-      acc[m][v] = reinterpret_cast<Vf>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(acc[m][v]),
-                                                        reinterpret_cast<__m512bh>(x),
-                                                        reinterpret_cast<__m512bh>(weight)));
+  __m512bh weights[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    weights[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(w + v * kLanes * 2));
+  }
+  for (int m = 0; m < kRows; ++m) {
+    const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(pairs[m])));
+    for (int v = 0; v < kVectors; ++v) {
+      acc[m][v] = reinterpret_cast<Vf>(
+          _mm512_dpbf16_ps(reinterpret_cast<__m512>(acc[m][v]), x, weights[v]));
     }
+  }
 #else
+  for (int v = 0; v < kVectors; ++v) {
     const Vu weight = *reinterpret_cast<const VuUnaligned*>(w + v * kLanes * 2);
     const Vf even = reinterpret_cast<Vf>(weight << 16);
     const Vf odd = reinterpret_cast<Vf>(weight & 0xFFFF0000u);
@@ -57,8 +64,8 @@ inline void MultiplyPair(const uint16_t* w, const uint32_t (&pairs)[kRows],
       acc[m][v] += even * WidenBf16Scalar(static_cast<uint16_t>(pairs[m]));
       acc[m][v] += odd * x_odd;
     }
-#endif
   }
+#endif
 }
 
 template <int kRows>
