@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/request_translation.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/status_matchers.h"
+
+namespace sdar {
+namespace {
+
+using ::testing::HasSubstr;
+
+const TextCodec& Tiny() {
+  static const TextCodec codec =
+      *TextCodec::Load(std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny");
+  return codec;
+}
+
+constexpr RequestLimits kLimits = {1024, 2048, 64, 100, 512};
+
+TEST(RequestTranslationTest, AbsentFieldsStayAbsent) {
+  auto fields = TranslateFields({});
+  ASSERT_THAT(fields, IsOk());
+  EXPECT_FALSE(fields->temperature.has_value());
+  EXPECT_FALSE(fields->seed.has_value());
+  EXPECT_FALSE(fields->remasking_strategy.has_value());
+  EXPECT_FALSE(fields->logprobs.has_value());
+}
+
+TEST(RequestTranslationTest, ZeroesThatAreSentAreKept) {
+  sdar::v1::GenerateRequest request;
+  request.mutable_sampling()->set_temperature(0);
+  request.mutable_sampling()->set_top_k(0);
+  request.mutable_sampling()->set_seed(0);
+  request.mutable_output()->set_logprobs(0);
+  auto fields = TranslateFields(request);
+  ASSERT_THAT(fields, IsOk());
+  EXPECT_EQ(fields->temperature, 0);
+  EXPECT_EQ(fields->top_k, 0);
+  EXPECT_EQ(fields->seed, 0u);
+  EXPECT_EQ(fields->logprobs, 0);
+}
+
+TEST(RequestTranslationTest, StrategiesKeepTheirNames) {
+  for (int i = 1; i <= 4; ++i) {
+    sdar::v1::GenerateRequest request;
+    const auto strategy = static_cast<sdar::v1::RemaskingStrategy>(i);
+    request.mutable_sampling()->set_remasking_strategy(strategy);
+    std::string upper = sdar::v1::RemaskingStrategy_Name(strategy);
+    for (char& c : upper) c = static_cast<char>(std::tolower(c));
+    EXPECT_EQ(Name(*TranslateFields(request)->remasking_strategy), upper);
+  }
+}
+
+TEST(RequestTranslationTest, RefusesAStrategyFromTheFuture) {
+  sdar::v1::GenerateRequest request;
+  request.mutable_sampling()->set_remasking_strategy(static_cast<sdar::v1::RemaskingStrategy>(9));
+  EXPECT_THAT(TranslateFields(request),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("remasking_strategy")));
+}
+
+TEST(RequestTranslationTest, ToolCallsThatAreNotJsonAreNamed) {
+  sdar::v1::Chat chat;
+  chat.add_messages()->set_role("assistant");
+  chat.mutable_messages(0)->set_tool_calls_json("{");
+  EXPECT_THAT(TranslateChat(chat),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("tool_calls_json")));
+}
+
+TEST(RequestTranslationTest, ARequestWithoutInputIsRefused) {
+  EXPECT_THAT(TranslatePrompt({}, Tiny()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("prompt_ids")));
+}
+
+TEST(BuildRequestsTest, SamplingDefaultsCountOnlyWhereTheModelSamples) {
+  RequestDefaults defaults;
+  defaults.generation.temperature = 0.6;
+  defaults.generation.top_k = 20;
+  auto greedy = BuildRequests({}, {1, 2}, defaults, kLimits);
+  ASSERT_THAT(greedy, IsOk());
+  EXPECT_TRUE((*greedy)[0].sampling.greedy());
+  defaults.generation.do_sample = true;
+  auto sampled = BuildRequests({}, {1, 2}, defaults, kLimits);
+  ASSERT_THAT(sampled, IsOk());
+  EXPECT_EQ((*sampled)[0].sampling.temperature, 0.6);
+  EXPECT_EQ((*sampled)[0].sampling.top_k, 20);
+}
+
+TEST(BuildRequestsTest, IgnoreEosDropsTheModelsEndsButNotTheRequestsOwn) {
+  RequestDefaults defaults;
+  defaults.generation.eos_token_ids = {958, 956};
+  RequestFields fields;
+  fields.stop_token_ids = {7};
+  fields.ignore_eos = true;
+  auto requests = BuildRequests(fields, {1}, defaults, kLimits);
+  ASSERT_THAT(requests, IsOk());
+  EXPECT_EQ((*requests)[0].stopping.stop_ids, std::vector<TokenId>{7});
+  fields.ignore_eos = false;
+  EXPECT_EQ((*BuildRequests(fields, {1}, defaults, kLimits))[0].stopping.stop_ids,
+            (std::vector<TokenId>{7, 958, 956}));
+}
+
+TEST(BuildRequestsTest, MaxTokensDefaultsToWhatFits) {
+  auto requests = BuildRequests({}, std::vector<TokenId>(100, 1), {}, kLimits);
+  ASSERT_THAT(requests, IsOk());
+  EXPECT_EQ((*requests)[0].stopping.max_tokens, 1948);
+  RequestLimits small = kLimits;
+  small.num_pages = 3;  // 192 positions are committed at most, and the last block never is
+  auto in_memory = BuildRequests({}, std::vector<TokenId>(100, 1), {}, small);
+  ASSERT_THAT(in_memory, IsOk());
+  EXPECT_EQ((*in_memory)[0].stopping.max_tokens, 96);
+}
+
+TEST(BuildRequestsTest, SamplesHaveSeedsOfTheirOwnThatFollowFromTheRequests) {
+  RequestFields fields;
+  fields.n = 3;
+  fields.seed = 11;
+  auto once = BuildRequests(fields, {1}, {}, kLimits);
+  auto again = BuildRequests(fields, {1}, {}, kLimits);
+  ASSERT_THAT(once, IsOk());
+  EXPECT_EQ((*once)[0].sampling.seed, 11u);
+  EXPECT_NE((*once)[1].sampling.seed, (*once)[2].sampling.seed);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ((*once)[i].sampling.seed, (*again)[i].sampling.seed);
+}
+
+TEST(BuildRequestsTest, AnEmptyPromptAndOneThatIsTooLongAreRefused) {
+  EXPECT_THAT(BuildRequests({}, {}, {}, kLimits),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("empty")));
+  EXPECT_THAT(BuildRequests({}, std::vector<TokenId>(2048, 1), {}, kLimits),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("2048 tokens")));
+}
+
+}  // namespace
+}  // namespace sdar
