@@ -68,7 +68,7 @@ test_tsan() {
   local targets
   mapfile -t targets < <(concurrent_targets)
   build tsan "${targets[@]}"
-  export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+  export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$root/tests/tsan.supp
   run_tests tsan -L concurrency
 }
 

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 
 #include "launcher/generation_record.h"
@@ -78,9 +77,10 @@ class LocalJob {
                                 [&](int rank, SdarModel& model, Communicator& communicator) {
                                   return RunRank(rank, model, communicator, options, folder);
                                 });
-      if (!ready_.HasBeenNotified()) ready_.Notify();
+      SetReady();
     });
-    ready_.WaitForNotification();
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&ready_));
   }
   ~LocalJob() { EXPECT_TRUE(Stop().ok()); }
 
@@ -110,6 +110,11 @@ class LocalJob {
   }
 
  private:
+  void SetReady() {
+    absl::MutexLock lock(&mutex_);
+    ready_ = true;
+  }
+
   absl::Status RunRank(int rank, SdarModel& model, Communicator& communicator,
                        const LocalJobOptions& options, const std::string& folder) {
     Worker worker(model, options.scheduler.max_sequences);
@@ -129,7 +134,7 @@ class LocalJob {
     defaults_ = {*generation, model.config().block_size.value_or(4)};
     Engine engine(config, text_->tokenizer(), worker, channel);
     engine_ = &engine;
-    ready_.Notify();
+    SetReady();
     return engine.Run();
   }
 
@@ -137,7 +142,8 @@ class LocalJob {
   RequestDefaults defaults_;
   Doorbell doorbell_;
   Engine* engine_ = nullptr;  // lives on rank 0's thread
-  absl::Notification ready_;
+  absl::Mutex mutex_;
+  bool ready_ ABSL_GUARDED_BY(mutex_) = false;  // the engine is there, or there will be none
   absl::Status status_;
   std::thread thread_;
 };

@@ -5,32 +5,12 @@
 
 #include "gtest/gtest.h"
 
-#include "common/json.h"
-#include "launcher/jsonl_request.h"
+#include "tests/engine/golden_runs.h"
 #include "tests/engine/local_job.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
 namespace {
-
-std::string Folder(const std::string& name) { return std::string(SDAR_SOURCE_DIR) + "/" + name; }
-
-Json ReadRuns(const std::string& path) {
-  auto json = ReadJsonFile(path);
-  EXPECT_TRUE(json.ok()) << json.status();
-  return (*json)["runs"];
-}
-
-// Submits every run's request; run i fills record i.
-void SubmitRuns(LocalJob& job, const Json& runs, Collector& out, bool trace) {
-  int key = 0;
-  for (const Json& run : runs) {
-    Json id;
-    auto request = ParseJsonlRequest(DumpJson(run["request"]), 1, job.text(), id);
-    ASSERT_TRUE(request.ok()) << request.status();
-    ASSERT_THAT(job.Submit(request->fields, request->prompt, out, key++, trace), IsOk());
-  }
-}
 
 void ExpectSameTrace(const Json& got, const Json& want, const std::string& where) {
   ASSERT_EQ(got.size(), want.size()) << where;
@@ -97,34 +77,6 @@ INSTANTIATE_TEST_SUITE_P(
                       GoldenCase{"moe_b8_tied", 1, MoeExchange::kAuto, true},
                       GoldenCase{"moe_b8_tied", 2, MoeExchange::kAllToAll, true},
                       GoldenCase{"moe_b8_tied", 2, MoeExchange::kAllReduce, false}));
-
-class TinyAnswersTest : public ::testing::TestWithParam<std::tuple<int, DType>> {};
-
-TEST_P(TinyAnswersTest, AreTheReferencesTokenForToken) {
-  LocalJobOptions options;
-  options.ranks.ranks = std::get<0>(GetParam());
-  options.ranks.dtype = std::get<1>(GetParam());
-  LocalJob job(Folder("models/sdar-tiny"), options);
-  const Json runs = ReadRuns(Folder("models/sdar-tiny/expected.json"));
-  Collector out;
-  SubmitRuns(job, runs, out, false);
-  out.AwaitAll();
-  std::map<std::string, int64_t> steps;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    const Json got = out.Result(static_cast<int>(i));
-    EXPECT_EQ(got["token_ids"], runs[i]["token_ids"]) << i;
-    EXPECT_EQ(got["text"], runs[i]["text"]) << i;
-    EXPECT_EQ(got["finish_reason"], runs[i]["finish_reason"]) << i;
-    steps[runs[i]["request"]["remasking_strategy"].get<std::string>()] +=
-        got["usage"]["denoising_steps"].get<int64_t>();
-  }
-  EXPECT_LT(steps["low_confidence_dynamic"], steps["low_confidence_static"]);
-  EXPECT_THAT(job.Stop(), IsOk());
-}
-
-INSTANTIATE_TEST_SUITE_P(RanksAndDTypes, TinyAnswersTest,
-                         ::testing::Combine(::testing::Values(1, 2),
-                                            ::testing::Values(DType::kFloat32, DType::kBFloat16)));
 
 // Requests that sample in every way there is: no cut, cuts inside the candidates, cuts that need
 // whole logits, penalties, bias, several samples.

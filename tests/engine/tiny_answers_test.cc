@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// sdar-tiny, a trained checkpoint, answers as its reference did, whatever the ranks and the
+// arithmetic.
+#include "gtest/gtest.h"
+
+#include "tests/engine/golden_runs.h"
+#include "tests/engine/local_job.h"
+#include "tests/status_matchers.h"
+
+namespace sdar {
+namespace {
+
+class TinyAnswersTest : public ::testing::TestWithParam<std::tuple<int, DType>> {};
+
+TEST_P(TinyAnswersTest, AreTheReferencesTokenForToken) {
+  LocalJobOptions options;
+  options.ranks.ranks = std::get<0>(GetParam());
+  options.ranks.dtype = std::get<1>(GetParam());
+  LocalJob job(Folder("models/sdar-tiny"), options);
+  const Json runs = ReadRuns(Folder("models/sdar-tiny/expected.json"));
+  Collector out;
+  SubmitRuns(job, runs, out, false);
+  out.AwaitAll();
+  std::map<std::string, int64_t> steps;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const Json got = out.Result(static_cast<int>(i));
+    EXPECT_EQ(got["token_ids"], runs[i]["token_ids"]) << i;
+    EXPECT_EQ(got["text"], runs[i]["text"]) << i;
+    EXPECT_EQ(got["finish_reason"], runs[i]["finish_reason"]) << i;
+    steps[runs[i]["request"]["remasking_strategy"].get<std::string>()] +=
+        got["usage"]["denoising_steps"].get<int64_t>();
+  }
+  EXPECT_LT(steps["low_confidence_dynamic"], steps["low_confidence_static"]);
+  EXPECT_THAT(job.Stop(), IsOk());
+}
+
+INSTANTIATE_TEST_SUITE_P(RanksAndDTypes, TinyAnswersTest,
+                         ::testing::Combine(::testing::Values(1, 2),
+                                            ::testing::Values(DType::kFloat32, DType::kBFloat16)));
+
+}  // namespace
+}  // namespace sdar
