@@ -37,10 +37,10 @@ absl::StatusOr<ExpertExchange> ExpertExchange::Create(const ModelConfig& config,
                                                       Communicator& communicator) {
   ExpertExchange out(config, exchange, backend, communicator);
   if (config.NumSparseLayers() == 0) return out;
-  const auto allocate = [&](DeviceBuffer& buffer, int64_t rows, int64_t cols, size_t element) {
-    auto allocated = backend.Allocate(static_cast<size_t>(rows * cols) * element);
-    if (allocated.ok()) buffer = *std::move(allocated);
-    return allocated.status();
+  const auto allocate = [&](DeviceBuffer& buffer, int64_t rows, int64_t cols,
+                            size_t element) -> absl::Status {
+    SDAR_ASSIGN_OR_RETURN(buffer, backend.Allocate(static_cast<size_t>(rows * cols) * element));
+    return absl::OkStatus();
   };
   const int64_t k = config.num_experts_per_token;
   const int64_t hidden = config.hidden_size;

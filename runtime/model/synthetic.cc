@@ -323,7 +323,7 @@ absl::Status SynthesizeCheckpoint(const ModelConfig& config, const std::string& 
   uint64_t total_bytes = 0;
   for (const FilePlan& file : files) total_bytes += file.bytes;
   CheckpointWriter writer(folder, options, total_bytes);
-  const absl::Status status = WriteAll(config, files, writer);
+  absl::Status status = WriteAll(config, files, writer);
   if (!status.ok()) writer.Undo();
   return status;
 }

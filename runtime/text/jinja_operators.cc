@@ -206,8 +206,7 @@ Result GetSlice(const JinjaValue& object, const JinjaValue& start, const JinjaVa
       const auto range = CodePointRange(object.text(), bounds.start, bounds.start + bounds.count);
       return MakeText(std::string(range), budget);
     }
-    JinjaValue whole = object;
-    SDAR_ASSIGN_OR_RETURN(const auto characters, Iterate(whole, budget));
+    SDAR_ASSIGN_OR_RETURN(const auto characters, Iterate(object, budget));
     std::string out;
     for (int64_t i = 0; i < bounds.count; ++i) {
       out += characters->items[static_cast<size_t>(bounds.start + i * bounds.step)].text();

@@ -272,7 +272,7 @@ std::string ReprOfFloat(double value) {
   char buffer[64];
   const auto end =
       std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific).ptr;
-  const std::string scientific(buffer, end);
+  std::string scientific(buffer, end);
   const size_t e = scientific.find('e');
   const int exponent = std::atoi(scientific.c_str() + e + 1);
   // Python writes exponents from -4 to 15 in full.

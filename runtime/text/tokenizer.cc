@@ -58,7 +58,7 @@ absl::Status Tokenizer::PlaceVocab(const TokenizerDescription& description) {
     SDAR_RETURN_IF_ERROR(CheckId(token, id));
     largest = std::max(largest, id);
   }
-  entries_.resize(static_cast<size_t>(largest + 1));
+  entries_.resize(static_cast<size_t>(largest) + 1);
   id_of_bytes_.reserve(description.vocab.size());
   for (const auto& [token, id] : description.vocab) {
     Entry& entry = entries_[static_cast<size_t>(id)];

@@ -25,10 +25,10 @@ absl::Status Invalid(absl::string_view source, absl::string_view what) {
 
 // The member `key` of an object, or null where there is none.
 const Json& Member(const Json& object, const char* key) {
-  static const Json* const kNull = new Json(nullptr);
-  if (!object.is_object()) return *kNull;
+  static const Json* const null = new Json(nullptr);
+  if (!object.is_object()) return *null;
   const auto it = object.find(key);
-  return it == object.end() ? *kNull : *it;
+  return it == object.end() ? *null : *it;
 }
 
 absl::StatusOr<bool> BoolMember(const Json& object, const char* key, bool absent) {
