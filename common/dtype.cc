@@ -42,6 +42,7 @@ float HalfToFloat(uint16_t bits) {
 }
 
 void ConvertToFloat(DType dtype, const void* source, size_t count, float* out) {
+  if (count == 0) return;  // memcpy takes no null pointers, not even for nothing
   if (dtype == DType::kFloat32) {
     std::memcpy(out, source, count * sizeof(float));
     return;
