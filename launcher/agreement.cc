@@ -38,7 +38,7 @@ uint64_t StableHash(absl::string_view text) {
 absl::Status AgreeOnStatus(Communicator& communicator, const absl::Status& mine) {
   StatusRecord record;
   record.code = static_cast<int32_t>(mine.code());
-  const absl::string_view message = mine.message();
+  const std::string message(mine.message());  // never null, unlike the view of an OK status's
   std::memcpy(record.message, message.data(), std::min(message.size(), sizeof record.message - 1));
   SDAR_ASSIGN_OR_RETURN(const std::vector<StatusRecord> all, Gather(communicator, record));
   for (size_t r = 0; r < all.size(); ++r) {
