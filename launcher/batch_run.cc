@@ -69,6 +69,7 @@ absl::Status BatchRun::SubmitLine(const std::string& text, Line& line) {
     absl::MutexLock lock(&mutex_);
     line.samples.resize(samples.size());
   }
+  std::vector<Submission> submissions;
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].trace = options_.trace;
     line.seeds.push_back(samples[i].sampling.seed);
@@ -77,9 +78,9 @@ absl::Status BatchRun::SubmitLine(const std::string& text, Line& line) {
       absl::MutexLock lock(&mutex_);
       record->Add(std::move(update));
     };
-    SDAR_RETURN_IF_ERROR(engine_.Submit(std::move(samples[i]), on_update).status());
+    submissions.push_back({std::move(samples[i]), on_update});
   }
-  return absl::OkStatus();
+  return engine_.Submit(std::move(submissions)).status();
 }
 
 bool BatchRun::IsAnswered(const Line& line) const {

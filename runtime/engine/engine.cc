@@ -43,25 +43,25 @@ Engine::Engine(const EngineConfig& config, const Tokenizer& tokenizer, Worker& w
   PublishStatus();
 }
 
-absl::StatusOr<SequenceId> Engine::Submit(GenerationRequest request, UpdateCallback callback) {
-  SDAR_RETURN_IF_ERROR(ValidateRequest(request, config_.limits));
-  const SequenceId id(next_sequence_.fetch_add(1, std::memory_order_relaxed));
-  auto sequence = std::make_unique<Sequence>(id, std::move(request), std::move(callback),
-                                             tokenizer_, config_.mask_token);
+absl::StatusOr<std::vector<SequenceId>> Engine::Submit(std::vector<Submission> samples) {
+  std::vector<SequenceId> ids;
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  for (Submission& sample : samples) {
+    SDAR_RETURN_IF_ERROR(ValidateRequest(sample.request, config_.limits));
+    ids.emplace_back(next_sequence_.fetch_add(1, std::memory_order_relaxed));
+    sequences.push_back(std::make_unique<Sequence>(ids.back(), std::move(sample.request),
+                                                   std::move(sample.callback), tokenizer_,
+                                                   config_.mask_token));
+  }
   absl::MutexLock lock(&mutex_);
   if (stopping_) return absl::UnavailableError("the job is stopping");
-  const int64_t waiting = status_.waiting + static_cast<int64_t>(submitted_.size());
-  if (waiting >= config_.max_waiting) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the queue is full: ", waiting, " sequences are waiting"));
-  }
-  submitted_.push_back(std::move(sequence));
-  return id;
+  for (auto& sequence : sequences) submitted_.push_back(std::move(sequence));
+  return ids;
 }
 
-void Engine::Cancel(SequenceId id) {
+void Engine::Cancel(SequenceId id, const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
-  cancelled_.push_back(id);
+  cancelled_.emplace_back(id, status);
 }
 
 void Engine::Stop(const absl::Status& status) {
@@ -98,7 +98,7 @@ void Engine::PublishStatus() {
 
 bool Engine::TakeInbox() {
   std::vector<std::unique_ptr<Sequence>> submitted;
-  std::vector<SequenceId> cancelled;
+  std::vector<std::pair<SequenceId, absl::Status>> cancelled;
   bool stopping;
   absl::Status stop_status;
   {
@@ -112,9 +112,7 @@ bool Engine::TakeInbox() {
     stop_status = stop_status_;
   }
   for (auto& sequence : submitted) scheduler_.Add(std::move(sequence));
-  for (SequenceId id : cancelled) {
-    scheduler_.Cancel(id, absl::CancelledError("cancelled by the client"));
-  }
+  for (const auto& [id, status] : cancelled) scheduler_.Cancel(id, status);
   if (stopping) scheduler_.CancelAll(stop_status);
   PublishStatus();
   return !stopping;

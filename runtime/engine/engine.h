@@ -23,7 +23,6 @@ namespace sdar {
 struct EngineConfig {
   SchedulerConfig scheduler;
   RequestLimits limits;
-  int64_t max_waiting = 1024;  // sequences in the queue
   TokenId mask_token = kNoToken;
   std::vector<std::pair<TokenId, TokenId>>
       forbidden;  // ranges [begin, end) of ids that are never chosen
@@ -51,13 +50,13 @@ class Engine {
   Engine(const EngineConfig& config, const Tokenizer& tokenizer, Worker& worker,
          StepChannel& channel);
 
-  // Queues a sequence. ValidateRequest's errors; ResourceExhausted when the queue is full;
-  // Unavailable once stopping. The callback gets updates on the engine thread until one has an end.
-  // Any thread.
-  absl::StatusOr<SequenceId> Submit(GenerationRequest request, UpdateCallback callback);
+  // Queues the samples of one request, all or none; those behind the first share its prompt's
+  // pages. ValidateRequest's errors; Unavailable once stopping. The callbacks get updates on the
+  // engine thread until one has an end. Bounds no queue: that is the Router's. Any thread.
+  absl::StatusOr<std::vector<SequenceId>> Submit(std::vector<Submission> samples);
 
-  // Ends a sequence with Cancelled at the next step, if it has not ended. Any thread.
-  void Cancel(SequenceId id);
+  // Ends a sequence with `status` at the next step, if it has not ended. Any thread.
+  void Cancel(SequenceId id, const absl::Status& status);
 
   // Makes Run end all sequences with `status` and return. Any thread.
   void Stop(const absl::Status& status);
@@ -95,7 +94,7 @@ class Engine {
 
   mutable absl::Mutex mutex_;
   std::vector<std::unique_ptr<Sequence>> submitted_ ABSL_GUARDED_BY(mutex_);
-  std::vector<SequenceId> cancelled_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::pair<SequenceId, absl::Status>> cancelled_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status stop_status_ ABSL_GUARDED_BY(mutex_);
   EngineStatus status_ ABSL_GUARDED_BY(mutex_);

@@ -76,6 +76,10 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
     return absl::InvalidArgumentError(
         absl::StrCat("logprobs: expected 0 .. ", kMaxTopLogprobs, ", got ", request.top_logprobs));
   }
+  if (request.priority < -kMaxPriority || request.priority > kMaxPriority) {
+    return absl::InvalidArgumentError(absl::StrCat("priority: expected -", kMaxPriority, " .. ",
+                                                   kMaxPriority, ", got ", request.priority));
+  }
   const int64_t pages = PagesNeeded(prompt_length, max_tokens, block_length, limits.page_size);
   if (pages > limits.num_pages) {
     return absl::ResourceExhaustedError(

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 #include "common/ids.h"
 #include "runtime/diffusion/block_state.h"
@@ -29,9 +30,11 @@ struct GenerationRequest {
   RemaskingOptions remasking;
   StoppingOptions stopping;
   bool skip_special_tokens = true;
-  int top_logprobs = 0;      // alternatives to report with every token
-  bool trace = false;        // report every denoising step
-  bool provisional = false;  // report the block after every denoising step
+  int top_logprobs = 0;                          // alternatives to report with every token
+  bool trace = false;                            // report every denoising step
+  bool provisional = false;                      // report the block after every denoising step
+  int priority = 0;                              // higher goes first, and gives its pages up last
+  absl::Time deadline = absl::InfiniteFuture();  // ends with DeadlineExceeded then, wherever it is
 };
 
 // What a job can take; a request beyond it is refused before it is queued.
@@ -44,6 +47,7 @@ struct RequestLimits {
 };
 
 inline constexpr int kMaxTopLogprobs = 20;
+inline constexpr int kMaxPriority = 100;
 inline constexpr size_t kMaxStopStrings = 64;
 inline constexpr size_t kMaxStopStringBytes = 1024;
 
@@ -86,6 +90,8 @@ struct SequenceUsage {
   int64_t completion_tokens = 0;
   int64_t denoising_steps = 0;
   int64_t forward_passes = 0;
+  int64_t cached_tokens = 0;  // prompt tokens whose K/V came from the prefix cache
+  int64_t preemptions = 0;    // times its pages were taken and later recomputed
 };
 
 // How a sequence ended. `status` is not OK when it did not end by itself: cancelled, or the job
@@ -109,5 +115,11 @@ struct SequenceUpdate {
 
 // Called on the engine thread; must not block.
 using UpdateCallback = std::function<void(SequenceUpdate)>;
+
+// A sequence to run and who hears of it.
+struct Submission {
+  GenerationRequest request;
+  UpdateCallback callback;
+};
 
 }  // namespace sdar

@@ -98,6 +98,7 @@ absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields
   request.prompt = std::move(prompt);
   request.skip_special_tokens = fields.skip_special_tokens.value_or(true);
   SDAR_ASSIGN_OR_RETURN(request.top_logprobs, Narrow("logprobs", fields.logprobs.value_or(0)));
+  SDAR_ASSIGN_OR_RETURN(request.priority, Narrow("priority", fields.priority.value_or(0)));
   SDAR_RETURN_IF_ERROR(ValidateRequest(request, limits));
 
   const uint64_t seed = fields.seed ? *fields.seed : FreshSeed();

@@ -33,6 +33,7 @@ struct RequestFields {
   std::optional<bool> skip_special_tokens;
   std::optional<int64_t>
       logprobs;  // absent: none; k: the tokens' and those of the k most probable ids
+  std::optional<int64_t> priority;
 };
 
 inline constexpr int64_t kMaxSamples = 128;

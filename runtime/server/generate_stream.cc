@@ -45,7 +45,7 @@ void GenerateStream::AddSequence(SequenceId id) {
     sequences_.push_back(id);
     if (!cancelled_) return;
   }
-  engine_.Cancel(id);
+  engine_.Cancel(id, absl::CancelledError("cancelled by the client"));
 }
 
 void GenerateStream::CancelSequences() {
@@ -55,7 +55,9 @@ void GenerateStream::CancelSequences() {
     cancelled_ = true;
     sequences = sequences_;
   }
-  for (SequenceId id : sequences) engine_.Cancel(id);
+  for (SequenceId id : sequences) {
+    engine_.Cancel(id, absl::CancelledError("cancelled by the client"));
+  }
 }
 
 void GenerateStream::Update(int index, SequenceUpdate update) {

@@ -73,20 +73,17 @@ absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::StartStream(
   return stream;
 }
 
-// Queues every sample or, when one is refused, none.
 absl::Status GenerationService::Submit(std::vector<GenerationRequest> samples,
                                        const std::shared_ptr<GenerateStream>& stream) {
+  std::vector<Submission> submissions;
   for (size_t i = 0; i < samples.size(); ++i) {
     const int index = static_cast<int>(i);
-    auto id = engine_.Submit(std::move(samples[i]), [stream, index](SequenceUpdate update) {
-      stream->Update(index, std::move(update));
-    });
-    if (!id.ok()) {
-      stream->Fail(id.status());
-      return id.status();
-    }
-    stream->AddSequence(*id);
+    submissions.push_back({std::move(samples[i]), [stream, index](SequenceUpdate update) {
+                             stream->Update(index, std::move(update));
+                           }});
   }
+  SDAR_ASSIGN_OR_RETURN(const std::vector<SequenceId> ids, engine_.Submit(std::move(submissions)));
+  for (SequenceId id : ids) stream->AddSequence(id);
   return absl::OkStatus();
 }
 

@@ -101,12 +101,12 @@ class LocalJob {
                       int first_key, bool trace = false) {
     auto samples = BuildRequests(fields, std::move(prompt), defaults_, engine_->config().limits);
     if (!samples.ok()) return samples.status();
+    std::vector<Submission> submissions;
     for (GenerationRequest& sample : *samples) {
       sample.trace = trace;
-      auto id = engine_->Submit(std::move(sample), out.For(first_key++));
-      if (!id.ok()) return id.status();
+      submissions.push_back({std::move(sample), out.For(first_key++)});
     }
-    return absl::OkStatus();
+    return engine_->Submit(std::move(submissions)).status();
   }
 
  private:

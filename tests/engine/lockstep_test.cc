@@ -211,12 +211,12 @@ TEST(LockstepTest, ACancelledSequenceFreesItsSlotAndTheOthersGoOn) {
   Collector out;
   auto samples = BuildRequests(endless, kPrompt, job.defaults(), job.engine().config().limits);
   ASSERT_TRUE(samples.ok());
-  auto id = job.engine().Submit((*samples)[0], out.For(0));
-  ASSERT_TRUE(id.ok());
+  auto ids = job.engine().Submit({{(*samples)[0], out.For(0)}});
+  ASSERT_TRUE(ids.ok());
   RequestFields small;
   small.max_tokens = 40;
   ASSERT_THAT(job.Submit(small, kPrompt, out, 1), IsOk());
-  job.engine().Cancel(*id);
+  job.engine().Cancel(ids->front(), absl::CancelledError("by the test"));
   out.AwaitAll();
   EXPECT_THAT(out.StatusOf(0), StatusIs(absl::StatusCode::kCancelled, ::testing::_));
   EXPECT_THAT(out.StatusOf(1), IsOk());
