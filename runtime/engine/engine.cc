@@ -76,6 +76,7 @@ EngineStatus Engine::GetStatus() const {
   absl::MutexLock lock(&mutex_);
   EngineStatus status = status_;
   status.waiting += static_cast<int>(submitted_.size());
+  status.step_age = CurrentStepAge();
   return status;
 }
 
