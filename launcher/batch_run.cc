@@ -13,16 +13,16 @@
 namespace sdar {
 
 BatchRun::BatchRun(const BatchRunOptions& options, const TextCodec& text,
-                   const RequestDefaults& defaults, Engine& engine, std::ostream& out)
+                   const RequestDefaults& defaults, Router& router, std::ostream& out)
     : options_(options),
       text_(text),
       defaults_(defaults),
-      engine_(engine),
+      router_(router),
       out_(out),
       started_(absl::Now()) {}
 
 absl::Status BatchRun::Run(const std::vector<std::string>& lines, const std::atomic<bool>& stop) {
-  const size_t in_flight = 2 * static_cast<size_t>(engine_.config().scheduler.max_sequences);
+  const size_t in_flight = 2 * static_cast<size_t>(router_.config().slots * router_.num_replicas());
   size_t next = 0;
   while (true) {
     while (next < lines.size() && lines_.size() < in_flight && !stop.load()) {
@@ -63,7 +63,7 @@ absl::Status BatchRun::SubmitLine(const std::string& text, Line& line) {
   SDAR_RETURN_IF_ERROR(request.status());
   SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples,
                         BuildRequests(request->fields, std::move(request->prompt), defaults_,
-                                      engine_.config().limits));
+                                      router_.config().limits));
   line.with_logprobs = request->fields.logprobs.has_value();
   {
     absl::MutexLock lock(&mutex_);
@@ -80,7 +80,7 @@ absl::Status BatchRun::SubmitLine(const std::string& text, Line& line) {
     };
     submissions.push_back({std::move(samples[i]), on_update});
   }
-  return engine_.Submit(std::move(submissions)).status();
+  return router_.Submit(std::move(submissions)).status();
 }
 
 bool BatchRun::IsAnswered(const Line& line) const {

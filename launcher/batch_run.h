@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sdar-generate's work: lines in, an engine that runs many at a time, records out in input order.
+// sdar-generate's work: lines in, a router whose engines run many at a time, records out in input
+// order.
 #pragma once
 
 #include <atomic>
@@ -17,7 +18,7 @@
 #include "launcher/generation_record.h"
 #include "launcher/jsonl_request.h"
 #include "launcher/progress_bar.h"
-#include "runtime/engine/engine.h"
+#include "runtime/engine/router.h"
 
 namespace sdar {
 
@@ -26,12 +27,12 @@ struct BatchRunOptions {
   std::set<std::string> done_ids;  // ids, as JSON text, that need no answer any more
 };
 
-// Runs on the main thread beside an engine that runs on another.
+// Runs on the main thread beside engines that run on others.
 class BatchRun {
  public:
   // Requires: everything passed outlives this.
   BatchRun(const BatchRunOptions& options, const TextCodec& text, const RequestDefaults& defaults,
-           Engine& engine, std::ostream& out);
+           Router& router, std::ostream& out);
 
   // Serves every line. Returns when all are answered, or when `stop` was set and what was running
   // is. DataLoss when the output cannot be written.
@@ -65,7 +66,7 @@ class BatchRun {
   BatchRunOptions options_;
   const TextCodec& text_;
   const RequestDefaults& defaults_;
-  Engine& engine_;
+  Router& router_;
   std::ostream& out_;
   ProgressBar bar_{"generating"};
   absl::Time started_;

@@ -2,6 +2,7 @@
 // sdar-generate: answers a file of requests, alone or under mpirun.
 #include <atomic>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -116,14 +117,14 @@ absl::Status Generate(const Options& options, Files& files, Job& job, SignalWatc
     if (stop.exchange(true)) std::_Exit(128 + signal);
     spdlog::info("finishing what runs; once more ends at once");
   });
-  BatchRun run({options.trace, files.done_ids}, job.text(), job.defaults(), job.engine(),
+  BatchRun run({options.trace, files.done_ids}, job.text(), job.defaults(), job.router(),
                *files.out);
   std::thread engine([&] {
     const absl::Status status = job.RunEngine();
     if (!status.ok()) job.Abandon(status);
   });
   const absl::Status status = run.Run(files.lines, stop);
-  job.engine().Stop(absl::CancelledError("stopped"));
+  job.Stop(absl::CancelledError("stopped"));
   engine.join();
   SDAR_RETURN_IF_ERROR(job.Finish());
   signals.OnSignal([](int) {});
@@ -135,6 +136,9 @@ absl::Status Generate(const Options& options, Files& files, Job& job, SignalWatc
 int Main(int argc, char** argv) {
   Options options;
   options.job.log_level = "warning";
+  // Lines wait in their file; what is in flight is bounded by BatchRun.
+  options.job.max_waiting = std::numeric_limits<int64_t>::max();
+  options.job.max_waiting_tokens = std::numeric_limits<int64_t>::max();
   FlagSpec spec = MakeFlags(options);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());

@@ -62,6 +62,7 @@ Job::Job(const JobOptions& options, Hooks hooks) : options_(options), hooks_(std
 Job::~Job() {
   watchdog_client_.reset();
   watchdog_server_.reset();
+  router_.reset();
   engine_.reset();
   worker_.reset();
   model_.reset();
@@ -202,6 +203,11 @@ absl::Status Job::LoadText() {
                      "token"));
   }
   mask_token_ = *mask;
+  MakeEngine();
+  return absl::OkStatus();
+}
+
+void Job::MakeEngine() {
   EngineConfig engine;
   engine.scheduler.max_sequences = options_.max_sequences;
   engine.scheduler.max_batch_rows = options_.max_batch_rows;
@@ -212,7 +218,16 @@ absl::Status Job::LoadText() {
   engine.mask_token = mask_token_;
   engine.forbidden = ForbiddenIds(text_->tokenizer(), mask_token_, config().vocab_size);
   engine_ = std::make_unique<Engine>(engine, text_->tokenizer(), *worker_, *channel_);
-  return absl::OkStatus();
+  RouterConfig router;
+  router.limits = limits_;
+  router.max_waiting = options_.max_waiting;
+  router.max_waiting_tokens = options_.max_waiting_tokens;
+  router.slots = options_.max_sequences;
+  router_ = std::make_unique<Router>(
+      router, std::vector<Replica>{
+                  {[this](std::vector<Submission> s) { return engine_->Submit(std::move(s)); },
+                   [this](SequenceId id, const absl::Status& s) { engine_->Cancel(id, s); },
+                   [this] { return engine_->GetStatus(); }}});
 }
 
 absl::Status Job::StartWatchdog() {
@@ -260,6 +275,12 @@ absl::Status Job::RunWorker() {
 absl::Status Job::RunEngine() {
   backend_->BindThread();
   return engine_->Run();
+}
+
+// The router first, so that nothing more comes to an engine that refuses it.
+void Job::Stop(const absl::Status& status) {
+  router_->Stop(status);
+  engine_->Stop(status);
 }
 
 absl::Status Job::SendShutdown() {

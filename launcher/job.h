@@ -17,6 +17,7 @@
 #include "parallel/mpi_communicator.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/request_fields.h"
+#include "runtime/engine/router.h"
 #include "runtime/engine/watchdog.h"
 #include "runtime/model/checkpoint.h"
 #include "runtime/text/text_codec.h"
@@ -55,16 +56,18 @@ class Job {
   // Requires: hooks.needs_text, rank 0.
   const TextCodec& text() const { return *text_; }
   TokenId mask_token() const { return mask_token_; }
-  // Rank 0 with text: the engine, not yet running.
-  Engine& engine() { return *engine_; }
+  // Rank 0 with text: the queue before the engine.
+  Router& router() { return *router_; }
   // Rank 0 of several: null otherwise.
   const WatchdogServer* watchdog() const { return watchdog_server_.get(); }
 
   // Other ranks: does as the plans say until SHUTDOWN. An error has ended the lockstep: call
   // Abandon.
   absl::Status RunWorker();
-  // Rank 0: runs the engine on the calling thread until Engine::Stop.
+  // Rank 0: runs the engine on the calling thread until Stop.
   absl::Status RunEngine();
+  // Rank 0 with text: ends all requests with `status` and makes RunEngine return. Any thread.
+  void Stop(const absl::Status& status);
   // Rank 0 without an engine: ends the other ranks' loops with the next step id.
   absl::Status SendShutdown();
   // All ranks, after a clean end: waits for the others and takes the watchdog down.
@@ -83,6 +86,7 @@ class Job {
   absl::Status StartWatchdog();
   absl::StatusOr<CoreShare> FindCores();
   int64_t ChoosePages() const;
+  void MakeEngine();
 
   JobOptions options_;
   Hooks hooks_;
@@ -99,6 +103,7 @@ class Job {
   Doorbell doorbell_;
   std::unique_ptr<StepChannel> channel_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Router> router_;
   std::unique_ptr<WatchdogServer> watchdog_server_;
   std::unique_ptr<WatchdogClient> watchdog_client_;
 };

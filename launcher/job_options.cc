@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/job_options.h"
 
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
@@ -44,6 +46,9 @@ absl::Status JobOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(AtLeast("max-batch-rows", max_batch_rows, 8, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequence-length", max_sequence_length, 0, int64_t{1} << 30));
   SDAR_RETURN_IF_ERROR(AtLeast("page-size", page_size, 1, 4096));
+  constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
+  SDAR_RETURN_IF_ERROR(AtLeast("max-waiting", max_waiting, 0, kAny));
+  SDAR_RETURN_IF_ERROR(AtLeast("max-waiting-tokens", max_waiting_tokens, 0, kAny));
   SDAR_RETURN_IF_ERROR(AtLeast("kv-memory-mib", kv_memory_mib, 1, int64_t{1} << 24));
   SDAR_RETURN_IF_ERROR(AtLeast("block-length", block_length, 0, 1024));
   return AtLeast("step-timeout", step_timeout_s, 1, 86400);

@@ -23,8 +23,10 @@ struct JobOptions {
   int64_t max_batch_rows = 512;
   int64_t max_sequence_length = 0;  // 0: what the model was made for
   int64_t page_size = 64;
-  int64_t kv_memory_mib = 1024;  // per rank
-  int64_t block_length = 0;      // 0: the model's
+  int64_t max_waiting = 1024;                     // samples in the queue; sdar-serve has a flag
+  int64_t max_waiting_tokens = int64_t{1} << 20;  // prompt tokens in the queue; likewise
+  int64_t kv_memory_mib = 1024;                   // per rank
+  int64_t block_length = 0;                       // 0: the model's
   std::string generation_config = "auto";
   int64_t step_timeout_s = 60;
   std::string log_level = "info";

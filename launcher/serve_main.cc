@@ -45,7 +45,11 @@ FlagSpec MakeFlags(Options& options) {
                              "address to listen on; there is no TLS, so think before 0.0.0.0")(
       "port", Flag(&options.port), "port to listen on; 0: a free one")(
       "address-file", TextFlag(&options.address_file),
-      "file to write HOST:PORT to once the job serves");
+      "file to write HOST:PORT to once the job serves")(
+      "max-waiting", Flag(&options.job.max_waiting),
+      "samples in the queue at most; more are refused with RESOURCE_EXHAUSTED")(
+      "max-waiting-tokens", Flag(&options.job.max_waiting_tokens),
+      "prompt tokens in the queue at most");
   AddJobFlags(options.job, spec);
   return spec;
 }
@@ -68,6 +72,7 @@ sdar::v1::GetModelInfoResponse MakeModelInfo(const Options& options, Job& job) {
   info.set_backend(job.backend().Description());
   info.set_ranks(static_cast<uint32_t>(job.num_ranks()));
   info.set_version(kVersion);
+  info.set_replicas(static_cast<uint32_t>(job.router().num_replicas()));
   return info;
 }
 
@@ -93,7 +98,7 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
   config.rank_health = [&job] {
     return job.watchdog() == nullptr ? std::vector<RankHealth>(1) : job.watchdog()->Health();
   };
-  GenerationService service(config, job.text(), job.engine());
+  GenerationService service(config, job.text(), job.router());
   auto server = GrpcServer::Start(options.host, options.port, service);
   absl::Status status = server.status();
   if (status.ok() && !options.address_file.empty()) {
@@ -108,7 +113,7 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
   signals.OnSignal([&](int signal) {
     spdlog::info("signal {}: stopping", signal);
     service.Refuse(absl::UnavailableError("the server is stopping"));
-    job.engine().Stop(absl::UnavailableError("the server is stopping"));
+    job.Stop(absl::UnavailableError("the server is stopping"));
   });
   spdlog::info("serving {} on {} with {} rank(s)", config.model_info.model(), (*server)->address(),
                job.num_ranks());

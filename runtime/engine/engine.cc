@@ -52,6 +52,7 @@ absl::StatusOr<std::vector<SequenceId>> Engine::Submit(std::vector<Submission> s
     sequences.push_back(std::make_unique<Sequence>(ids.back(), std::move(sample.request),
                                                    std::move(sample.callback), tokenizer_,
                                                    config_.mask_token));
+    if (ids.size() > 1) sequences.back()->Follow(ids.front());
   }
   absl::MutexLock lock(&mutex_);
   if (stopping_) return absl::UnavailableError("the job is stopping");
@@ -75,6 +76,7 @@ EngineStatus Engine::GetStatus() const {
   absl::MutexLock lock(&mutex_);
   EngineStatus status = status_;
   status.waiting += static_cast<int>(submitted_.size());
+  status.step_age = CurrentStepAge();
   return status;
 }
 
@@ -113,6 +115,7 @@ bool Engine::TakeInbox() {
   }
   for (auto& sequence : submitted) scheduler_.Add(std::move(sequence));
   for (const auto& [id, status] : cancelled) scheduler_.Cancel(id, status);
+  scheduler_.ExpireDeadlines(absl::Now());
   if (stopping) scheduler_.CancelAll(stop_status);
   PublishStatus();
   return !stopping;

@@ -37,6 +37,11 @@ struct EngineStatus {
   int64_t total_pages = 0;
   uint64_t finished_steps = 0;
   absl::Time last_step = absl::InfinitePast();  // when the last step ended
+  absl::Duration step_age;                      // of the step in progress; zero between steps
+  int64_t cached_pages = 0;                     // pages in the prefix cache, in use or not
+  uint64_t prefix_cache_queried_tokens = 0;     // prompt tokens that were looked up in it
+  uint64_t prefix_cache_hit_tokens = 0;         // of these, those found
+  uint64_t preemptions = 0;
 };
 
 // Ids in [0, vocab_size) that no position may choose, as ranges: the mask token, and ids without a

@@ -5,27 +5,26 @@
 
 namespace sdar {
 
-PageAllocator::PageAllocator(int64_t num_pages) : in_use_(static_cast<size_t>(num_pages), false) {
+PageAllocator::PageAllocator(int64_t num_pages) : users_(static_cast<size_t>(num_pages), 0) {
   for (int64_t i = num_pages - 1; i >= 0; --i) free_.emplace_back(static_cast<int32_t>(i));
 }
 
-std::vector<PageId> PageAllocator::Allocate(int64_t count) {
-  SDAR_CHECK(count >= 0 && count <= num_free());
-  std::vector<PageId> pages;
-  for (int64_t i = 0; i < count; ++i) {
-    pages.push_back(free_.back());
-    in_use_[static_cast<size_t>(free_.back().value())] = true;
-    free_.pop_back();
-  }
-  return pages;
+PageId PageAllocator::Allocate() {
+  SDAR_CHECK(!free_.empty());
+  const PageId page = free_.back();
+  free_.pop_back();
+  users_[static_cast<size_t>(page.value())] = 1;
+  return page;
 }
 
-void PageAllocator::Free(absl::Span<const PageId> pages) {
-  for (PageId page : pages) {
-    SDAR_CHECK(in_use_[static_cast<size_t>(page.value())]);
-    in_use_[static_cast<size_t>(page.value())] = false;
-    free_.push_back(page);
-  }
+void PageAllocator::Share(PageId page) {
+  SDAR_CHECK(num_users(page) > 0);
+  ++users_[static_cast<size_t>(page.value())];
+}
+
+void PageAllocator::Release(PageId page) {
+  SDAR_CHECK(num_users(page) > 0);
+  if (--users_[static_cast<size_t>(page.value())] == 0) free_.push_back(page);
 }
 
 }  // namespace sdar

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The free pages of K/V memory. Knows counts and ids, no sequences.
+// The pages of K/V memory and how many users each has. Knows counts and ids, no sequences.
 #pragma once
 
 #include <vector>
-
-#include "absl/types/span.h"
 
 #include "common/ids.h"
 
 namespace sdar {
 
-// Hands out page ids 0 .. num_pages - 1. One thread.
+// Hands out page ids 0 .. num_pages - 1; a page is free when it has no user. One thread.
 class PageAllocator {
  public:
   explicit PageAllocator(int64_t num_pages);
 
-  int64_t num_pages() const { return static_cast<int64_t>(in_use_.size()); }
+  int64_t num_pages() const { return static_cast<int64_t>(users_.size()); }
   int64_t num_free() const { return static_cast<int64_t>(free_.size()); }
+  int num_users(PageId page) const { return users_[static_cast<size_t>(page.value())]; }
 
-  // Requires: count <= num_free().
-  std::vector<PageId> Allocate(int64_t count);
-  // Requires: the pages are in use.
-  void Free(absl::Span<const PageId> pages);
+  // A free page, from now on with one user. Requires: num_free() > 0.
+  PageId Allocate();
+  // One user more. Requires: the page has one.
+  void Share(PageId page);
+  // One user fewer. Requires: the page has one.
+  void Release(PageId page);
 
  private:
   std::vector<PageId> free_;  // taken from the back
-  std::vector<bool> in_use_;
+  std::vector<int> users_;    // by page
 };
 
 }  // namespace sdar

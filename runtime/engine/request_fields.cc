@@ -98,7 +98,9 @@ absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields
   request.prompt = std::move(prompt);
   request.skip_special_tokens = fields.skip_special_tokens.value_or(true);
   SDAR_ASSIGN_OR_RETURN(request.top_logprobs, Narrow("logprobs", fields.logprobs.value_or(0)));
-  SDAR_ASSIGN_OR_RETURN(request.priority, Narrow("priority", fields.priority.value_or(0)));
+  // Far beyond what ValidateRequest takes, and within an int.
+  request.priority = static_cast<int>(
+      std::clamp<int64_t>(fields.priority.value_or(0), -kMaxPriority - 1, kMaxPriority + 1));
   SDAR_RETURN_IF_ERROR(ValidateRequest(request, limits));
 
   const uint64_t seed = fields.seed ? *fields.seed : FreshSeed();

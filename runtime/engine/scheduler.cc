@@ -2,77 +2,131 @@
 #include "runtime/engine/scheduler.h"
 
 #include <algorithm>
-#include <utility>
+
+#include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
 #include "runtime/diffusion/sampler.h"
 
 namespace sdar {
+namespace {
 
-Scheduler::Scheduler(const SchedulerConfig& config) : config_(config), pages_(config.num_pages) {
+int64_t PagesFor(int64_t positions, int64_t page_size) {
+  return (positions + page_size - 1) / page_size;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerConfig& config)
+    : config_(config),
+      pages_(config.num_pages),
+      cache_(pages_, config.page_size, config.prefix_cache) {
   for (int slot = config.max_sequences - 1; slot >= 0; --slot) free_slots_.emplace_back(slot);
 }
 
-void Scheduler::Add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
-
-bool Scheduler::Cancel(SequenceId id, const absl::Status& status) {
-  for (auto it = waiting_.begin(); it != waiting_.end(); ++it) {
-    if ((*it)->id() != id) continue;
-    (*it)->Fail(status);
-    waiting_.erase(it);
-    return true;
-  }
-  for (size_t i = 0; i < running_.size(); ++i) {
-    if (running_[i].sequence->id() != id) continue;
-    running_[i].sequence->Fail(status);
-    Release(i);
-    return true;
-  }
-  return false;
+void Scheduler::Add(std::unique_ptr<Sequence> sequence) {
+  const absl::Time deadline = sequence->request().deadline;
+  if (deadline != absl::InfiniteFuture()) deadlines_.emplace(deadline, sequence->id());
+  waiting_.emplace(sequence->seniority(), std::move(sequence));
 }
 
-void Scheduler::CancelAll(const absl::Status& status) {
-  while (!waiting_.empty()) {
-    waiting_.front()->Fail(status);
-    waiting_.pop_front();
-  }
-  while (!running_.empty()) {
-    running_.back().sequence->Fail(status);
-    Release(running_.size() - 1);
-  }
-}
-
-void Scheduler::Release(size_t index) {
-  Running& running = running_[index];
-  pages_.Free(running.pages);
-  free_slots_.push_back(running.slot);
-  if (running.announced) released_.push_back(running.slot);
-  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
-}
-
-Scheduler::Running* Scheduler::Find(SequenceId id) {
-  for (Running& running : running_) {
-    if (running.sequence->id() == id) return &running;
+Scheduler::Running* Scheduler::Find(SequenceId id) const {
+  for (const auto& running : running_) {
+    if (running->sequence->id() == id) return running.get();
   }
   return nullptr;
 }
 
-// Gives slots and pages to the head of the queue for as long as there are both.
-void Scheduler::Admit() {
-  while (!waiting_.empty() && !free_slots_.empty()) {
-    const GenerationRequest& request = waiting_.front()->request();
-    const int64_t needed =
-        PagesNeeded(static_cast<int64_t>(request.prompt.size()), request.stopping.max_tokens,
-                    request.remasking.block_length, config_.page_size);
-    if (needed > pages_.num_free()) return;
-    Running& running = running_.emplace_back();
-    running.sequence = std::move(waiting_.front());
-    waiting_.pop_front();
-    running.slot = free_slots_.back();
-    free_slots_.pop_back();
-    running.pages = pages_.Allocate(needed);
-    running.last_served = steps_;
+bool Scheduler::Cancel(SequenceId id, const absl::Status& status) {
+  std::unique_ptr<Sequence> sequence;
+  if (Running* running = Find(id)) {
+    sequence = Leave(*running);
+  } else {
+    const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                    [id](const auto& entry) { return entry.second->id() == id; });
+    if (found == waiting_.end()) return false;
+    sequence = std::move(found->second);
+    waiting_.erase(found);
   }
+  deadlines_.erase({sequence->request().deadline, id});
+  sequence->Fail(status);
+  return true;
+}
+
+void Scheduler::CancelAll(const absl::Status& status) {
+  while (!waiting_.empty()) Cancel(waiting_.begin()->second->id(), status);
+  while (!running_.empty()) Cancel(running_.back()->sequence->id(), status);
+}
+
+void Scheduler::ExpireDeadlines(absl::Time now) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const auto [deadline, id] = *deadlines_.begin();
+    SDAR_CHECK(Cancel(id, absl::DeadlineExceededError("the request's deadline has passed")));
+  }
+}
+
+// Takes a sequence's slot and pages away.
+std::unique_ptr<Sequence> Scheduler::Leave(Running& running) {
+  cache_.Release(running.pages);
+  free_slots_.push_back(running.slot);
+  if (running.announced) released_.push_back(running.slot);
+  for (Planned& planned : planned_) {
+    if (planned.running == &running) planned.running = nullptr;
+  }
+  std::unique_ptr<Sequence> sequence = std::move(running.sequence);
+  const auto found = std::find_if(running_.begin(), running_.end(),
+                                  [&](const auto& other) { return other.get() == &running; });
+  running_.erase(found);
+  return sequence;
+}
+
+// Gives slots to those that wait, the most senior first, for as long as there is room.
+void Scheduler::Admit() {
+  for (auto next = waiting_.begin(); next != waiting_.end() && !free_slots_.empty();) {
+    if (HasToFollow(*next->second)) {
+      ++next;
+    } else if (Start(next->second)) {
+      next = waiting_.erase(next);
+    } else {
+      return;
+    }
+  }
+}
+
+// Whether the pages that it could share are still being written by its leader.
+bool Scheduler::HasToFollow(const Sequence& sequence) const {
+  if (!sequence.leader() || !cache_.enabled()) return false;
+  const Running* leader = Find(*sequence.leader());
+  if (leader == nullptr) return false;
+  const auto prompt = static_cast<int64_t>(leader->sequence->request().prompt.size());
+  return leader->sequence->num_committed() < prompt / config_.page_size * config_.page_size;
+}
+
+// Starts a sequence when there are pages for what is known of it and one for everybody who runs, so
+// that it does not come only to push others out or to be pushed out.
+bool Scheduler::Start(std::unique_ptr<Sequence>& sequence) {
+  const auto known = static_cast<int64_t>(sequence->known().size());
+  std::vector<PageId> pages = cache_.Acquire(sequence->block_length(), sequence->known());
+  const auto cached = static_cast<int64_t>(pages.size());
+  const int64_t needed = PagesFor(known, config_.page_size) - cached;
+  if (needed + static_cast<int64_t>(running_.size()) > num_free_pages()) {
+    cache_.Release(pages);
+    return false;
+  }
+  sequence->SkipCommitted(cached * config_.page_size);
+  if (cache_.enabled() && !sequence->was_preempted()) {
+    counters_.prefix_cache_queried_tokens += known;
+    counters_.prefix_cache_hit_tokens += sequence->num_committed();
+  }
+  auto running = std::make_unique<Running>();
+  running->sequence = std::move(sequence);
+  running->slot = free_slots_.back();
+  free_slots_.pop_back();
+  running->num_offered = pages.size();
+  running->pages = std::move(pages);
+  running->last_served = steps_;
+  running_.push_back(std::move(running));
+  return true;
 }
 
 // Rows of a step of a sequence that decodes; 0 for one that has a prompt to prefill first.
@@ -83,74 +137,132 @@ int64_t Scheduler::DecodeRows(const Sequence& sequence) const {
   return config_.fuse_commit ? 2 * block : block;
 }
 
+std::vector<Scheduler::Running*> Scheduler::ServiceOrder() const {
+  std::vector<Running*> order;
+  for (const auto& running : running_) order.push_back(running.get());
+  std::sort(order.begin(), order.end(), [](const Running* a, const Running* b) {
+    if (a->last_served != b->last_served) return a->last_served < b->last_served;
+    return a->sequence->seniority() < b->sequence->seniority();
+  });
+  return order;
+}
+
 bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
-  Admit();
   planned_.clear();
-  if (running_.empty()) return false;
+  Admit();
+  if (running_.empty()) {
+    SDAR_CHECK(waiting_.empty());
+    return false;
+  }
+  ++steps_;
+  int64_t decode_rows = 0;
+  for (const auto& running : running_) decode_rows += DecodeRows(*running->sequence);
+  RowBudget budget{config_.max_batch_rows, config_.max_batch_rows};
+  if (decode_rows > 0) {
+    const int64_t left = std::max(config_.max_batch_rows / 4, config_.max_batch_rows - decode_rows);
+    budget.prefill_rows = std::min(config_.max_prefill_rows, left);
+  }
+  std::vector<SequenceId> order;
+  for (const Running* running : ServiceOrder()) order.push_back(running->sequence->id());
+  for (SequenceId id : order) {
+    Running* running = Find(id);  // null: preempted for one before it
+    if (running != nullptr && PlanSequence(*running, budget)) running->last_served = steps_;
+  }
+  SDAR_CHECK(!planned_.empty());
   for (SlotId slot : released_) {
     plan.add_released_slots(static_cast<uint32_t>(slot.value()));
   }
   released_.clear();
-  ++steps_;
-  std::vector<Running*> order;
-  int64_t decode_total = 0;
-  for (Running& running : running_) {
-    order.push_back(&running);
-    decode_total += DecodeRows(*running.sequence);
-  }
-  std::stable_sort(order.begin(), order.end(), [](const Running* a, const Running* b) {
-    return a->last_served < b->last_served;
-  });
-  int64_t rows_left = config_.max_batch_rows;
-  int64_t prefill_rows = std::max(config_.max_batch_rows / 4, rows_left - decode_total);
-  for (Running* running : order) {
-    PlanSequence(*running, DecodeRows(*running->sequence), prefill_rows, rows_left, plan);
-  }
-  SDAR_CHECK(!planned_.empty());
+  for (const Planned& planned : planned_) AddSegment(planned, plan);
   return true;
 }
 
-// Gives a sequence the rows it can have in this step, if any.
-void Scheduler::PlanSequence(Running& running, int64_t decode_rows, int64_t& prefill_rows,
-                             int64_t& rows_left, sdar::v1::StepPlan& plan) {
+// Gives a sequence the rows and pages it can have in this step. False when it has to wait.
+bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
   const Sequence& sequence = *running.sequence;
   const int64_t block = sequence.block_length();
-  const int64_t pending = sequence.num_pending();
-  int64_t pending_rows = pending;
-  bool denoise = pending == 0 || config_.fuse_commit;
-  if (decode_rows == 0) {
-    // A block at least when its turn comes, however large that is beside the prefill's share.
-    const int64_t available = std::min(std::max(prefill_rows, block), rows_left) / block * block;
-    denoise = config_.fuse_commit && pending + block <= available;
-    pending_rows = denoise ? pending : std::min(pending, available);
-    prefill_rows -= pending_rows + (denoise ? block : 0);
+  int64_t pending_rows = sequence.num_pending();
+  bool denoise = pending_rows == 0 || config_.fuse_commit;
+  const bool prefill = DecodeRows(sequence) == 0;
+  if (prefill) {
+    // The first one gets a block at least, however large that is beside the prefill's share.
+    const int64_t share =
+        budget.has_prefill ? budget.prefill_rows : std::max(budget.prefill_rows, block);
+    const int64_t available = std::min(share, budget.rows) / block * block;
+    denoise = config_.fuse_commit && pending_rows + block <= available;
+    pending_rows = denoise ? pending_rows : std::min(pending_rows, available);
   }
   const int64_t rows = pending_rows + (denoise ? block : 0);
-  if (rows == 0 || rows > rows_left) return;
-  rows_left -= rows;
-  running.last_served = steps_;
-
-  sdar::v1::Segment& segment = *plan.add_segments();
-  segment.set_slot(static_cast<uint32_t>(running.slot.value()));
-  sequence.FillSegment(pending_rows, denoise, segment);
-  if (!running.announced) {
-    running.announced = true;
-    sequence.FillSamplingRecord(*segment.mutable_sampling());
-    for (PageId page : running.pages) segment.add_new_pages(static_cast<uint32_t>(page.value()));
+  if (rows <= 0 || rows > budget.rows) return false;
+  if (!EnsurePages(running, sequence.num_committed() + pending_rows)) return false;
+  budget.rows -= rows;
+  if (prefill) {
+    budget.prefill_rows -= rows;
+    budget.has_prefill = true;
   }
   const int masked = denoise ? static_cast<int>(sequence.block().MaskedPositions().size()) : 0;
-  planned_.push_back({sequence.id(), pending_rows, denoise, masked});
+  planned_.push_back({&running, pending_rows, denoise, masked});
+  return true;
+}
+
+// Gets the pages of a sequence's first `num_positions` positions. False when others that cannot be
+// preempted hold them.
+bool Scheduler::EnsurePages(Running& running, int64_t num_positions) {
+  const int64_t missing =
+      PagesFor(num_positions, config_.page_size) - static_cast<int64_t>(running.pages.size());
+  if (missing <= 0) return true;
+  if (!MakeRoom(missing, running)) return false;
+  for (int64_t i = 0; i < missing; ++i) {
+    if (pages_.num_free() == 0) cache_.EvictOne();
+    running.pages.push_back(pages_.Allocate());
+  }
+  return true;
+}
+
+// Preempts sequences that are less senior than `wanting` and not part of this step, the least
+// senior first, until so many pages can be had.
+bool Scheduler::MakeRoom(int64_t num_pages, const Running& wanting) {
+  while (num_free_pages() < num_pages) {
+    Running* victim = nullptr;
+    for (const auto& other : running_) {
+      const Seniority seniority = other->sequence->seniority();
+      const Seniority& bar =
+          victim == nullptr ? wanting.sequence->seniority() : victim->sequence->seniority();
+      const bool planned = std::any_of(planned_.begin(), planned_.end(),
+                                       [&](const Planned& p) { return p.running == other.get(); });
+      if (bar < seniority && !planned) victim = other.get();
+    }
+    if (victim == nullptr) return false;
+    std::unique_ptr<Sequence> sequence = Leave(*victim);
+    sequence->Preempt();
+    ++counters_.preemptions;
+    waiting_.emplace(sequence->seniority(), std::move(sequence));
+  }
+  return true;
+}
+
+void Scheduler::AddSegment(const Planned& planned, sdar::v1::StepPlan& plan) {
+  Running& running = *planned.running;
+  sdar::v1::Segment& segment = *plan.add_segments();
+  segment.set_slot(static_cast<uint32_t>(running.slot.value()));
+  running.sequence->FillSegment(planned.pending_rows, planned.denoise, segment);
+  if (!running.announced) {
+    running.sequence->FillSamplingRecord(*segment.mutable_sampling());
+    running.announced = true;
+  }
+  for (; running.num_announced < running.pages.size(); ++running.num_announced) {
+    segment.add_new_pages(static_cast<uint32_t>(running.pages[running.num_announced].value()));
+  }
 }
 
 std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> summaries) const {
   std::vector<int32_t> rows;
   int32_t row = 0;
   for (const Planned& planned : planned_) {
-    const auto of_plan = [&](const Running& r) { return r.sequence->id() == planned.id; };
-    const auto found = std::find_if(running_.begin(), running_.end(), of_plan);
     for (int i = 0; i < planned.num_masked; ++i, ++row) {
-      if (found != running_.end() && NeedsAllLogits(summaries[static_cast<size_t>(row)],
-                                                    found->sequence->request().sampling)) {
+      if (planned.running != nullptr &&
+          NeedsAllLogits(summaries[static_cast<size_t>(row)],
+                         planned.running->sequence->request().sampling)) {
         rows.push_back(row);
       }
     }
@@ -160,12 +272,12 @@ std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> sum
 
 void Scheduler::Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved) {
   int32_t row = 0;
-  for (const Planned& planned : planned_) {
+  const std::vector<Planned> outcomes = std::exchange(planned_, {});
+  for (const Planned& planned : outcomes) {
     const int32_t first = row;
     row += planned.num_masked;
-    Running* running = Find(planned.id);
-    if (running == nullptr) continue;  // cancelled while the step ran
-    Sequence& sequence = *running->sequence;
+    if (planned.running == nullptr) continue;  // cancelled while the step ran
+    Sequence& sequence = *planned.running->sequence;
     const SamplingOptions& sampling = sequence.request().sampling;
     std::vector<Choice> choices;
     std::vector<const LogitSummary*> chosen_from;
@@ -181,11 +293,25 @@ void Scheduler::Apply(absl::Span<const LogitSummary> summaries, const ResolvedLo
                             : ChooseFromLogits(whole->second, summary, sampling, key));
       chosen_from.push_back(&summary);
     }
-    if (sequence.Apply(planned.pending_rows, choices, chosen_from)) {
-      Release(static_cast<size_t>(running - running_.data()));
-    }
+    const bool ended = sequence.Apply(planned.pending_rows, choices, chosen_from);
+    OfferPages(*planned.running);
+    if (!ended) continue;
+    deadlines_.erase({sequence.request().deadline, sequence.id()});
+    Leave(*planned.running);
   }
-  planned_.clear();
+}
+
+// Offers the cache the pages that have become full and committed.
+void Scheduler::OfferPages(Running& running) {
+  const Sequence& sequence = *running.sequence;
+  const auto page_size = static_cast<size_t>(config_.page_size);
+  const size_t full = static_cast<size_t>(sequence.num_committed()) / page_size;
+  while (running.num_offered < full) {
+    ++running.num_offered;
+    cache_.Offer(sequence.block_length(),
+                 sequence.known().subspan(0, running.num_offered * page_size),
+                 absl::MakeConstSpan(running.pages).subspan(0, running.num_offered));
+  }
 }
 
 }  // namespace sdar

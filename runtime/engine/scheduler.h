@@ -3,15 +3,18 @@
 // next.
 #pragma once
 
-#include <deque>
 #include <memory>
-#include <optional>
+#include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
 
 #include "common/logit_summary.h"
 #include "runtime/engine/page_allocator.h"
+#include "runtime/engine/prefix_cache.h"
 #include "runtime/engine/sequence.h"
 #include "sdar/v1/step_plan.pb.h"
 
@@ -24,26 +27,40 @@ struct SchedulerConfig {
   int64_t page_size = 64;
   bool fuse_commit =
       true;  // commit a finished block in the same pass as the next block's first step
+  bool prefix_cache = true;
+  int64_t max_prefill_rows = 128;  // rows of prompts in a step in which other sequences decode
+};
+
+// What the scheduler has done so far.
+struct SchedulerCounters {
+  int64_t preemptions = 0;
+  int64_t prefix_cache_queried_tokens = 0;  // prompt tokens that were looked up
+  int64_t prefix_cache_hit_tokens = 0;      // of these, those found
 };
 
 // z of the rows that were resolved, by index into the step's logit rows.
 using ResolvedLogits = absl::flat_hash_map<int32_t, std::vector<float>>;
 
-// Step-level batching, first come first served: a sequence joins at the step after it gets a slot
-// and the pages of its whole life, and leaves when it ends. Sequences that decode come before
-// prompts that are prefilled, which share the rows that are left, a quarter of the step at least;
-// who waited longest is served first. Owns the sequences. One thread.
+// Step-level batching: a sequence joins at the next step once it has a slot and room for what is
+// known of it, and leaves when it ends. In a step, who waited longest is served first; prompts that
+// are prefilled share the rows that those who decode leave, and at most max_prefill_rows beside
+// them. Pages are taken as they fill. When there are none, the least senior of the running is
+// preempted: it waits again, in front of all who came later, and is recomputed from what it has
+// revealed. The most senior can always get the pages it needs (ValidateRequest), so some sequence
+// always goes on. Owns the sequences. One thread.
 class Scheduler {
  public:
   explicit Scheduler(const SchedulerConfig& config);
 
-  // Puts a validated sequence at the end of the queue.
+  // Queues a validated sequence by its seniority.
   void Add(std::unique_ptr<Sequence> sequence);
 
   // Ends a sequence with `status`, waiting or running; its slot and pages are free at once. False
   // when there is none.
   bool Cancel(SequenceId id, const absl::Status& status);
   void CancelAll(const absl::Status& status);
+  // Ends the sequences whose deadline is not after `now` with DeadlineExceeded.
+  void ExpireDeadlines(absl::Time now);
 
   // Adds released slots and the next segments to `plan`. False when there is nothing to run. Every
   // plan must be followed by Apply with its outcome, with cancellations allowed in between.
@@ -56,41 +73,61 @@ class Scheduler {
   void Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved);
 
   const SchedulerConfig& config() const { return config_; }
+  const SchedulerCounters& counters() const { return counters_; }
   int num_running() const { return static_cast<int>(running_.size()); }
   int num_waiting() const { return static_cast<int>(waiting_.size()); }
   int num_free_slots() const { return static_cast<int>(free_slots_.size()); }
-  int64_t num_free_pages() const { return pages_.num_free(); }
+  // Pages that a sequence could have now: free ones, and those that only the prefix cache holds.
+  int64_t num_free_pages() const { return pages_.num_free() + cache_.num_idle(); }
+  int64_t num_cached_pages() const { return cache_.num_entries(); }
 
  private:
   struct Running {
     std::unique_ptr<Sequence> sequence;
     SlotId slot;
     std::vector<PageId> pages;
-    bool announced = false;   // the ranks know its pages and sampling record
-    int64_t last_served = 0;  // step count
+    size_t num_announced = 0;  // pages that the ranks know of
+    size_t num_offered = 0;    // full pages that the cache has been offered or gave
+    bool announced = false;    // the ranks have its sampling record
+    int64_t last_served = 0;   // step count
   };
-  // What the last plan asked of a sequence, in the plan's order.
+  // What the last plan asks of a sequence, in the plan's order.
   struct Planned {
-    SequenceId id;
+    Running* running;  // null once it has left
     int64_t pending_rows;
     bool denoise;
     int num_masked;
   };
+  // Rows that are left in the step being planned.
+  struct RowBudget {
+    int64_t rows;
+    int64_t prefill_rows;
+    bool has_prefill = false;
+  };
 
   void Admit();
-  void PlanSequence(Running& running, int64_t decode_rows, int64_t& prefill_rows,
-                    int64_t& rows_left, sdar::v1::StepPlan& plan);
+  bool HasToFollow(const Sequence& sequence) const;
+  bool Start(std::unique_ptr<Sequence>& sequence);
+  std::vector<Running*> ServiceOrder() const;
   int64_t DecodeRows(const Sequence& sequence) const;
-  void Release(size_t index);
-  Running* Find(SequenceId id);
+  bool PlanSequence(Running& running, RowBudget& budget);
+  bool EnsurePages(Running& running, int64_t num_positions);
+  bool MakeRoom(int64_t num_pages, const Running& wanting);
+  void AddSegment(const Planned& planned, sdar::v1::StepPlan& plan);
+  void OfferPages(Running& running);
+  std::unique_ptr<Sequence> Leave(Running& running);
+  Running* Find(SequenceId id) const;
 
   SchedulerConfig config_;
   PageAllocator pages_;
-  std::deque<std::unique_ptr<Sequence>> waiting_;
-  std::vector<Running> running_;
+  PrefixCache cache_;
+  absl::btree_map<Seniority, std::unique_ptr<Sequence>> waiting_;
+  std::vector<std::unique_ptr<Running>> running_;
+  absl::btree_set<std::pair<absl::Time, SequenceId>> deadlines_;
   std::vector<SlotId> free_slots_;
   std::vector<SlotId> released_;  // to be told to the ranks with the next plan
   std::vector<Planned> planned_;
+  SchedulerCounters counters_;
   int64_t steps_ = 0;
 };
 

@@ -2,6 +2,7 @@
 #include "runtime/engine/sequence.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -27,7 +28,20 @@ Sequence::Sequence(SequenceId id, GenerationRequest request, UpdateCallback call
       scanner_(tokenizer, request_.stopping, request_.skip_special_tokens),
       known_(WholeBlocks(request_)),
       block_(NewBlock()),
-      num_scanned_(block_.num_given()) {}
+      num_scanned_(block_.num_given()) {
+  usage_.prompt_tokens = prompt_length();
+}
+
+void Sequence::SkipCommitted(int64_t committed) {
+  SDAR_CHECK(num_committed_ == 0 && committed <= num_known());
+  num_committed_ = committed;
+  if (usage_.preemptions == 0) usage_.cached_tokens = committed;
+}
+
+void Sequence::Preempt() {
+  num_committed_ = 0;
+  ++usage_.preemptions;
+}
 
 // The block behind the known ones: opened by the prompt's remainder where there is one.
 BlockState Sequence::NewBlock() const {
@@ -76,9 +90,22 @@ void Sequence::FillSamplingRecord(sdar::v1::SamplingRecord& record) const {
   record.set_prompt_length(static_cast<uint32_t>(prompt_length()));
   record.set_min_tokens(static_cast<uint32_t>(request_.stopping.min_tokens));
   for (TokenId id : request_.stopping.stop_ids) record.add_stop_ids(static_cast<uint32_t>(id));
+  if (sampling.penalizes()) FillOutputCounts(record);
   if (sampling.repetition_penalty == 1) return;
   for (TokenId id : std::set<TokenId>(request_.prompt.begin(), request_.prompt.end())) {
     record.add_prompt_ids(static_cast<uint32_t>(id));
+  }
+}
+
+// Of output whose K/V the slot starts with: the ranks count what is committed later themselves.
+void Sequence::FillOutputCounts(sdar::v1::SamplingRecord& record) const {
+  std::map<TokenId, uint32_t> counts;
+  for (int64_t i = prompt_length(); i < num_committed_; ++i)
+    ++counts[known_[static_cast<size_t>(i)]];
+  for (const auto& [id, count] : counts) {
+    auto* entry = record.add_output_counts();
+    entry->set_id(static_cast<uint32_t>(id));
+    entry->set_count(count);
   }
 }
 
@@ -89,7 +116,7 @@ DrawKey Sequence::KeyFor(int position) const {
 
 bool Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
                      absl::Span<const LogitSummary* const> summaries) {
-  ++forward_passes_;
+  ++usage_.forward_passes;
   num_committed_ += pending_rows;
   if (choices.empty()) return false;
   SequenceUpdate update;
@@ -113,7 +140,7 @@ bool Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
 
 void Sequence::Denoise(absl::Span<const Choice> choices,
                        absl::Span<const LogitSummary* const> summaries, SequenceUpdate& update) {
-  ++denoising_steps_;
+  ++usage_.denoising_steps;
   const std::vector<int> masked = block_.MaskedPositions();
   const std::vector<int> revealed = block_.Advance(request_.remasking, choices);
   if (request_.top_logprobs > 0) AddTop(masked, summaries);
@@ -183,7 +210,9 @@ void Sequence::Fail(const absl::Status& status) {
 }
 
 SequenceUsage Sequence::Usage() const {
-  return {prompt_length(), scanner_.num_tokens(), denoising_steps_, forward_passes_};
+  SequenceUsage usage = usage_;
+  usage.completion_tokens = scanner_.num_tokens();
+  return usage;
 }
 
 }  // namespace sdar

@@ -3,6 +3,8 @@
 // its output.
 #pragma once
 
+#include <compare>
+#include <optional>
 #include <vector>
 
 #include "common/ids.h"
@@ -12,6 +14,14 @@
 #include "sdar/v1/step_plan.pb.h"
 
 namespace sdar {
+
+// Where a sequence stands among the others: the smaller one is served first and gives its pages up
+// last.
+struct Seniority {
+  int urgency = 0;  // minus the priority
+  SequenceId arrival;
+  friend auto operator<=>(const Seniority&, const Seniority&) = default;
+};
 
 // Whole blocks that are known (of the prompt, then finished ones) come first; the active block
 // follows them. Known positions beyond num_committed() wait for their K/V to be written: a prompt
@@ -23,12 +33,25 @@ class Sequence {
            const Tokenizer& tokenizer, TokenId mask_token);
 
   SequenceId id() const { return id_; }
+  Seniority seniority() const { return {-request_.priority, id_}; }
   const GenerationRequest& request() const { return request_; }
   int block_length() const { return request_.remasking.block_length; }
 
   // Known positions whose K/V are not written yet; a multiple of the block length.
   int64_t num_pending() const { return num_known() - num_committed_; }
   int64_t num_committed() const { return num_committed_; }
+  // Tokens of the known positions.
+  absl::Span<const TokenId> known() const { return known_; }
+
+  // The first sample of the same request, whose prompt's pages this one waits for.
+  void Follow(SequenceId leader) { leader_ = leader; }
+  std::optional<SequenceId> leader() const { return leader_; }
+
+  // The K/V of the first `committed` known positions are there already. Requires: none are yet.
+  void SkipCommitted(int64_t committed);
+  // The K/V are lost; what was revealed, and the step of the active block, stay.
+  void Preempt();
+  bool was_preempted() const { return usage_.preemptions > 0; }
 
   // Fills `segment` with the next `pending_rows` pending rows and, with `denoise`, the active block
   // behind them. Requires: denoise only behind all that is pending.
@@ -53,6 +76,7 @@ class Sequence {
   int64_t num_known() const { return static_cast<int64_t>(known_.size()); }
   int64_t prompt_length() const { return static_cast<int64_t>(request_.prompt.size()); }
   BlockState NewBlock() const;
+  void FillOutputCounts(sdar::v1::SamplingRecord& record) const;
   void Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary* const> summaries,
                SequenceUpdate& update);
   void AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary* const> summaries);
@@ -72,8 +96,8 @@ class Sequence {
   int64_t num_committed_ = 0;
   BlockState block_;
   int num_scanned_;  // positions of the active block that the scanner has seen or that were given
-  int64_t denoising_steps_ = 0;
-  int64_t forward_passes_ = 0;
+  std::optional<SequenceId> leader_;
+  SequenceUsage usage_;  // but for the completion tokens, which the scanner counts
 };
 
 }  // namespace sdar

@@ -23,9 +23,9 @@ class GenerateStream::Reactor : public grpc::ServerWriteReactor<GenerateResponse
   std::shared_ptr<GenerateStream> stream_;
 };
 
-GenerateStream::GenerateStream(Options options, Engine& engine, const Tokenizer& tokenizer)
+GenerateStream::GenerateStream(Options options, Router& router, const Tokenizer& tokenizer)
     : options_(std::move(options)),
-      engine_(engine),
+      router_(router),
       tokenizer_(tokenizer),
       samples_left_(options_.num_samples) {}
 
@@ -45,7 +45,7 @@ void GenerateStream::AddSequence(SequenceId id) {
     sequences_.push_back(id);
     if (!cancelled_) return;
   }
-  engine_.Cancel(id, absl::CancelledError("cancelled by the client"));
+  router_.Cancel(id, absl::CancelledError("cancelled by the client"));
 }
 
 void GenerateStream::CancelSequences() {
@@ -56,7 +56,7 @@ void GenerateStream::CancelSequences() {
     sequences = sequences_;
   }
   for (SequenceId id : sequences) {
-    engine_.Cancel(id, absl::CancelledError("cancelled by the client"));
+    router_.Cancel(id, absl::CancelledError("cancelled by the client"));
   }
 }
 

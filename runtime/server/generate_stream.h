@@ -11,7 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include <grpcpp/grpcpp.h>
 
-#include "runtime/engine/engine.h"
+#include "runtime/engine/router.h"
 #include "runtime/text/tokenizer.h"
 #include "sdar/v1/generation.grpc.pb.h"
 
@@ -29,8 +29,8 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
     std::vector<uint64_t> seeds;  // one per sample, reported at its end
   };
 
-  // Requires: engine and tokenizer outlive the stream.
-  GenerateStream(Options options, Engine& engine, const Tokenizer& tokenizer);
+  // Requires: router and tokenizer outlive the stream.
+  GenerateStream(Options options, Router& router, const Tokenizer& tokenizer);
 
   // The reactor gRPC talks to; owned by gRPC from then on. Call once. on_done is called when the
   // call is over.
@@ -61,7 +61,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   void FillFinished(int index, const SequenceEnd& end, sdar::v1::Finished& finished) const;
 
   const Options options_;
-  Engine& engine_;
+  Router& router_;
   const Tokenizer& tokenizer_;
   std::function<void()> on_done_;
 

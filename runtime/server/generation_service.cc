@@ -21,6 +21,30 @@ class RefusedCall : public grpc::ServerWriteReactor<GenerateResponse> {
   void OnDone() override { delete this; }
 };
 
+// The counts that a job and a replica have in common.
+template <typename Message>
+void FillReplica(const EngineStatus& status, Message& message) {
+  message.set_running(static_cast<uint32_t>(status.running));
+  message.set_waiting(static_cast<uint32_t>(status.waiting));
+  message.set_free_slots(static_cast<uint32_t>(status.free_slots));
+  message.set_total_slots(static_cast<uint32_t>(status.total_slots));
+  message.set_free_pages(static_cast<uint32_t>(status.free_pages));
+  message.set_total_pages(static_cast<uint32_t>(status.total_pages));
+  message.set_finished_steps(status.finished_steps);
+}
+
+void FillTotals(const EngineStatus& total, sdar::v1::GetStatusResponse& response) {
+  FillReplica(total, response);
+  response.set_cached_pages(static_cast<uint32_t>(total.cached_pages));
+  response.set_prefix_cache_queried_tokens(total.prefix_cache_queried_tokens);
+  response.set_prefix_cache_hit_tokens(total.prefix_cache_hit_tokens);
+  response.set_preemptions(total.preemptions);
+  response.set_step_age_seconds(absl::ToDoubleSeconds(total.step_age));
+  if (total.last_step != absl::InfinitePast()) {
+    response.set_last_step_age_seconds(absl::ToDoubleSeconds(absl::Now() - total.last_step));
+  }
+}
+
 grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
                                       const absl::Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -30,17 +54,23 @@ grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
 
 }  // namespace
 
-GenerationService::GenerationService(Config config, const TextCodec& text, Engine& engine)
-    : config_(std::move(config)), text_(text), engine_(engine) {}
+GenerationService::GenerationService(Config config, const TextCodec& text, Router& router)
+    : config_(std::move(config)), text_(text), router_(router) {}
 
 std::string GenerationService::NewRequestId() {
   return absl::StrCat("request-", next_request_.fetch_add(1));
 }
 
 grpc::ServerWriteReactor<GenerateResponse>* GenerationService::Generate(
-    grpc::CallbackServerContext*, const sdar::v1::GenerateRequest* request) {
-  auto stream = StartStream(*request);
-  if (!stream.ok()) return new RefusedCall(stream.status());
+    grpc::CallbackServerContext* context, const sdar::v1::GenerateRequest* request) {
+  auto stream = StartStream(*request, absl::FromChrono(context->deadline()));
+  if (!stream.ok()) {
+    if (const auto delay = RetryDelay(stream.status())) {
+      context->AddTrailingMetadata("grpc-retry-pushback-ms",
+                                   absl::StrCat(absl::ToInt64Milliseconds(*delay)));
+    }
+    return new RefusedCall(stream.status());
+  }
   return (*stream)->MakeReactor([this, held = *stream] {
     absl::MutexLock lock(&mutex_);
     open_.erase(held);
@@ -48,25 +78,28 @@ grpc::ServerWriteReactor<GenerateResponse>* GenerationService::Generate(
 }
 
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::StartStream(
-    const sdar::v1::GenerateRequest& request) {
+    const sdar::v1::GenerateRequest& request, absl::Time call_deadline) {
   {
     absl::MutexLock lock(&mutex_);
     SDAR_RETURN_IF_ERROR(refusal_);
   }
   SDAR_ASSIGN_OR_RETURN(const RequestFields fields, TranslateFields(request));
+  SDAR_ASSIGN_OR_RETURN(const absl::Time deadline,
+                        TranslateDeadline(request, call_deadline, absl::Now()));
   SDAR_ASSIGN_OR_RETURN(std::vector<TokenId> prompt, TranslatePrompt(request, text_));
   SDAR_ASSIGN_OR_RETURN(
       std::vector<GenerationRequest> samples,
-      BuildRequests(fields, std::move(prompt), config_.defaults, engine_.config().limits));
+      BuildRequests(fields, std::move(prompt), config_.defaults, router_.config().limits));
   GenerateStream::Options options;
   options.request_id = request.request_id().empty() ? NewRequestId() : request.request_id();
   options.num_samples = static_cast<int>(samples.size());
   options.with_logprobs = fields.logprobs.has_value();
   for (GenerationRequest& sample : samples) {
     sample.provisional = request.output().provisional();
+    sample.deadline = deadline;
     options.seeds.push_back(sample.sampling.seed);
   }
-  auto stream = std::make_shared<GenerateStream>(std::move(options), engine_, text_.tokenizer());
+  auto stream = std::make_shared<GenerateStream>(std::move(options), router_, text_.tokenizer());
   SDAR_RETURN_IF_ERROR(Submit(std::move(samples), stream));
   absl::MutexLock lock(&mutex_);
   open_.insert(stream);
@@ -82,7 +115,7 @@ absl::Status GenerationService::Submit(std::vector<GenerationRequest> samples,
                              stream->Update(index, std::move(update));
                            }});
   }
-  SDAR_ASSIGN_OR_RETURN(const std::vector<SequenceId> ids, engine_.Submit(std::move(submissions)));
+  SDAR_ASSIGN_OR_RETURN(const std::vector<SequenceId> ids, router_.Submit(std::move(submissions)));
   for (SequenceId id : ids) stream->AddSequence(id);
   return absl::OkStatus();
 }
@@ -151,20 +184,13 @@ grpc::ServerUnaryReactor* GenerationService::GetModelInfo(
 grpc::ServerUnaryReactor* GenerationService::GetStatus(grpc::CallbackServerContext* context,
                                                        const sdar::v1::GetStatusRequest*,
                                                        sdar::v1::GetStatusResponse* response) {
-  const EngineStatus status = engine_.GetStatus();
-  response->set_running(static_cast<uint32_t>(status.running));
-  response->set_waiting(static_cast<uint32_t>(status.waiting));
-  response->set_free_slots(static_cast<uint32_t>(status.free_slots));
-  response->set_total_slots(static_cast<uint32_t>(status.total_slots));
-  response->set_free_pages(static_cast<uint32_t>(status.free_pages));
-  response->set_total_pages(static_cast<uint32_t>(status.total_pages));
-  response->set_finished_steps(status.finished_steps);
+  const RouterStatus status = router_.GetStatus();
+  FillTotals(status.total, *response);
+  for (const EngineStatus& replica : status.replicas)
+    FillReplica(replica, *response->add_replicas());
   const absl::Time now = absl::Now();
-  if (status.last_step != absl::InfinitePast()) {
-    response->set_last_step_age_seconds(absl::ToDoubleSeconds(now - status.last_step));
-  }
   std::vector<RankHealth> ranks = config_.rank_health();
-  ranks[0] = {status.finished_steps, now};
+  ranks[0] = {status.replicas[0].finished_steps, now};
   for (const RankHealth& rank : ranks) {
     response->add_rank_steps(rank.finished_steps);
     response->add_rank_silence_seconds(absl::ToDoubleSeconds(now - rank.last_heard));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sdar.v1.GenerationService over an engine.
+// sdar.v1.GenerationService over a router.
 #pragma once
 
 #include <atomic>
@@ -14,8 +14,8 @@
 #include "absl/time/time.h"
 #include <grpcpp/grpcpp.h>
 
-#include "runtime/engine/engine.h"
 #include "runtime/engine/request_fields.h"
+#include "runtime/engine/router.h"
 #include "runtime/engine/watchdog.h"
 #include "runtime/server/generate_stream.h"
 #include "runtime/text/text_codec.h"
@@ -31,8 +31,8 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
     sdar::v1::GetModelInfoResponse model_info;
     std::function<std::vector<RankHealth>()> rank_health;  // one per rank
   };
-  // Requires: text and engine outlive the service and its calls.
-  GenerationService(Config config, const TextCodec& text, Engine& engine);
+  // Requires: text and router outlive the service and its calls.
+  GenerationService(Config config, const TextCodec& text, Router& router);
 
   // From now on new calls get `status`.
   void Refuse(const absl::Status& status);
@@ -57,7 +57,7 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
 
  private:
   absl::StatusOr<std::shared_ptr<GenerateStream>> StartStream(
-      const sdar::v1::GenerateRequest& request);
+      const sdar::v1::GenerateRequest& request, absl::Time call_deadline);
   absl::Status Submit(std::vector<GenerationRequest> samples,
                       const std::shared_ptr<GenerateStream>& stream);
   absl::Status TokenizeInto(const sdar::v1::TokenizeRequest& request,
@@ -66,7 +66,7 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
 
   Config config_;
   const TextCodec& text_;
-  Engine& engine_;
+  Router& router_;
   std::atomic<uint64_t> next_request_{1};
 
   absl::Mutex mutex_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/server/request_translation.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -78,7 +79,19 @@ absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& r
   const sdar::v1::OutputParameters& output = request.output();
   if (output.has_skip_special_tokens()) fields.skip_special_tokens = output.skip_special_tokens();
   if (output.has_logprobs()) fields.logprobs = output.logprobs();
+  if (request.scheduling().has_priority()) fields.priority = request.scheduling().priority();
   return fields;
+}
+
+absl::StatusOr<absl::Time> TranslateDeadline(const sdar::v1::GenerateRequest& request,
+                                             absl::Time call_deadline, absl::Time now) {
+  if (!request.scheduling().has_timeout_seconds()) return call_deadline;
+  const double timeout = request.scheduling().timeout_seconds();
+  if (!(timeout > 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("timeout_seconds: expected more than 0, got ", timeout));
+  }
+  return std::min(call_deadline, now + absl::Seconds(timeout));
 }
 
 absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include <grpcpp/grpcpp.h>
 
 #include "runtime/engine/request_fields.h"
@@ -17,6 +18,11 @@ namespace sdar {
 
 // The fields that the request sets. InvalidArgument names one that cannot be.
 absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& request);
+
+// When the answer must be there: at the call's deadline, or after timeout_seconds if that is
+// sooner. InvalidArgument: timeout_seconds is no positive number.
+absl::StatusOr<absl::Time> TranslateDeadline(const sdar::v1::GenerateRequest& request,
+                                             absl::Time call_deadline, absl::Time now);
 
 // A conversation as the chat template takes it. InvalidArgument when its JSON parts are not JSON.
 absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat);

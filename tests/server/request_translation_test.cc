@@ -42,6 +42,34 @@ TEST(RequestTranslationTest, ZeroesThatAreSentAreKept) {
   EXPECT_EQ(fields->logprobs, 0);
 }
 
+TEST(RequestTranslationTest, PrioritiesMayBeNegativeAndAreBounded) {
+  sdar::v1::GenerateRequest request;
+  request.mutable_scheduling()->set_priority(-100);
+  auto fields = TranslateFields(request);
+  ASSERT_THAT(fields, IsOk());
+  fields->max_tokens = 10;
+  const auto samples = BuildRequests(*fields, {1}, {}, kLimits);
+  ASSERT_THAT(samples, IsOk());
+  EXPECT_EQ((*samples)[0].priority, -100);
+  fields->priority = 101;
+  EXPECT_THAT(BuildRequests(*fields, {1}, {}, kLimits),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("priority")));
+}
+
+TEST(RequestTranslationTest, TheDeadlineIsTheSoonerOfTheCallsAndTheTimeout) {
+  const absl::Time now = absl::FromUnixSeconds(1000);
+  const absl::Time call = now + absl::Seconds(10);
+  sdar::v1::GenerateRequest request;
+  EXPECT_EQ(*TranslateDeadline(request, call, now), call);
+  request.mutable_scheduling()->set_timeout_seconds(2.5);
+  EXPECT_EQ(*TranslateDeadline(request, call, now), now + absl::Seconds(2.5));
+  request.mutable_scheduling()->set_timeout_seconds(20);
+  EXPECT_EQ(*TranslateDeadline(request, call, now), call);
+  request.mutable_scheduling()->set_timeout_seconds(0);
+  EXPECT_THAT(TranslateDeadline(request, call, now),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("timeout_seconds")));
+}
+
 TEST(RequestTranslationTest, StrategiesKeepTheirNames) {
   for (int i = 1; i <= 4; ++i) {
     sdar::v1::GenerateRequest request;

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// A scheduler over made-up ranks whose "model" reads its K/V pages, so that a page that is shared,
+// reused or committed wrongly changes what is generated.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/hash/hash.h"
+#include "gtest/gtest.h"
+
+#include "runtime/engine/scheduler.h"
+
+namespace sdar {
+
+inline constexpr TokenId kSimulatedMask = 965;
+inline constexpr int kSimulatedVocabulary = 1024;
+
+inline const Tokenizer& TinyTokenizer() {
+  static const Tokenizer tokenizer =
+      *Tokenizer::Load(std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny");
+  return tokenizer;
+}
+
+inline GenerationRequest SimulatedRequest(int prompt_length, int max_tokens, int block_length = 4) {
+  GenerationRequest request;
+  request.prompt.assign(static_cast<size_t>(prompt_length), 300);
+  request.stopping.max_tokens = max_tokens;
+  request.remasking.block_length = block_length;
+  request.remasking.denoising_steps = block_length;
+  return request;
+}
+
+inline int CountRows(const sdar::v1::StepPlan& plan) {
+  int rows = 0;
+  for (const sdar::v1::Segment& segment : plan.segments()) rows += segment.token_ids_size();
+  return rows;
+}
+
+inline bool IsMaskedRow(const sdar::v1::Segment& segment, int row) {
+  const auto byte = static_cast<size_t>(row) / 8;
+  return byte < segment.masked().size() &&
+         (static_cast<unsigned char>(segment.masked()[byte]) >> (row % 8) & 1) != 0;
+}
+
+inline int CountMasked(const sdar::v1::StepPlan& plan) {
+  int count = 0;
+  for (const sdar::v1::Segment& segment : plan.segments()) {
+    for (int row = 0; row < segment.token_ids_size(); ++row) count += IsMaskedRow(segment, row);
+  }
+  return count;
+}
+
+// A summary in which one token is as good as certain.
+inline LogitSummary CertainOf(TokenId id, double confidence) {
+  LogitSummary summary;
+  summary.max = 0;
+  summary.sum_exp = 1 / confidence;
+  summary.sum_weighted = -0.1;
+  summary.allowed_sum_exp = 1 / confidence;
+  summary.num_allowed = kSimulatedVocabulary;
+  summary.num_candidates = 1;
+  summary.candidates[0] = {id, 0};
+  return summary;
+}
+
+// What the ranks would do with plans. The K/V of a position are a hash of all tokens up to the end
+// of its block, the token of a masked position is one of what its row sees. Fails on what a worker
+// would refuse.
+class FakeRanks {
+ public:
+  explicit FakeRanks(const SchedulerConfig& config)
+      : config_(config),
+        pages_(static_cast<size_t>(config.num_pages),
+               std::vector<uint64_t>(static_cast<size_t>(config.page_size))) {}
+
+  std::vector<LogitSummary> Execute(const sdar::v1::StepPlan& plan) {
+    EXPECT_LE(CountRows(plan), config_.max_batch_rows);
+    for (uint32_t slot : plan.released_slots()) EXPECT_EQ(slots_.erase(slot), 1u);
+    std::vector<LogitSummary> summaries;
+    std::set<uint32_t> planned;
+    served_.clear();
+    for (const sdar::v1::Segment& segment : plan.segments()) {
+      EXPECT_TRUE(planned.insert(segment.slot()).second);
+      Run(segment, summaries);
+    }
+    return summaries;
+  }
+  // Seeds of the sequences in the last plan.
+  const std::set<uint64_t>& served() const { return served_; }
+
+ private:
+  struct Slot {
+    std::vector<uint32_t> pages;
+    uint32_t committed = 0;
+    uint64_t seed = 0;
+  };
+
+  uint64_t& KvAt(const Slot& slot, uint32_t position) {
+    const auto size = static_cast<uint32_t>(config_.page_size);
+    return pages_[slot.pages[position / size]][position % size];
+  }
+
+  Slot& Open(const sdar::v1::Segment& segment) {
+    const bool is_new = slots_.count(segment.slot()) == 0;
+    EXPECT_EQ(is_new, segment.has_sampling());
+    Slot& slot = slots_[segment.slot()];
+    for (uint32_t page : segment.new_pages()) {
+      EXPECT_LT(page, pages_.size());
+      slot.pages.push_back(page);
+    }
+    if (is_new) {
+      slot.seed = segment.sampling().seed();
+      slot.committed = segment.first_position();  // what the prefix cache gave
+    }
+    return slot;
+  }
+
+  void Run(const sdar::v1::Segment& segment, std::vector<LogitSummary>& summaries) {
+    Slot& slot = Open(segment);
+    served_.insert(slot.seed);
+    const uint32_t block = segment.block_length();
+    const auto rows = static_cast<uint32_t>(segment.token_ids_size());
+    const bool denoises = segment.phase() == sdar::v1::Segment::DENOISE ||
+                          segment.phase() == sdar::v1::Segment::FUSED;
+    const uint32_t to_commit = denoises ? rows - block : rows;
+    ASSERT_EQ(segment.first_position(), slot.committed);
+    ASSERT_EQ(slot.committed % block, 0u);
+    ASSERT_EQ(rows % block, 0u);
+    ASSERT_LE(slot.committed + to_commit,
+              slot.pages.size() * static_cast<size_t>(config_.page_size));
+    uint64_t seen = absl::HashOf(block);
+    for (uint32_t p = 0; p < slot.committed; ++p) seen = absl::HashOf(seen, KvAt(slot, p));
+    for (uint32_t row = 0; row < rows; row += block) {
+      uint64_t state = seen;
+      for (uint32_t i = 0; i < block; ++i) {
+        state = absl::HashOf(state, segment.token_ids(static_cast<int>(row + i)));
+      }
+      for (uint32_t i = 0; i < block; ++i) {
+        const uint32_t position = slot.committed + row + i;
+        const uint64_t kv = absl::HashOf(state, position);
+        seen = absl::HashOf(seen, kv);
+        if (row < to_commit) KvAt(slot, position) = kv;
+        if (!IsMaskedRow(segment, static_cast<int>(row + i))) continue;
+        const uint64_t draw = absl::HashOf(kv, slot.seed, segment.step_index());
+        summaries.push_back(CertainOf(static_cast<TokenId>(draw % 900),
+                                      static_cast<double>(1 + draw / 1024 % 1000) / 1001));
+      }
+    }
+    slot.committed += to_commit;
+  }
+
+  SchedulerConfig config_;
+  std::vector<std::vector<uint64_t>> pages_;
+  std::map<uint32_t, Slot> slots_;
+  std::set<uint64_t> served_;
+};
+
+// A scheduler, the ranks, and how its sequences ended.
+class Simulation {
+ public:
+  struct Outcome {
+    std::vector<TokenId> tokens;
+    std::vector<double> logprobs;
+    SequenceEnd end;
+  };
+
+  explicit Simulation(const SchedulerConfig& config) : scheduler_(config), ranks_(config) {}
+
+  SequenceId Add(GenerationRequest request, std::optional<SequenceId> leader = std::nullopt) {
+    const SequenceId id(++next_);
+    auto sequence = std::make_unique<Sequence>(
+        id, std::move(request),
+        [this, id](SequenceUpdate update) { Take(id.value(), std::move(update)); }, TinyTokenizer(),
+        kSimulatedMask);
+    if (leader) sequence->Follow(*leader);
+    scheduler_.Add(std::move(sequence));
+    return id;
+  }
+
+  // One step; false when there is nothing to run.
+  bool Step() {
+    sdar::v1::StepPlan plan;
+    if (!scheduler_.FillPlan(plan)) return false;
+    plan_ = std::move(plan);
+    const std::vector<LogitSummary> summaries = ranks_.Execute(plan_);
+    EXPECT_TRUE(scheduler_.RowsToResolve(summaries).empty());
+    if (between_) between_();
+    scheduler_.Apply(summaries, {});
+    return true;
+  }
+  void RunToEnd() {
+    while (Step()) {
+    }
+  }
+
+  Scheduler& scheduler() { return scheduler_; }
+  const sdar::v1::StepPlan& last_plan() const { return plan_; }
+  const std::set<uint64_t>& served_seeds() const { return ranks_.served(); }
+  const std::map<uint64_t, Outcome>& ended() const { return ended_; }
+  bool HasEnded(SequenceId id) const { return ended_.count(id.value()) != 0; }
+  // Something to do between every plan and its outcome.
+  void Between(std::function<void()> action) { between_ = std::move(action); }
+
+ private:
+  void Take(uint64_t id, SequenceUpdate update) {
+    ASSERT_EQ(ended_.count(id), 0u);
+    Outcome& outcome = open_[id];
+    for (const RevealedToken& token : update.tokens) {
+      outcome.tokens.push_back(token.id);
+      outcome.logprobs.push_back(token.logprob);
+    }
+    if (!update.end) return;
+    outcome.end = *update.end;
+    ended_[id] = std::move(outcome);
+    open_.erase(id);
+  }
+
+  Scheduler scheduler_;
+  FakeRanks ranks_;
+  sdar::v1::StepPlan plan_;
+  std::map<uint64_t, Outcome> open_, ended_;
+  std::function<void()> between_;
+  uint64_t next_ = 0;
+};
+
+}  // namespace sdar
