@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -86,22 +87,28 @@ class Job {
   absl::Status Connect();
   absl::Status OpenModel();
   absl::Status MakeBackend();
+  absl::Status LoadWeights();
+  absl::Status ChoosePages();
   absl::Status LoadModel();
   absl::Status LoadText();
   absl::Status StartWatchdog();
   absl::StatusOr<CoreShare> FindCores();
-  int64_t ChoosePages() const;
+  int64_t PagesOf(int64_t memory_bytes) const;
+  absl::Status CheckPages(int64_t pages) const;
   absl::Status MakeEngine();
 
   JobOptions options_;
   Hooks hooks_;
   std::unique_ptr<MpiSession> mpi_;
   std::unique_ptr<Communicator> communicator_;
+  std::vector<std::string> hosts_;  // by rank
   std::optional<Checkpoint> checkpoint_;
   RequestLimits limits_;
   RequestDefaults defaults_;
   TokenId mask_token_ = kNoToken;
   std::unique_ptr<Backend> backend_;
+  ShardedWeights weights_;  // until the model has them
+  absl::Duration load_time_;
   std::unique_ptr<SdarModel> model_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<TextCodec> text_;

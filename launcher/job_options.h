@@ -27,7 +27,7 @@ struct JobOptions {
   int64_t page_size = 64;
   int64_t max_waiting = 1024;                     // samples in the queue; sdar-serve has a flag
   int64_t max_waiting_tokens = int64_t{1} << 20;  // prompt tokens in the queue; likewise
-  int64_t kv_memory_mib = 1024;                   // per rank
+  std::string kv_memory = "1GiB";                 // per rank, or a part of what its host has free
   int64_t block_length = 0;                       // 0: the model's
   std::string generation_config = "auto";
   int64_t step_timeout_s = 60;
