@@ -12,6 +12,7 @@
 #include "common/status_macros.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "launcher/agreement.h"
+#include "launcher/memory_amount.h"
 #include "launcher/progress_bar.h"
 #include "parallel/local_communicator.h"
 
@@ -39,6 +40,7 @@ absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks
   auto job = std::unique_ptr<Job>(new Job(options, std::move(hooks)));
   SDAR_RETURN_IF_ERROR(job->Connect());
   Communicator& communicator = *job->communicator_;
+  SDAR_ASSIGN_OR_RETURN(job->hosts_, GatherStrings(communicator, HostName()));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->OpenModel()));
   SDAR_RETURN_IF_ERROR(AgreeOnValues(
       communicator,
@@ -47,8 +49,10 @@ absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks
        {"flags", absl::StrCat(options.dtype, " ", options.instruction_set, " ",
                               options.moe_exchange, " ", options.max_sequences, " ",
                               options.max_batch_rows, " ", options.max_sequence_length, " ",
-                              options.page_size, " ", options.kv_memory_mib)}}));
+                              options.page_size, " ", options.kv_memory)}}));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->MakeBackend()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->LoadWeights()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->ChoosePages()));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->LoadModel()));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->LoadText()));
   SDAR_RETURN_IF_ERROR(job->StartWatchdog());
@@ -84,6 +88,7 @@ absl::Status Job::Connect() {
 
 absl::Status Job::OpenModel() {
   SDAR_RETURN_IF_ERROR(options_.Validate());
+  SDAR_RETURN_IF_ERROR(hooks_.adjust(options_));
   if (is_coordinator()) SDAR_RETURN_IF_ERROR(hooks_.prepare());
   SDAR_ASSIGN_OR_RETURN(checkpoint_, Checkpoint::Open(options_.model));
   const ModelConfig& model = config();
@@ -98,13 +103,9 @@ absl::Status Job::OpenModel() {
   limits_.max_sequence_length =
       options_.max_sequence_length > 0 ? options_.max_sequence_length : longest;
   limits_.page_size = options_.page_size;
-  limits_.num_pages = ChoosePages();
   limits_.max_batch_rows = options_.max_batch_rows;
-  if (limits_.num_pages < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("--kv-memory-mib: ", options_.kv_memory_mib,
-                                                   " MiB hold no page of ", options_.page_size,
-                                                   " positions"));
-  }
+  SDAR_ASSIGN_OR_RETURN(const MemoryAmount kv, ParseMemoryAmount("kv-memory", options_.kv_memory));
+  if (kv.bytes > 0) SDAR_RETURN_IF_ERROR(CheckPages(PagesOf(kv.bytes)));
   SDAR_ASSIGN_OR_RETURN(defaults_.generation, LoadGenerationConfig(options_.model, model));
   if (options_.generation_config == "none") defaults_.generation.do_sample = false;
   const auto flag =
@@ -119,13 +120,36 @@ absl::Status Job::OpenModel() {
 }
 
 // What the memory holds, and no more than all slots could use.
-int64_t Job::ChoosePages() const {
+int64_t Job::PagesOf(int64_t memory_bytes) const {
   const DType dtype = options_.dtype == "float32" ? DType::kFloat32 : DType::kBFloat16;
-  const int64_t fit =
-      PagesThatFit(config(), num_ranks(), dtype, options_.page_size, options_.kv_memory_mib << 20);
+  const int64_t fit = PagesThatFit(config(), num_ranks(), dtype, options_.page_size, memory_bytes);
   const int64_t per_sequence =
       (limits_.max_sequence_length + options_.page_size - 1) / options_.page_size;
   return std::min(fit, per_sequence * options_.max_sequences);
+}
+
+absl::Status Job::CheckPages(int64_t pages) const {
+  if (pages >= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--kv-memory: ", options_.kv_memory, " holds no page of ", options_.page_size, " positions"));
+}
+
+// Looks at what is free when all ranks hold their weights and none has K/V memory yet: nothing need
+// be guessed about what the ranks of a host have taken. The minimum is also what keeps a rank from
+// taking its pages before another has looked.
+absl::Status Job::ChoosePages() {
+  if (options_.exact_pages > 0) {
+    limits_.num_pages = options_.exact_pages;
+    return absl::OkStatus();
+  }
+  SDAR_ASSIGN_OR_RETURN(const MemoryAmount kv, ParseMemoryAmount("kv-memory", options_.kv_memory));
+  const auto sharers =
+      std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<size_t>(rank())]);
+  const absl::StatusOr<int64_t> free = kv.bytes > 0 ? absl::StatusOr<int64_t>(0) : FreeMemory();
+  const int64_t mine = free.ok() ? PagesOf(kv.PerRank(*free, static_cast<int>(sharers))) : 0;
+  SDAR_ASSIGN_OR_RETURN(limits_.num_pages, MinimumOverRanks(*communicator_, mine));
+  SDAR_RETURN_IF_ERROR(free.status());
+  return CheckPages(limits_.num_pages);
 }
 
 // Ranks on one node with the same CPU mask split its cores.
@@ -159,31 +183,33 @@ absl::Status Job::MakeBackend() {
   return absl::OkStatus();
 }
 
-absl::Status Job::LoadModel() {
+absl::Status Job::LoadWeights() {
   const absl::Time started = absl::Now();
-  ShardedWeights weights;
-  {
-    ProgressBar bar("loading");
-    const Progress progress = [&](double fraction) {
-      if (is_coordinator()) bar.Show(fraction);
-    };
-    SDAR_ASSIGN_OR_RETURN(
-        weights, LoadShardedWeights(
-                     config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
-                     num_ranks(), rank(), *backend_, progress));
-  }
+  ProgressBar bar("loading");
+  const Progress progress = [&](double fraction) {
+    if (is_coordinator()) bar.Show(fraction);
+  };
+  SDAR_ASSIGN_OR_RETURN(
+      weights_, LoadShardedWeights(
+                    config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
+                    num_ranks(), rank(), *backend_, progress));
+  load_time_ = absl::Now() - started;
+  return absl::OkStatus();
+}
+
+absl::Status Job::LoadModel() {
   ModelOptions model;
   SDAR_ASSIGN_OR_RETURN(model.moe_exchange, ParseMoeExchange(options_.moe_exchange));
   model.max_rows = options_.max_batch_rows;
   model.kv_cache = {limits_.num_pages, options_.page_size};
   SDAR_ASSIGN_OR_RETURN(
-      model_, SdarModel::Create(config(), std::move(weights), model, *backend_, *communicator_));
+      model_, SdarModel::Create(config(), std::move(weights_), model, *backend_, *communicator_));
   worker_ = std::make_unique<Worker>(*model_, options_.max_sequences);
   if (is_coordinator()) {
     spdlog::info("loaded {} in {:.1f} s: {} parameters, {} on {} rank(s), {}, {} pages of {}",
-                 options_.model, absl::ToDoubleSeconds(absl::Now() - started),
-                 config().NumParameters(), options_.dtype, num_ranks(), backend_->Description(),
-                 limits_.num_pages, options_.page_size);
+                 options_.model, absl::ToDoubleSeconds(load_time_), config().NumParameters(),
+                 options_.dtype, num_ranks(), backend_->Description(), limits_.num_pages,
+                 options_.page_size);
   }
   return absl::OkStatus();
 }
@@ -203,21 +229,27 @@ absl::Status Job::LoadText() {
                      "token"));
   }
   mask_token_ = *mask;
-  MakeEngine();
-  return absl::OkStatus();
+  return MakeEngine();
 }
 
-void Job::MakeEngine() {
+absl::Status Job::MakeEngine() {
   EngineConfig engine;
   engine.scheduler.max_sequences = options_.max_sequences;
   engine.scheduler.max_batch_rows = options_.max_batch_rows;
   engine.scheduler.num_pages = limits_.num_pages;
   engine.scheduler.page_size = options_.page_size;
   engine.scheduler.fuse_commit = options_.fuse_commit;
+  engine.scheduler.prefix_cache = options_.prefix_cache;
+  engine.scheduler.max_prefill_rows = options_.max_prefill_rows;
   engine.limits = limits_;
   engine.mask_token = mask_token_;
   engine.forbidden = ForbiddenIds(text_->tokenizer(), mask_token_, config().vocab_size);
   engine_ = std::make_unique<Engine>(engine, text_->tokenizer(), *worker_, *channel_);
+  if (!options_.record_plans.empty()) {
+    SDAR_ASSIGN_OR_RETURN(std::unique_ptr<PlanRecorder> recorder,
+                          PlanRecorder::Create(options_.record_plans, RecordHeader()));
+    engine_->RecordTo(std::move(recorder));
+  }
   RouterConfig router;
   router.limits = limits_;
   router.max_waiting = options_.max_waiting;
@@ -228,14 +260,12 @@ void Job::MakeEngine() {
                   {[this](std::vector<Submission> s) { return engine_->Submit(std::move(s)); },
                    [this](SequenceId id, const absl::Status& s) { engine_->Cancel(id, s); },
                    [this] { return engine_->GetStatus(); }}});
+  return absl::OkStatus();
 }
 
 absl::Status Job::StartWatchdog() {
   if (num_ranks() == 1) return absl::OkStatus();
-  SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> hosts,
-                        GatherStrings(*communicator_, HostName()));
-  const bool one_host =
-      std::count(hosts.begin(), hosts.end(), hosts[0]) == static_cast<std::ptrdiff_t>(hosts.size());
+  const bool one_host = std::count(hosts_.begin(), hosts_.end(), hosts_[0]) == num_ranks();
   WatchdogOptions options;
   options.step_timeout = absl::Seconds(options_.step_timeout_s);
   absl::Status started;
@@ -248,7 +278,7 @@ absl::Status Job::StartWatchdog() {
           hooks_.on_failure(status);
           Abandon(status);
         });
-    auto listening = watchdog_server_->Start(one_host ? "127.0.0.1" : hosts[0]);
+    auto listening = watchdog_server_->Start(one_host ? "127.0.0.1" : hosts_[0]);
     started = listening.status();
     if (listening.ok()) address = *std::move(listening);
   }
@@ -262,6 +292,22 @@ absl::Status Job::StartWatchdog() {
       std::make_unique<WatchdogClient>(options, rank(), addresses[0], doorbell_,
                                        [this](const absl::Status& status) { Abandon(status); });
   return AgreeOnStatus(*communicator_, absl::OkStatus());
+}
+
+sdar::v1::PlanRecordHeader Job::RecordHeader() const {
+  sdar::v1::PlanRecordHeader header;
+  header.set_model(DumpJson(ToJson(config())));
+  header.set_index_hash(checkpoint_->IndexHash());
+  header.set_ranks(static_cast<uint32_t>(num_ranks()));
+  header.set_dtype(options_.dtype);
+  const std::string backend = backend_->Description();
+  header.set_backend(backend.substr(0, backend.find(',')));
+  header.set_moe_exchange(options_.moe_exchange);
+  header.set_max_sequences(static_cast<uint32_t>(options_.max_sequences));
+  header.set_max_batch_rows(static_cast<uint64_t>(options_.max_batch_rows));
+  header.set_num_pages(static_cast<uint64_t>(limits_.num_pages));
+  header.set_page_size(static_cast<uint32_t>(options_.page_size));
+  return header;
 }
 
 absl::Status Job::RunWorker() {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -34,6 +35,8 @@ class Job {
     bool needs_text = true;  // load the tokenizer on rank 0
     // Rank 0: what can fail before the model is loaded, such as opening files.
     std::function<absl::Status()> prepare = [] { return absl::OkStatus(); };
+    // Every rank, first of all: changes the options in the same way.
+    std::function<absl::Status(JobOptions&)> adjust = [](JobOptions&) { return absl::OkStatus(); };
     std::function<void(const absl::Status&)> on_failure = [](const absl::Status&) {};
   };
 
@@ -61,6 +64,9 @@ class Job {
   // Rank 0 of several: null otherwise.
   const WatchdogServer* watchdog() const { return watchdog_server_.get(); }
 
+  // What a record of this rank's plans says about the job, and what a replay compares with.
+  sdar::v1::PlanRecordHeader RecordHeader() const;
+
   // Other ranks: does as the plans say until SHUTDOWN. An error has ended the lockstep: call
   // Abandon.
   absl::Status RunWorker();
@@ -81,22 +87,28 @@ class Job {
   absl::Status Connect();
   absl::Status OpenModel();
   absl::Status MakeBackend();
+  absl::Status LoadWeights();
+  absl::Status ChoosePages();
   absl::Status LoadModel();
   absl::Status LoadText();
   absl::Status StartWatchdog();
   absl::StatusOr<CoreShare> FindCores();
-  int64_t ChoosePages() const;
-  void MakeEngine();
+  int64_t PagesOf(int64_t memory_bytes) const;
+  absl::Status CheckPages(int64_t pages) const;
+  absl::Status MakeEngine();
 
   JobOptions options_;
   Hooks hooks_;
   std::unique_ptr<MpiSession> mpi_;
   std::unique_ptr<Communicator> communicator_;
+  std::vector<std::string> hosts_;  // by rank
   std::optional<Checkpoint> checkpoint_;
   RequestLimits limits_;
   RequestDefaults defaults_;
   TokenId mask_token_ = kNoToken;
   std::unique_ptr<Backend> backend_;
+  ShardedWeights weights_;  // until the model has them
+  absl::Duration load_time_;
   std::unique_ptr<SdarModel> model_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<TextCodec> text_;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
+#include "launcher/memory_amount.h"
 
 namespace sdar {
 namespace {
@@ -44,12 +45,13 @@ absl::Status JobOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(AtLeast("threads", threads, 0, 1024));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequences", max_sequences, 1, 4096));
   SDAR_RETURN_IF_ERROR(AtLeast("max-batch-rows", max_batch_rows, 8, 65536));
+  SDAR_RETURN_IF_ERROR(AtLeast("max-prefill-rows", max_prefill_rows, 1, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequence-length", max_sequence_length, 0, int64_t{1} << 30));
   SDAR_RETURN_IF_ERROR(AtLeast("page-size", page_size, 1, 4096));
   constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
   SDAR_RETURN_IF_ERROR(AtLeast("max-waiting", max_waiting, 0, kAny));
   SDAR_RETURN_IF_ERROR(AtLeast("max-waiting-tokens", max_waiting_tokens, 0, kAny));
-  SDAR_RETURN_IF_ERROR(AtLeast("kv-memory-mib", kv_memory_mib, 1, int64_t{1} << 24));
+  SDAR_RETURN_IF_ERROR(ParseMemoryAmount("kv-memory", kv_memory).status());
   SDAR_RETURN_IF_ERROR(AtLeast("block-length", block_length, 0, 1024));
   return AtLeast("step-timeout", step_timeout_s, 1, 86400);
 }
@@ -68,12 +70,20 @@ void AddJobFlags(JobOptions& o, FlagSpec& spec) {
       "commit a finished block in the pass of the next block's first step")(
       "max-sequences", Flag(&o.max_sequences), "sequences that run at the same time")(
       "max-batch-rows", Flag(&o.max_batch_rows), "rows (positions) of one step at most")(
+      "max-prefill-rows", Flag(&o.max_prefill_rows),
+      "rows of prompts in a step in which other sequences decode")(
+      "prefix-cache", SwitchFlag(&o.prefix_cache),
+      "share the K/V pages of equal beginnings of sequences")(
+      "record-plans", TextFlag(&o.record_plans),
+      "file to record every step's plan and logit summaries in")(
       "max-sequence-length", Flag(&o.max_sequence_length),
       "tokens of prompt and output at most; 0: max_position_embeddings")(
       "page-size", Flag(&o.page_size), "positions of a K/V page; block lengths divide it")(
-      "kv-memory-mib", Flag(&o.kv_memory_mib), "K/V memory per rank at most, in MiB")(
-      "block-length", Flag(&o.block_length),
-      "block length of requests that name none; 0: what the model says")(
+      "kv-memory", Flag(&o.kv_memory),
+      "K/V memory at most: per rank as 1GiB, 512MiB or bytes, or as 0.5 of what is free on a host, "
+      "for "
+      "all its ranks")("block-length", Flag(&o.block_length),
+                       "block length of requests that name none; 0: what the model says")(
       "generation-config", Flag(&o.generation_config),
       "auto: sampling defaults from generation_config.json; none: greedy")(
       "step-timeout", Flag(&o.step_timeout_s), "seconds after which a step counts as stuck")(

@@ -95,7 +95,7 @@ TEST(ServeTest, ThirtyTwoClientsGetTheSameTextsAsOneAtATimeAndLeaveNothingBehind
 }
 
 TEST(ServeTest, RefusesWhatCannotBeServedAndNamesIt) {
-  ServedJob job(1, {"--kv-memory-mib=1", "--max-sequence-length=512"});
+  ServedJob job(1, {"--kv-memory=1MiB", "--max-sequence-length=512"});
   const auto refusal = [&](const sdar::v1::GenerateRequest& request) {
     const Generated got = job.Generate(request);
     EXPECT_EQ(got.text, "");
@@ -124,7 +124,7 @@ TEST(ServeTest, RefusesWhatCannotBeServedAndNamesIt) {
 }
 
 TEST(ServeTest, ARequestThatCouldNeverFitTheMemoryIsResourceExhausted) {
-  ServedJob job(1, {"--kv-memory-mib=1", "--dtype=float32"});
+  ServedJob job(1, {"--kv-memory=1MiB", "--dtype=float32"});
   sdar::v1::GenerateRequest request = Ask("Hello!");
   request.mutable_stopping()->set_max_tokens(1800);
   EXPECT_EQ(job.Generate(request).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
