@@ -101,7 +101,9 @@ Json RecordOf(const Generation& generation, size_t index) {
   record["usage"] = {{"prompt_tokens", finished.usage().prompt_tokens()},
                      {"completion_tokens", finished.usage().completion_tokens()},
                      {"denoising_steps", finished.usage().denoising_steps()},
-                     {"forward_passes", finished.usage().forward_passes()}};
+                     {"forward_passes", finished.usage().forward_passes()},
+                     {"cached_tokens", finished.usage().cached_tokens()},
+                     {"preemptions", finished.usage().preemptions()}};
   record["seed"] = finished.seed();
   if (!sample.logprobs.empty()) record["logprobs"] = LogprobsOf(sample);
   return record;

@@ -8,10 +8,10 @@ namespace sdar {
 namespace {
 
 Json UsageJson(const SequenceUsage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"completion_tokens", usage.completion_tokens},
-          {"denoising_steps", usage.denoising_steps},
-          {"forward_passes", usage.forward_passes}};
+  return {
+      {"prompt_tokens", usage.prompt_tokens},     {"completion_tokens", usage.completion_tokens},
+      {"denoising_steps", usage.denoising_steps}, {"forward_passes", usage.forward_passes},
+      {"cached_tokens", usage.cached_tokens},     {"preemptions", usage.preemptions}};
 }
 
 Json TraceJson(const std::vector<TraceStep>& trace) {

@@ -88,6 +88,7 @@ absl::Status Job::Connect() {
 
 absl::Status Job::OpenModel() {
   SDAR_RETURN_IF_ERROR(options_.Validate());
+  SDAR_RETURN_IF_ERROR(hooks_.adjust(options_));
   if (is_coordinator()) SDAR_RETURN_IF_ERROR(hooks_.prepare());
   SDAR_ASSIGN_OR_RETURN(checkpoint_, Checkpoint::Open(options_.model));
   const ModelConfig& model = config();
@@ -120,6 +121,7 @@ absl::Status Job::OpenModel() {
 
 // What the memory holds, and no more than all slots could use.
 int64_t Job::PagesOf(int64_t memory_bytes) const {
+  if (options_.exact_pages > 0) return options_.exact_pages;
   const DType dtype = options_.dtype == "float32" ? DType::kFloat32 : DType::kBFloat16;
   const int64_t fit = PagesThatFit(config(), num_ranks(), dtype, options_.page_size, memory_bytes);
   const int64_t per_sequence =
@@ -224,21 +226,27 @@ absl::Status Job::LoadText() {
                      "token"));
   }
   mask_token_ = *mask;
-  MakeEngine();
-  return absl::OkStatus();
+  return MakeEngine();
 }
 
-void Job::MakeEngine() {
+absl::Status Job::MakeEngine() {
   EngineConfig engine;
   engine.scheduler.max_sequences = options_.max_sequences;
   engine.scheduler.max_batch_rows = options_.max_batch_rows;
   engine.scheduler.num_pages = limits_.num_pages;
   engine.scheduler.page_size = options_.page_size;
   engine.scheduler.fuse_commit = options_.fuse_commit;
+  engine.scheduler.prefix_cache = options_.prefix_cache;
+  engine.scheduler.max_prefill_rows = options_.max_prefill_rows;
   engine.limits = limits_;
   engine.mask_token = mask_token_;
   engine.forbidden = ForbiddenIds(text_->tokenizer(), mask_token_, config().vocab_size);
   engine_ = std::make_unique<Engine>(engine, text_->tokenizer(), *worker_, *channel_);
+  if (!options_.record_plans.empty()) {
+    SDAR_ASSIGN_OR_RETURN(std::unique_ptr<PlanRecorder> recorder,
+                          PlanRecorder::Create(options_.record_plans, RecordHeader()));
+    engine_->RecordTo(std::move(recorder));
+  }
   RouterConfig router;
   router.limits = limits_;
   router.max_waiting = options_.max_waiting;
@@ -249,6 +257,7 @@ void Job::MakeEngine() {
                   {[this](std::vector<Submission> s) { return engine_->Submit(std::move(s)); },
                    [this](SequenceId id, const absl::Status& s) { engine_->Cancel(id, s); },
                    [this] { return engine_->GetStatus(); }}});
+  return absl::OkStatus();
 }
 
 absl::Status Job::StartWatchdog() {
@@ -280,6 +289,22 @@ absl::Status Job::StartWatchdog() {
       std::make_unique<WatchdogClient>(options, rank(), addresses[0], doorbell_,
                                        [this](const absl::Status& status) { Abandon(status); });
   return AgreeOnStatus(*communicator_, absl::OkStatus());
+}
+
+sdar::v1::PlanRecordHeader Job::RecordHeader() const {
+  sdar::v1::PlanRecordHeader header;
+  header.set_model(DumpJson(ToJson(config())));
+  header.set_index_hash(checkpoint_->IndexHash());
+  header.set_ranks(static_cast<uint32_t>(num_ranks()));
+  header.set_dtype(options_.dtype);
+  const std::string backend = backend_->Description();
+  header.set_backend(backend.substr(0, backend.find(',')));
+  header.set_moe_exchange(options_.moe_exchange);
+  header.set_max_sequences(static_cast<uint32_t>(options_.max_sequences));
+  header.set_max_batch_rows(static_cast<uint64_t>(options_.max_batch_rows));
+  header.set_num_pages(static_cast<uint64_t>(limits_.num_pages));
+  header.set_page_size(static_cast<uint32_t>(options_.page_size));
+  return header;
 }
 
 absl::Status Job::RunWorker() {

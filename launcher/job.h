@@ -35,6 +35,8 @@ class Job {
     bool needs_text = true;  // load the tokenizer on rank 0
     // Rank 0: what can fail before the model is loaded, such as opening files.
     std::function<absl::Status()> prepare = [] { return absl::OkStatus(); };
+    // Every rank, first of all: changes the options in the same way.
+    std::function<absl::Status(JobOptions&)> adjust = [](JobOptions&) { return absl::OkStatus(); };
     std::function<void(const absl::Status&)> on_failure = [](const absl::Status&) {};
   };
 
@@ -61,6 +63,9 @@ class Job {
   Router& router() { return *router_; }
   // Rank 0 of several: null otherwise.
   const WatchdogServer* watchdog() const { return watchdog_server_.get(); }
+
+  // What a record of this rank's plans says about the job, and what a replay compares with.
+  sdar::v1::PlanRecordHeader RecordHeader() const;
 
   // Other ranks: does as the plans say until SHUTDOWN. An error has ended the lockstep: call
   // Abandon.
@@ -90,7 +95,7 @@ class Job {
   absl::StatusOr<CoreShare> FindCores();
   int64_t PagesOf(int64_t memory_bytes) const;
   absl::Status CheckPages(int64_t pages) const;
-  void MakeEngine();
+  absl::Status MakeEngine();
 
   JobOptions options_;
   Hooks hooks_;

@@ -45,6 +45,7 @@ absl::Status JobOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(AtLeast("threads", threads, 0, 1024));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequences", max_sequences, 1, 4096));
   SDAR_RETURN_IF_ERROR(AtLeast("max-batch-rows", max_batch_rows, 8, 65536));
+  SDAR_RETURN_IF_ERROR(AtLeast("max-prefill-rows", max_prefill_rows, 1, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequence-length", max_sequence_length, 0, int64_t{1} << 30));
   SDAR_RETURN_IF_ERROR(AtLeast("page-size", page_size, 1, 4096));
   constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
@@ -69,6 +70,12 @@ void AddJobFlags(JobOptions& o, FlagSpec& spec) {
       "commit a finished block in the pass of the next block's first step")(
       "max-sequences", Flag(&o.max_sequences), "sequences that run at the same time")(
       "max-batch-rows", Flag(&o.max_batch_rows), "rows (positions) of one step at most")(
+      "max-prefill-rows", Flag(&o.max_prefill_rows),
+      "rows of prompts in a step in which other sequences decode")(
+      "prefix-cache", SwitchFlag(&o.prefix_cache),
+      "share the K/V pages of equal beginnings of sequences")(
+      "record-plans", TextFlag(&o.record_plans),
+      "file to record every step's plan and logit summaries in")(
       "max-sequence-length", Flag(&o.max_sequence_length),
       "tokens of prompt and output at most; 0: max_position_embeddings")(
       "page-size", Flag(&o.page_size), "positions of a K/V page; block lengths divide it")(

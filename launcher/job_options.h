@@ -20,7 +20,9 @@ struct JobOptions {
   std::string moe_exchange = "auto";
   bool fuse_commit = true;
   int max_sequences = 32;
+  bool prefix_cache = true;
   int64_t max_batch_rows = 512;
+  int64_t max_prefill_rows = 128;
   int64_t max_sequence_length = 0;  // 0: what the model was made for
   int64_t page_size = 64;
   int64_t max_waiting = 1024;                     // samples in the queue; sdar-serve has a flag
@@ -29,6 +31,8 @@ struct JobOptions {
   int64_t block_length = 0;                       // 0: the model's
   std::string generation_config = "auto";
   int64_t step_timeout_s = 60;
+  std::string record_plans;  // file; empty: none
+  int64_t exact_pages = 0;   // pages of K/V memory whatever its size; 0: as many as fit. No flag
   std::string log_level = "info";
 
   // InvalidArgument names the flag.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
+#include "common/log.h"
 #include "common/status_macros.h"
 
 namespace sdar {
@@ -96,6 +97,11 @@ void Engine::PublishStatus() {
   status_.total_slots = scheduler_.config().max_sequences;
   status_.free_pages = scheduler_.num_free_pages();
   status_.total_pages = scheduler_.config().num_pages;
+  status_.cached_pages = scheduler_.num_cached_pages();
+  const SchedulerCounters& counters = scheduler_.counters();
+  status_.preemptions = static_cast<uint64_t>(counters.preemptions);
+  status_.prefix_cache_queried_tokens = static_cast<uint64_t>(counters.prefix_cache_queried_tokens);
+  status_.prefix_cache_hit_tokens = static_cast<uint64_t>(counters.prefix_cache_hit_tokens);
 }
 
 bool Engine::TakeInbox() {
@@ -156,7 +162,16 @@ absl::StatusOr<StepResult> Engine::RunPlan(StepPlan& plan) {
   SDAR_RETURN_IF_ERROR(channel_.Send(plan));
   auto result = worker_.Execute(plan);
   step_started_ns_.store(0, std::memory_order_relaxed);
+  if (recorder_ != nullptr && result.ok()) Record(plan, *result);
   return result;
+}
+
+// A record that cannot be written is given up; the job goes on.
+void Engine::Record(const StepPlan& plan, const StepResult& result) {
+  const absl::Status status = recorder_->Add(plan, result.summaries);
+  if (status.ok()) return;
+  spdlog::error("--record-plans: {}; recording ends", std::string(status.message()));
+  recorder_.reset();
 }
 
 absl::Status Engine::RunStep(StepPlan& plan) {

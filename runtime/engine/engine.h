@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "runtime/engine/plan_record.h"
 #include "runtime/engine/scheduler.h"
 #include "runtime/engine/step_channel.h"
 #include "runtime/engine/worker.h"
@@ -66,6 +67,9 @@ class Engine {
   // Makes Run end all sequences with `status` and return. Any thread.
   void Stop(const absl::Status& status);
 
+  // Records every plan and its summaries from now on. Before Run.
+  void RecordTo(std::unique_ptr<PlanRecorder> recorder) { recorder_ = std::move(recorder); }
+
   // Runs until Stop on the thread that owns the communicator. An error is final: the ranks may no
   // longer agree.
   absl::Status Run();
@@ -80,6 +84,7 @@ class Engine {
   // Waits for news or work; false when it is time to leave.
   bool TakeInbox();
   absl::StatusOr<StepResult> RunPlan(sdar::v1::StepPlan& plan);
+  void Record(const sdar::v1::StepPlan& plan, const StepResult& result);
   absl::Status RunStep(sdar::v1::StepPlan& plan);
   absl::StatusOr<ResolvedLogits> Resolve(absl::Span<const int32_t> rows);
   absl::Status GoIdle();
@@ -93,7 +98,8 @@ class Engine {
   Worker& worker_;
   StepChannel& channel_;
   Scheduler scheduler_;
-  bool idle_ = true;  // the ranks were told to sleep
+  std::unique_ptr<PlanRecorder> recorder_;  // null: nothing is recorded
+  bool idle_ = true;                        // the ranks were told to sleep
   std::atomic<int64_t> step_started_ns_{0};
   std::atomic<uint64_t> next_sequence_{1};
 

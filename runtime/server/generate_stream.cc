@@ -208,6 +208,8 @@ void GenerateStream::FillFinished(int index, const SequenceEnd& end,
   usage.set_completion_tokens(static_cast<uint32_t>(end.usage.completion_tokens));
   usage.set_denoising_steps(static_cast<uint32_t>(end.usage.denoising_steps));
   usage.set_forward_passes(static_cast<uint32_t>(end.usage.forward_passes));
+  usage.set_cached_tokens(static_cast<uint32_t>(end.usage.cached_tokens));
+  usage.set_preemptions(static_cast<uint32_t>(end.usage.preemptions));
   finished.set_seed(options_.seeds[static_cast<size_t>(index)]);
 }
 
