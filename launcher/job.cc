@@ -19,80 +19,49 @@
 namespace sdar {
 namespace {
 
-spdlog::level::level_enum LevelOf(const std::string& name) {
-  if (name == "debug") return spdlog::level::debug;
-  if (name == "warning") return spdlog::level::warn;
-  return name == "error" ? spdlog::level::err : spdlog::level::info;
-}
-
 std::string HostName() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
   return name;
 }
 
-// How long ranks may take from the end of loading to their first heartbeat.
-constexpr absl::Duration kConnectTimeout = absl::Seconds(60);
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks hooks) {
   auto job = std::unique_ptr<Job>(new Job(options, std::move(hooks)));
   SDAR_RETURN_IF_ERROR(job->Connect());
-  Communicator& communicator = *job->communicator_;
-  SDAR_ASSIGN_OR_RETURN(job->hosts_, GatherStrings(communicator, HostName()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->OpenModel()));
+  Communicator& world = *job->world_;
+  SDAR_ASSIGN_OR_RETURN(job->hosts_, GatherStrings(world, HostName()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->OpenModel()));
   SDAR_RETURN_IF_ERROR(AgreeOnValues(
-      communicator,
-      {{"config.json", DumpJson(ToJson(job->config()))},
-       {"the checkpoint's tensors", absl::StrCat(job->checkpoint_->IndexHash())},
-       {"flags", absl::StrCat(options.dtype, " ", options.instruction_set, " ",
-                              options.moe_exchange, " ", options.max_sequences, " ",
-                              options.max_batch_rows, " ", options.max_sequence_length, " ",
-                              options.page_size, " ", options.kv_memory)}}));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->MakeBackend()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->LoadWeights()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->ChoosePages()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->LoadModel()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(communicator, job->LoadText()));
+      world, {{"config.json", DumpJson(ToJson(job->config()))},
+              {"the checkpoint's tensors", absl::StrCat(job->checkpoint_->IndexHash())},
+              {"flags",
+               absl::StrCat(options.dtype, " ", options.instruction_set, " ", options.moe_exchange,
+                            " ", options.max_sequences, " ", options.max_batch_rows, " ",
+                            options.max_sequence_length, " ", options.page_size, " ",
+                            options.kv_memory, " ", options.tensor_parallel)}}));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->SplitRanks()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->MakeBackend()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->LoadWeights()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->ChoosePages()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->LoadModel()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->LoadText()));
   SDAR_RETURN_IF_ERROR(job->StartWatchdog());
+  if (job->is_coordinator() && job->engine_ != nullptr) job->MakeRouter();
   return job;
 }
 
 Job::Job(const JobOptions& options, Hooks hooks) : options_(options), hooks_(std::move(hooks)) {}
 
-// The watchdog goes first: it must not mistake the end for a failure, nor ring a doorbell that is
-// gone.
-Job::~Job() {
-  watchdog_client_.reset();
-  watchdog_server_.reset();
-  router_.reset();
-  engine_.reset();
-  worker_.reset();
-  model_.reset();
-  communicator_.reset();
-  mpi_.reset();
-}
-
-absl::Status Job::Connect() {
-  if (!StartedByMpi()) {
-    communicator_ = MakeSingleCommunicator();
-    InitLogging(-1, LevelOf(options_.log_level));
-    return absl::OkStatus();
-  }
-  SDAR_ASSIGN_OR_RETURN(mpi_, MpiSession::Start());
-  SDAR_ASSIGN_OR_RETURN(communicator_, MpiCommunicator::World());
-  InitLogging(num_ranks() == 1 ? -1 : rank(), LevelOf(options_.log_level));
-  return absl::OkStatus();
-}
-
 absl::Status Job::OpenModel() {
   SDAR_RETURN_IF_ERROR(options_.Validate());
   SDAR_RETURN_IF_ERROR(hooks_.adjust(options_));
+  SDAR_RETURN_IF_ERROR(CheckGroups());
   if (is_coordinator()) SDAR_RETURN_IF_ERROR(hooks_.prepare());
   SDAR_ASSIGN_OR_RETURN(checkpoint_, Checkpoint::Open(options_.model));
   const ModelConfig& model = config();
-  SDAR_RETURN_IF_ERROR(CheckRankCount(model, num_ranks()));
+  SDAR_RETURN_IF_ERROR(CheckRankCount(model, group_size()));
   const int64_t longest = model.max_position_embeddings;
   if (options_.max_sequence_length > longest) {
     return absl::InvalidArgumentError(absl::StrCat("--max-sequence-length: expected at most ",
@@ -122,7 +91,7 @@ absl::Status Job::OpenModel() {
 // What the memory holds, and no more than all slots could use.
 int64_t Job::PagesOf(int64_t memory_bytes) const {
   const DType dtype = options_.dtype == "float32" ? DType::kFloat32 : DType::kBFloat16;
-  const int64_t fit = PagesThatFit(config(), num_ranks(), dtype, options_.page_size, memory_bytes);
+  const int64_t fit = PagesThatFit(config(), group_size(), dtype, options_.page_size, memory_bytes);
   const int64_t per_sequence =
       (limits_.max_sequence_length + options_.page_size - 1) / options_.page_size;
   return std::min(fit, per_sequence * options_.max_sequences);
@@ -147,7 +116,7 @@ absl::Status Job::ChoosePages() {
       std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<size_t>(rank())]);
   const absl::StatusOr<int64_t> free = kv.bytes > 0 ? absl::StatusOr<int64_t>(0) : FreeMemory();
   const int64_t mine = free.ok() ? PagesOf(kv.PerRank(*free, static_cast<int>(sharers))) : 0;
-  SDAR_ASSIGN_OR_RETURN(limits_.num_pages, MinimumOverRanks(*communicator_, mine));
+  SDAR_ASSIGN_OR_RETURN(limits_.num_pages, MinimumOverRanks(*world_, mine));
   SDAR_RETURN_IF_ERROR(free.status());
   return CheckPages(limits_.num_pages);
 }
@@ -156,7 +125,7 @@ absl::Status Job::ChoosePages() {
 absl::StatusOr<CoreShare> Job::FindCores() {
   const AllowedCores allowed = FindAllowedCores();
   const std::string mine = absl::StrCat(HostName(), " ", allowed.mask);
-  SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> all, GatherStrings(*communicator_, mine));
+  SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> all, GatherStrings(*world_, mine));
   int sharers = 0;
   int index = 0;
   for (size_t r = 0; r < all.size(); ++r) {
@@ -170,15 +139,14 @@ absl::StatusOr<CoreShare> Job::FindCores() {
 absl::Status Job::MakeBackend() {
   SDAR_ASSIGN_OR_RETURN(const CoreShare cores, FindCores());
   auto set = ParseInstructionSet(options_.instruction_set);
-  SDAR_ASSIGN_OR_RETURN(
-      const int64_t common,
-      MinimumOverRanks(*communicator_, set.ok() ? static_cast<int64_t>(*set) : 0));
+  SDAR_ASSIGN_OR_RETURN(const int64_t common,
+                        MinimumOverRanks(*world_, set.ok() ? static_cast<int64_t>(*set) : 0));
   SDAR_RETURN_IF_ERROR(set.status());
   CpuBackendOptions cpu;
   SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(options_.dtype));
   cpu.instruction_set = static_cast<InstructionSet>(common);
   cpu.cores = cores;
-  if (auto* mpi = dynamic_cast<MpiCommunicator*>(communicator_.get())) mpi->set_eager(cores.spin);
+  if (mpi_group_ != nullptr) mpi_group_->set_eager(cores.spin);
   SDAR_ASSIGN_OR_RETURN(backend_, CpuBackend::Create(cpu));
   return absl::OkStatus();
 }
@@ -192,7 +160,7 @@ absl::Status Job::LoadWeights() {
   SDAR_ASSIGN_OR_RETURN(
       weights_, LoadShardedWeights(
                     config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
-                    num_ranks(), rank(), *backend_, progress));
+                    group_size(), group_->rank(), *backend_, progress));
   load_time_ = absl::Now() - started;
   return absl::OkStatus();
 }
@@ -203,21 +171,25 @@ absl::Status Job::LoadModel() {
   model.max_rows = options_.max_batch_rows;
   model.kv_cache = {limits_.num_pages, options_.page_size};
   SDAR_ASSIGN_OR_RETURN(
-      model_, SdarModel::Create(config(), std::move(weights_), model, *backend_, *communicator_));
+      model_, SdarModel::Create(config(), std::move(weights_), model, *backend_, *group_));
   worker_ = std::make_unique<Worker>(*model_, options_.max_sequences);
   if (is_coordinator()) {
-    spdlog::info("loaded {} in {:.1f} s: {} parameters, {} on {} rank(s), {}, {} pages of {}",
-                 options_.model, absl::ToDoubleSeconds(load_time_), config().NumParameters(),
-                 options_.dtype, num_ranks(), backend_->Description(), limits_.num_pages,
-                 options_.page_size);
+    spdlog::info(
+        "loaded {} in {:.1f} s: {} parameters, {}, {} replica(s) of {} rank(s), {}, {} pages of {}",
+        options_.model, absl::ToDoubleSeconds(load_time_), config().NumParameters(), options_.dtype,
+        num_replicas(), group_size(), backend_->Description(), limits_.num_pages,
+        options_.page_size);
   }
   return absl::OkStatus();
 }
 
 absl::Status Job::LoadText() {
-  const auto ring = [this](uint64_t count) { watchdog_server_->Ring(count); };
-  channel_ = std::make_unique<StepChannel>(*communicator_, ring, &doorbell_);
-  if (!is_coordinator() || !hooks_.needs_text) return absl::OkStatus();
+  const auto ring = [this](uint64_t count) {
+    if (is_coordinator()) return watchdog_server_->Ring(count);
+    watchdog_client_->Ring(count);
+  };
+  channel_ = std::make_unique<StepChannel>(*group_, ring, &doorbell_);
+  if (!is_first_of_group() || !hooks_.needs_text) return absl::OkStatus();
   SDAR_ASSIGN_OR_RETURN(TextCodec text, TextCodec::Load(options_.model));
   text_ = std::make_unique<TextCodec>(std::move(text));
   const std::optional<TokenId> mask =
@@ -247,58 +219,23 @@ absl::Status Job::MakeEngine() {
   engine_ = std::make_unique<Engine>(engine, text_->tokenizer(), *worker_, *channel_);
   if (!options_.record_plans.empty()) {
     SDAR_ASSIGN_OR_RETURN(std::unique_ptr<PlanRecorder> recorder,
-                          PlanRecorder::Create(options_.record_plans, RecordHeader()));
+                          PlanRecorder::Create(RecordPath(), RecordHeader()));
     engine_->RecordTo(std::move(recorder));
   }
-  RouterConfig router;
-  router.limits = limits_;
-  router.max_waiting = options_.max_waiting;
-  router.max_waiting_tokens = options_.max_waiting_tokens;
-  router.slots = options_.max_sequences;
-  router_ = std::make_unique<Router>(
-      router, std::vector<Replica>{
-                  {[this](std::vector<Submission> s) { return engine_->Submit(std::move(s)); },
-                   [this](SequenceId id, const absl::Status& s) { engine_->Cancel(id, s); },
-                   [this] { return engine_->GetStatus(); }}});
   return absl::OkStatus();
 }
 
-absl::Status Job::StartWatchdog() {
-  if (num_ranks() == 1) return absl::OkStatus();
-  const bool one_host = std::count(hosts_.begin(), hosts_.end(), hosts_[0]) == num_ranks();
-  WatchdogOptions options;
-  options.step_timeout = absl::Seconds(options_.step_timeout_s);
-  absl::Status started;
-  std::string address;
-  if (is_coordinator()) {
-    watchdog_server_ = std::make_unique<WatchdogServer>(
-        options, num_ranks(),
-        [this] { return engine_ ? engine_->CurrentStepAge() : absl::ZeroDuration(); },
-        [this](const absl::Status& status) {
-          hooks_.on_failure(status);
-          Abandon(status);
-        });
-    auto listening = watchdog_server_->Start(one_host ? "127.0.0.1" : hosts_[0]);
-    started = listening.status();
-    if (listening.ok()) address = *std::move(listening);
-  }
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(*communicator_, started));
-  SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> addresses,
-                        GatherStrings(*communicator_, address));
-  if (is_coordinator()) {
-    return AgreeOnStatus(*communicator_, watchdog_server_->AwaitRanks(kConnectTimeout));
-  }
-  watchdog_client_ =
-      std::make_unique<WatchdogClient>(options, rank(), addresses[0], doorbell_,
-                                       [this](const absl::Status& status) { Abandon(status); });
-  return AgreeOnStatus(*communicator_, absl::OkStatus());
+// One file per replica: step ids are consecutive in each.
+std::string Job::RecordPath() const {
+  if (replica() == 0) return options_.record_plans;
+  return absl::StrCat(options_.record_plans, ".", replica());
 }
 
 sdar::v1::PlanRecordHeader Job::RecordHeader() const {
   sdar::v1::PlanRecordHeader header;
   header.set_model(DumpJson(ToJson(config())));
   header.set_index_hash(checkpoint_->IndexHash());
-  header.set_ranks(static_cast<uint32_t>(num_ranks()));
+  header.set_ranks(static_cast<uint32_t>(group_size()));
   header.set_dtype(options_.dtype);
   const std::string backend = backend_->Description();
   header.set_backend(backend.substr(0, backend.find(',')));
@@ -308,45 +245,6 @@ sdar::v1::PlanRecordHeader Job::RecordHeader() const {
   header.set_num_pages(static_cast<uint64_t>(limits_.num_pages));
   header.set_page_size(static_cast<uint32_t>(options_.page_size));
   return header;
-}
-
-absl::Status Job::RunWorker() {
-  backend_->BindThread();
-  absl::Status status = RunWorkerLoop(
-      *worker_, *channel_, [this](uint64_t steps) { watchdog_client_->NoteFinishedSteps(steps); });
-  watchdog_client_->StopWatching();
-  return status;
-}
-
-absl::Status Job::RunEngine() {
-  backend_->BindThread();
-  return engine_->Run();
-}
-
-// The router first, so that nothing more comes to an engine that refuses it.
-void Job::Stop(const absl::Status& status) {
-  router_->Stop(status);
-  engine_->Stop(status);
-}
-
-absl::Status Job::SendShutdown() {
-  sdar::v1::StepPlan plan;
-  plan.set_version(kStepPlanVersion);
-  plan.set_kind(sdar::v1::StepPlan::SHUTDOWN);
-  plan.set_step_id(worker_->next_step());
-  SDAR_RETURN_IF_ERROR(channel_->Send(plan));
-  return worker_->Execute(plan).status();
-}
-
-absl::Status Job::Finish() {
-  if (watchdog_server_ != nullptr) watchdog_server_->StopWatching();
-  return communicator_->Barrier();
-}
-
-void Job::Abandon(const absl::Status& status) {
-  spdlog::error("the job ends: {}", std::string(status.message()));
-  spdlog::default_logger()->flush();
-  std::_Exit(1);
 }
 
 }  // namespace sdar

@@ -3,6 +3,7 @@
 // The only place that names concrete backends and communicators.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,6 +18,8 @@
 #include "parallel/communicator.h"
 #include "parallel/mpi_communicator.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/replica_client.h"
+#include "runtime/engine/replica_server.h"
 #include "runtime/engine/request_fields.h"
 #include "runtime/engine/router.h"
 #include "runtime/engine/watchdog.h"
@@ -32,7 +35,7 @@ class Job {
   // on_failure: rank 0 only; called on a thread of the watchdog when another rank is lost or stuck,
   // before the process exits. Keep it short: it has to answer open calls.
   struct Hooks {
-    bool needs_text = true;  // load the tokenizer on rank 0
+    bool needs_text = true;  // load the tokenizer on first ranks; without, one replica only
     // Rank 0: what can fail before the model is loaded, such as opening files.
     std::function<absl::Status()> prepare = [] { return absl::OkStatus(); };
     // Every rank, first of all: changes the options in the same way.
@@ -45,8 +48,14 @@ class Job {
   static absl::StatusOr<std::unique_ptr<Job>> Start(const JobOptions& options, Hooks hooks);
   ~Job();
 
-  int rank() const { return communicator_->rank(); }
-  int num_ranks() const { return communicator_->size(); }
+  // Of the whole job.
+  int rank() const { return world_->rank(); }
+  int num_ranks() const { return world_->size(); }
+  // Consecutive ranks make a group, which holds a replica of the model.
+  int group_size() const;
+  int replica() const { return rank() / group_size(); }
+  int num_replicas() const { return num_ranks() / group_size(); }
+  bool is_first_of_group() const { return rank() % group_size() == 0; }
   bool is_coordinator() const { return rank() == 0; }
 
   const JobOptions& options() const { return options_; }
@@ -59,7 +68,7 @@ class Job {
   // Requires: hooks.needs_text, rank 0.
   const TextCodec& text() const { return *text_; }
   TokenId mask_token() const { return mask_token_; }
-  // Rank 0 with text: the queue before the engine.
+  // Rank 0 with text: the queue before the replicas.
   Router& router() { return *router_; }
   // Rank 0 of several: null otherwise.
   const WatchdogServer* watchdog() const { return watchdog_server_.get(); }
@@ -70,9 +79,12 @@ class Job {
   // Other ranks: does as the plans say until SHUTDOWN. An error has ended the lockstep: call
   // Abandon.
   absl::Status RunWorker();
+  // The first rank of a group other than rank 0's: runs its engine until rank 0's Stop. Likewise.
+  absl::Status RunReplica();
   // Rank 0: runs the engine on the calling thread until Stop.
   absl::Status RunEngine();
-  // Rank 0 with text: ends all requests with `status` and makes RunEngine return. Any thread.
+  // Rank 0 with text: ends all requests with `status` and makes all replicas' engines return. Any
+  // thread.
   void Stop(const absl::Status& status);
   // Rank 0 without an engine: ends the other ranks' loops with the next step id.
   absl::Status SendShutdown();
@@ -85,6 +97,8 @@ class Job {
   Job(const JobOptions& options, Hooks hooks);
 
   absl::Status Connect();
+  absl::Status CheckGroups() const;
+  absl::Status SplitRanks();
   absl::Status OpenModel();
   absl::Status MakeBackend();
   absl::Status LoadWeights();
@@ -92,16 +106,24 @@ class Job {
   absl::Status LoadModel();
   absl::Status LoadText();
   absl::Status StartWatchdog();
+  absl::StatusOr<std::string> Listen(const WatchdogOptions& options);
+  void CallRankZero(const WatchdogOptions& options, const std::string& address);
+  absl::Status AwaitOthers();
+  StepProgress OwnProgress() const;
   absl::StatusOr<CoreShare> FindCores();
   int64_t PagesOf(int64_t memory_bytes) const;
   absl::Status CheckPages(int64_t pages) const;
   absl::Status MakeEngine();
+  std::string RecordPath() const;
+  void MakeRouter();
 
   JobOptions options_;
   Hooks hooks_;
   std::unique_ptr<MpiSession> mpi_;
-  std::unique_ptr<Communicator> communicator_;
-  std::vector<std::string> hosts_;  // by rank
+  std::unique_ptr<Communicator> world_;   // start and end
+  std::unique_ptr<Communicator> group_;   // steps
+  MpiCommunicator* mpi_group_ = nullptr;  // group_, under mpirun
+  std::vector<std::string> hosts_;        // by rank
   std::optional<Checkpoint> checkpoint_;
   RequestLimits limits_;
   RequestDefaults defaults_;
@@ -113,9 +135,12 @@ class Job {
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<TextCodec> text_;
   Doorbell doorbell_;
+  std::atomic<uint64_t> finished_steps_{0};  // of a rank without an engine
   std::unique_ptr<StepChannel> channel_;
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Engine> engine_;  // first ranks with text
   std::unique_ptr<Router> router_;
+  std::unique_ptr<ReplicaServer> replica_server_;  // rank 0 of several replicas
+  std::unique_ptr<ReplicaClient> replica_client_;  // the other first ranks
   std::unique_ptr<WatchdogServer> watchdog_server_;
   std::unique_ptr<WatchdogClient> watchdog_client_;
 };

@@ -27,7 +27,7 @@ int RunJob(const std::string& program, const JobOptions& options, Job::Hooks hoo
   if (!(*job)->is_coordinator()) {
     // Signals reach every rank of an mpirun job; rank 0 decides what they mean.
     signals.OnSignal([](int) {});
-    absl::Status status = (*job)->RunWorker();
+    absl::Status status = (*job)->is_first_of_group() ? (*job)->RunReplica() : (*job)->RunWorker();
     if (status.ok()) status = (*job)->Finish();
     if (!status.ok()) (*job)->Abandon(status);
     return 0;

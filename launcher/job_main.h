@@ -10,8 +10,8 @@
 namespace sdar {
 
 // Starts the job; runs `coordinate` on rank 0 (which must leave the other ranks told to shut down)
-// and the worker loop elsewhere; ends together. Returns the exit code; the error line is printed
-// once.
+// and the engine or the worker loop elsewhere; ends together. Returns the exit code; the error line
+// is printed once.
 int RunJob(const std::string& program, const JobOptions& options, Job::Hooks hooks,
            SignalWatcher& signals, const std::function<absl::Status(Job&)>& coordinate);
 

@@ -43,6 +43,7 @@ absl::Status JobOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(OneOf("generation-config", generation_config, {"auto", "none"}));
   SDAR_RETURN_IF_ERROR(OneOf("log-level", log_level, {"debug", "info", "warning", "error"}));
   SDAR_RETURN_IF_ERROR(AtLeast("threads", threads, 0, 1024));
+  SDAR_RETURN_IF_ERROR(AtLeast("tensor-parallel", tensor_parallel, 0, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequences", max_sequences, 1, 4096));
   SDAR_RETURN_IF_ERROR(AtLeast("max-batch-rows", max_batch_rows, 8, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-prefill-rows", max_prefill_rows, 1, 65536));
@@ -64,8 +65,11 @@ void AddJobFlags(JobOptions& o, FlagSpec& spec) {
       "instruction-set", Flag(&o.instruction_set),
       "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")(
       "threads", Flag(&o.threads), "threads per rank; 0: the rank's share of the cores")(
-      "moe-exchange", Flag(&o.moe_exchange),
-      "how tokens meet experts on other ranks: auto, allreduce or alltoall")(
+      "tensor-parallel", Flag(&o.tensor_parallel),
+      "ranks that hold the model together; divides the ranks of the job, whose groups are "
+      "replicas; "
+      "0: all")("moe-exchange", Flag(&o.moe_exchange),
+                "how tokens meet experts on other ranks: auto, allreduce or alltoall")(
       "fuse-commit", SwitchFlag(&o.fuse_commit),
       "commit a finished block in the pass of the next block's first step")(
       "max-sequences", Flag(&o.max_sequences), "sequences that run at the same time")(

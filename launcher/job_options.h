@@ -16,7 +16,8 @@ struct JobOptions {
   std::string device = "auto";
   std::string dtype = "bfloat16";
   std::string instruction_set = "auto";
-  int threads = 0;  // per rank; 0: the rank's cores
+  int threads = 0;          // per rank; 0: the rank's cores
+  int tensor_parallel = 0;  // ranks that share a model; 0: all
   std::string moe_exchange = "auto";
   bool fuse_commit = true;
   int max_sequences = 32;

@@ -53,7 +53,9 @@ FlagSpec MakeFlags(Options& options) {
   spec.program = kProgram;
   spec.purpose =
       "Serves a model over gRPC (sdar.v1.GenerationService, health, reflection) until SIGTERM or "
-      "Ctrl-C.\nUnder mpirun rank 0 listens and the model is split over all ranks.";
+      "Ctrl-C.\nUnder mpirun rank 0 listens and the model is split over all ranks, or over groups "
+      "of them\n"
+      "that are replicas (--tensor-parallel).";
   spec.usage = "[mpirun -n RANKS] sdar-serve --model=DIR [--host=HOST] [--port=PORT] [flags]";
   spec.options.add_options()("host", Flag(&options.host),
                              "address to listen on; there is no TLS, so think before 0.0.0.0")(
@@ -125,7 +127,8 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
     status = WriteFileAtomically(options.address_file, (*server)->address() + "\n");
   }
   if (!status.ok()) {
-    SDAR_RETURN_IF_ERROR(job.SendShutdown());
+    job.Stop(absl::UnavailableError("the job does not start"));
+    SDAR_RETURN_IF_ERROR(job.RunEngine());
     SDAR_RETURN_IF_ERROR(job.Finish());
     return status;
   }
@@ -148,8 +151,8 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
       service.FailAll(stopping, kFailTimeout);
     }
   });
-  spdlog::info("serving {} on {} with {} rank(s)", config.model_info.model(), (*server)->address(),
-               job.num_ranks());
+  spdlog::info("serving {} on {} with {} replica(s) of {} rank(s)", config.model_info.model(),
+               (*server)->address(), job.num_replicas(), job.group_size());
   std::thread engine([&] {
     const absl::Status run = job.RunEngine();
     if (run.ok()) return engine_ended.Notify();

@@ -66,9 +66,19 @@ MpiSession::~MpiSession() { MPI_Finalize(); }
 
 absl::StatusOr<std::unique_ptr<MpiCommunicator>> MpiCommunicator::World() {
   MPI_Comm comm;
+  SDAR_RETURN_IF_ERROR(FromMpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "MPI_Comm_dup"));
+  return Wrap(comm);
+}
+
+absl::StatusOr<std::unique_ptr<MpiCommunicator>> MpiCommunicator::OfWorld(int group) {
+  MPI_Comm comm;
+  SDAR_RETURN_IF_ERROR(FromMpi(MPI_Comm_split(MPI_COMM_WORLD, group, 0, &comm), "MPI_Comm_split"));
+  return Wrap(comm);
+}
+
+absl::StatusOr<std::unique_ptr<MpiCommunicator>> MpiCommunicator::Wrap(MPI_Comm comm) {
   int rank = 0;
   int size = 1;
-  SDAR_RETURN_IF_ERROR(FromMpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "MPI_Comm_dup"));
   SDAR_RETURN_IF_ERROR(FromMpi(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank"));
   SDAR_RETURN_IF_ERROR(FromMpi(MPI_Comm_size(comm, &size), "MPI_Comm_size"));
   return std::unique_ptr<MpiCommunicator>(new MpiCommunicator(comm, rank, size));

@@ -37,6 +37,9 @@ class MpiCommunicator : public Communicator {
  public:
   // All ranks of the job. Requires: an MpiSession that outlives it.
   static absl::StatusOr<std::unique_ptr<MpiCommunicator>> World();
+  // The ranks of the job that pass the same `group`, in the order of their ranks. Collective over
+  // all ranks of the job.
+  static absl::StatusOr<std::unique_ptr<MpiCommunicator>> OfWorld(int group);
   ~MpiCommunicator() override;
 
   int rank() const override { return rank_; }
@@ -54,6 +57,8 @@ class MpiCommunicator : public Communicator {
   void set_eager(bool eager) { eager_ = eager; }
 
  private:
+  // Takes the communicator over.
+  static absl::StatusOr<std::unique_ptr<MpiCommunicator>> Wrap(MPI_Comm comm);
   MpiCommunicator(MPI_Comm comm, int rank, int size) : comm_(comm), rank_(rank), size_(size) {}
 
   // Waits for a request that `call` started.

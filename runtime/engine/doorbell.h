@@ -28,8 +28,13 @@ class Doorbell {
     mutex_.Await(absl::Condition(&rung));
   }
 
+  uint64_t rings() const {
+    absl::MutexLock lock(&mutex_);
+    return rings_;
+  }
+
  private:
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   uint64_t rings_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -28,33 +28,42 @@ struct WatchdogOptions {
   absl::Duration step_timeout = absl::Seconds(60);  // a step that takes longer counts as stuck
 };
 
-// What rank 0 knows of another rank.
+// How far a rank is.
+struct StepProgress {
+  uint64_t finished_steps = 0;
+  absl::Duration step_age;  // of the step in progress; zero between steps
+};
+
+// What rank 0 knows of a rank.
 struct RankHealth {
   uint64_t finished_steps = 0;
   absl::Time last_heard;
+  absl::Duration step_age;
 };
 
 // Rank 0's side: an internal gRPC service that every other rank holds a stream to. Thread-safe.
 class WatchdogServer {
  public:
+  // ranks_per_group: ranks r with the same r / ranks_per_group ring each other. progress: rank 0's.
   // on_failure is called once, on a thread of the watchdog, with Unavailable that names the rank,
-  // or Aborted for a stuck step. step_age: how long the step in progress has been running.
-  WatchdogServer(const WatchdogOptions& options, int num_ranks,
-                 std::function<absl::Duration()> step_age,
+  // or Aborted for a step of whatever rank that is stuck.
+  WatchdogServer(const WatchdogOptions& options, int num_ranks, int ranks_per_group,
+                 std::function<StepProgress()> progress,
                  std::function<void(const absl::Status&)> on_failure);
   ~WatchdogServer();
 
-  // Serves on `host` at a free port and returns the address. Unavailable when it cannot listen.
-  absl::StatusOr<std::string> Start(const std::string& host);
+  // Serves on `host` at a free port, `beside` too where there is one, and returns the address.
+  // Unavailable when it cannot listen. Requires: `beside` outlives this.
+  absl::StatusOr<std::string> Start(const std::string& host, grpc::Service* beside = nullptr);
   // Waits until every rank has connected, then starts to watch. DeadlineExceeded names the ranks
   // that have not.
   absl::Status AwaitRanks(absl::Duration timeout);
   // From now on ranks may leave.
   void StopWatching();
 
-  // Tells every rank that there were `count` rings.
+  // Tells the ranks of rank 0's group that there were `count` rings.
   void Ring(uint64_t count);
-  // Per rank, rank 0 included as always heard.
+  // Per rank, rank 0 included as heard now.
   std::vector<RankHealth> Health() const;
 
  private:
@@ -65,12 +74,15 @@ class WatchdogServer {
   void Heard(RankStream* stream, const sdar::v1::Heartbeat& beat);
   void Gone(RankStream* stream);
   void MonitorLoop();
+  void RingGroup(size_t group, uint64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendToAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  size_t GroupOf(int rank) const { return static_cast<size_t>(rank / ranks_per_group_); }
   absl::Status FindFailure() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const WatchdogOptions options_;
   const int num_ranks_;
-  const std::function<absl::Duration()> step_age_;
+  const int ranks_per_group_;
+  const std::function<StepProgress()> progress_;
   const std::function<void(const absl::Status&)> on_failure_;
   std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
@@ -79,8 +91,8 @@ class WatchdogServer {
   mutable absl::Mutex mutex_;
   std::vector<RankStream*> streams_ ABSL_GUARDED_BY(mutex_);  // by rank; null: not connected
   std::vector<RankHealth> health_ ABSL_GUARDED_BY(mutex_);
-  int lost_rank_ ABSL_GUARDED_BY(mutex_) = -1;  // whose stream broke
-  uint64_t rings_ ABSL_GUARDED_BY(mutex_) = 0;
+  int lost_rank_ ABSL_GUARDED_BY(mutex_) = -1;           // whose stream broke
+  std::vector<uint64_t> rings_ ABSL_GUARDED_BY(mutex_);  // by group
   bool watching_ ABSL_GUARDED_BY(mutex_) = false;
   bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -88,12 +100,15 @@ class WatchdogServer {
 // Another rank's side. Thread-safe.
 class WatchdogClient {
  public:
-  // on_lost is called once, on a thread of the watchdog, when rank 0 is silent or gone.
+  // doorbell: rung when the first rank of this rank's group rings. progress: this rank's, asked at
+  // every beat. on_lost is called once, on a thread of the watchdog, when rank 0 is silent or gone.
   WatchdogClient(const WatchdogOptions& options, int rank, const std::string& address,
-                 Doorbell& doorbell, std::function<void(const absl::Status&)> on_lost);
+                 Doorbell& doorbell, std::function<StepProgress()> progress,
+                 std::function<void(const absl::Status&)> on_lost);
   ~WatchdogClient();
 
-  void NoteFinishedSteps(uint64_t steps) { finished_steps_.store(steps); }
+  // First rank of a group: tells the others that there were `count` rings, by way of rank 0.
+  void Ring(uint64_t count);
   // From now on rank 0 may leave.
   void StopWatching() { leaving_.store(true); }
 
@@ -101,17 +116,22 @@ class WatchdogClient {
   void ReadLoop();
   void BeatLoop();
   void Lose(const absl::Status& status);
+  bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return closing_ || rings_ > rings_sent_;
+  }
 
   const WatchdogOptions options_;
   const int rank_;
   Doorbell& doorbell_;
+  const std::function<StepProgress()> progress_;
   const std::function<void(const absl::Status&)> on_lost_;
-  std::atomic<uint64_t> finished_steps_{0};
   std::atomic<int64_t> last_heard_ns_;
   std::atomic<bool> leaving_{false};
   std::atomic<bool> lost_{false};
   absl::Mutex mutex_;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t rings_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t rings_sent_ ABSL_GUARDED_BY(mutex_) = 0;
   std::unique_ptr<sdar::v1::WatchdogService::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<sdar::v1::Heartbeat, sdar::v1::WatchdogEvent>> stream_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,10 +10,12 @@
 namespace sdar {
 
 WatchdogClient::WatchdogClient(const WatchdogOptions& options, int rank, const std::string& address,
-                               Doorbell& doorbell, std::function<void(const absl::Status&)> on_lost)
+                               Doorbell& doorbell, std::function<StepProgress()> progress,
+                               std::function<void(const absl::Status&)> on_lost)
     : options_(options),
       rank_(rank),
       doorbell_(doorbell),
+      progress_(std::move(progress)),
       on_lost_(std::move(on_lost)),
       last_heard_ns_(absl::GetCurrentTimeNanos()),
       stub_(sdar::v1::WatchdogService::NewStub(
@@ -44,15 +47,29 @@ void WatchdogClient::ReadLoop() {
   Lose(absl::UnavailableError("rank 0 is gone"));
 }
 
+void WatchdogClient::Ring(uint64_t count) {
+  absl::MutexLock lock(&mutex_);
+  rings_ = std::max(rings_, count);
+}
+
 void WatchdogClient::BeatLoop() {
   while (true) {
+    const StepProgress progress = progress_();
     sdar::v1::Heartbeat beat;
     beat.set_rank(static_cast<uint32_t>(rank_));
-    beat.set_finished_steps(finished_steps_.load());
+    beat.set_finished_steps(progress.finished_steps);
+    beat.set_step_age_nanos(absl::ToInt64Nanoseconds(progress.step_age));
+    {
+      absl::MutexLock lock(&mutex_);
+      rings_sent_ = rings_;
+      beat.set_doorbell(rings_);
+    }
     if (!stream_->Write(beat)) return;  // the reader notices too
     {
       absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&closing_), options_.beat_interval)) return;
+      mutex_.AwaitWithTimeout(absl::Condition(this, &WatchdogClient::HasNews),
+                              options_.beat_interval);
+      if (closing_) return;
     }
     const absl::Duration silence = absl::Now() - absl::FromUnixNanos(last_heard_ns_.load());
     if (silence > options_.max_silence) {

@@ -31,7 +31,7 @@ class WatchdogServer::RankStream : public grpc::ServerBidiReactor<Heartbeat, Wat
   void OnWriteDone(bool) override {
     absl::MutexLock lock(&server_.mutex_);
     writing_ = false;
-    if (event_.doorbell() < server_.rings_) Send();
+    if (event_.doorbell() < rings()) Send();
   }
 
   void OnDone() override {
@@ -43,13 +43,15 @@ class WatchdogServer::RankStream : public grpc::ServerBidiReactor<Heartbeat, Wat
   void Send() {
     if (writing_) return;
     writing_ = true;
-    event_.set_doorbell(server_.rings_);
+    event_.set_doorbell(rings());
     StartWrite(&event_);
   }
 
   int rank = -1;  // known from the first beat
 
  private:
+  uint64_t rings() const { return rank < 0 ? 0 : server_.rings_[server_.GroupOf(rank)]; }
+
   WatchdogServer& server_;
   Heartbeat beat_;
   WatchdogEvent event_;
@@ -67,16 +69,18 @@ class WatchdogServer::Service : public sdar::v1::WatchdogService::CallbackServic
   WatchdogServer& server_;
 };
 
-WatchdogServer::WatchdogServer(const WatchdogOptions& options, int num_ranks,
-                               std::function<absl::Duration()> step_age,
+WatchdogServer::WatchdogServer(const WatchdogOptions& options, int num_ranks, int ranks_per_group,
+                               std::function<StepProgress()> progress,
                                std::function<void(const absl::Status&)> on_failure)
     : options_(options),
       num_ranks_(num_ranks),
-      step_age_(std::move(step_age)),
+      ranks_per_group_(ranks_per_group),
+      progress_(std::move(progress)),
       on_failure_(std::move(on_failure)),
       service_(std::make_unique<Service>(*this)),
       streams_(static_cast<size_t>(num_ranks), nullptr),
-      health_(static_cast<size_t>(num_ranks)) {}
+      health_(static_cast<size_t>(num_ranks)),
+      rings_(GroupOf(num_ranks - 1) + 1, 0) {}
 
 WatchdogServer::~WatchdogServer() {
   {
@@ -91,11 +95,13 @@ WatchdogServer::~WatchdogServer() {
   }
 }
 
-absl::StatusOr<std::string> WatchdogServer::Start(const std::string& host) {
+absl::StatusOr<std::string> WatchdogServer::Start(const std::string& host, grpc::Service* beside) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(absl::StrCat(host, ":0"), grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(service_.get());
+  if (beside != nullptr) builder.RegisterService(beside);
+  builder.SetMaxReceiveMessageSize(-1);  // both ends are ours
   server_ = builder.BuildAndStart();
   if (server_ == nullptr || port == 0) {
     return absl::UnavailableError(absl::StrCat("the watchdog cannot listen on ", host));
@@ -129,8 +135,15 @@ void WatchdogServer::StopWatching() {
 
 void WatchdogServer::Ring(uint64_t count) {
   absl::MutexLock lock(&mutex_);
-  rings_ = std::max(rings_, count);
-  SendToAll();
+  RingGroup(0, count);
+}
+
+void WatchdogServer::RingGroup(size_t group, uint64_t count) {
+  if (count <= rings_[group]) return;
+  rings_[group] = count;
+  for (RankStream* stream : streams_) {
+    if (stream != nullptr && GroupOf(stream->rank) == group) stream->Send();
+  }
 }
 
 void WatchdogServer::SendToAll() {
@@ -142,7 +155,8 @@ void WatchdogServer::SendToAll() {
 std::vector<RankHealth> WatchdogServer::Health() const {
   absl::MutexLock lock(&mutex_);
   std::vector<RankHealth> health = health_;
-  health[0].last_heard = absl::Now();
+  const StepProgress mine = progress_();
+  health[0] = {mine.finished_steps, absl::Now(), mine.step_age};
   return health;
 }
 
@@ -151,7 +165,9 @@ void WatchdogServer::Heard(RankStream* stream, const Heartbeat& beat) {
   if (beat.rank() == 0 || beat.rank() >= static_cast<uint32_t>(num_ranks_)) return;
   stream->rank = static_cast<int>(beat.rank());
   streams_[beat.rank()] = stream;
-  health_[beat.rank()] = {beat.finished_steps(), absl::Now()};
+  health_[beat.rank()] = {beat.finished_steps(), absl::Now(),
+                          absl::Nanoseconds(beat.step_age_nanos())};
+  RingGroup(GroupOf(stream->rank), beat.doorbell());
 }
 
 void WatchdogServer::Gone(RankStream* stream) {
@@ -164,17 +180,18 @@ void WatchdogServer::Gone(RankStream* stream) {
 absl::Status WatchdogServer::FindFailure() const {
   if (lost_rank_ >= 0) return absl::UnavailableError(absl::StrCat("rank ", lost_rank_, " is gone"));
   const absl::Time now = absl::Now();
-  for (int r = 1; r < num_ranks_; ++r) {
-    const absl::Duration silence = now - health_[static_cast<size_t>(r)].last_heard;
+  for (int r = 0; r < num_ranks_; ++r) {
+    const RankHealth& health = health_[static_cast<size_t>(r)];
+    const absl::Duration silence = r == 0 ? absl::ZeroDuration() : now - health.last_heard;
     if (silence > options_.max_silence) {
       return absl::UnavailableError(
           absl::StrCat("rank ", r, " has been silent for ", absl::FormatDuration(silence)));
     }
-  }
-  const absl::Duration age = step_age_();
-  if (age > options_.step_timeout) {
-    return absl::AbortedError(
-        absl::StrCat("a step has been running for ", absl::FormatDuration(age)));
+    const absl::Duration age = r == 0 ? progress_().step_age : health.step_age;
+    if (age > options_.step_timeout) {
+      return absl::AbortedError(
+          absl::StrCat("a step of rank ", r, " has been running for ", absl::FormatDuration(age)));
+    }
   }
   return absl::OkStatus();
 }

@@ -235,7 +235,7 @@ grpc::ServerUnaryReactor* GenerationService::GetStatus(grpc::CallbackServerConte
   response->set_unhealthy(FindTrouble());
   const absl::Time now = absl::Now();
   std::vector<RankHealth> ranks = config_.rank_health();
-  ranks[0] = {status.replicas[0].finished_steps, now};
+  ranks[0] = {status.replicas[0].finished_steps, now, status.replicas[0].step_age};
   for (const RankHealth& rank : ranks) {
     response->add_rank_steps(rank.finished_steps);
     response->add_rank_silence_seconds(absl::ToDoubleSeconds(now - rank.last_heard));
