@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <random>
@@ -12,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/hash/hash.h"
 #include "gtest/gtest.h"
 
 #include "runtime/engine/scheduler.h"
@@ -55,6 +55,16 @@ inline int CountMasked(const sdar::v1::StepPlan& plan) {
     for (int row = 0; row < segment.token_ids_size(); ++row) count += IsMaskedRow(segment, row);
   }
   return count;
+}
+
+// A hash that is the same in every run, so that a load repeats.
+inline uint64_t Mix(std::initializer_list<uint64_t> values) {
+  uint64_t state = 0x9E3779B97F4A7C15ull;
+  for (uint64_t value : values) {
+    state = (state ^ value) * 0xBF58476D1CE4E5B9ull;
+    state ^= state >> 31;
+  }
+  return state * 0x94D049BB133111EBull ^ state >> 29;
 }
 
 // A summary in which one token is as good as certain.
@@ -135,20 +145,20 @@ class FakeRanks {
     ASSERT_EQ(rows % block, 0u);
     ASSERT_LE(slot.committed + to_commit,
               slot.pages.size() * static_cast<size_t>(config_.page_size));
-    uint64_t seen = absl::HashOf(block);
-    for (uint32_t p = 0; p < slot.committed; ++p) seen = absl::HashOf(seen, KvAt(slot, p));
+    uint64_t seen = Mix({block});
+    for (uint32_t p = 0; p < slot.committed; ++p) seen = Mix({seen, KvAt(slot, p)});
     for (uint32_t row = 0; row < rows; row += block) {
       uint64_t state = seen;
       for (uint32_t i = 0; i < block; ++i) {
-        state = absl::HashOf(state, segment.token_ids(static_cast<int>(row + i)));
+        state = Mix({state, segment.token_ids(static_cast<int>(row + i))});
       }
       for (uint32_t i = 0; i < block; ++i) {
         const uint32_t position = slot.committed + row + i;
-        const uint64_t kv = absl::HashOf(state, position);
-        seen = absl::HashOf(seen, kv);
+        const uint64_t kv = Mix({state, position});
+        seen = Mix({seen, kv});
         if (row < to_commit) KvAt(slot, position) = kv;
         if (!IsMaskedRow(segment, static_cast<int>(row + i))) continue;
-        const uint64_t draw = absl::HashOf(kv, slot.seed, segment.step_index());
+        const uint64_t draw = Mix({kv, slot.seed, segment.step_index()});
         summaries.push_back(CertainOf(static_cast<TokenId>(draw % 900),
                                       static_cast<double>(1 + draw / 1024 % 1000) / 1001));
       }
