@@ -3,7 +3,6 @@
 // meant.
 #pragma once
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -21,7 +20,8 @@ class StrongId {
   constexpr StrongId() = default;
   constexpr explicit StrongId(Rep value) : value_(value) {}
   constexpr Rep value() const { return value_; }
-  friend constexpr auto operator<=>(StrongId, StrongId) = default;
+  friend constexpr bool operator==(StrongId, StrongId) = default;
+  friend constexpr bool operator<(StrongId a, StrongId b) { return a.value_ < b.value_; }
 
   template <typename H>
   friend H AbslHashValue(H h, StrongId id) {

@@ -3,7 +3,6 @@
 // its output.
 #pragma once
 
-#include <compare>
 #include <optional>
 #include <vector>
 
@@ -20,7 +19,9 @@ namespace sdar {
 struct Seniority {
   int urgency = 0;  // minus the priority
   SequenceId arrival;
-  friend auto operator<=>(const Seniority&, const Seniority&) = default;
+  friend bool operator<(const Seniority& a, const Seniority& b) {
+    return a.urgency != b.urgency ? a.urgency < b.urgency : a.arrival < b.arrival;
+  }
 };
 
 // Whole blocks that are known (of the prompt, then finished ones) come first; the active block
