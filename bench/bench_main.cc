@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-bench: how long forward passes of real shapes take here, and how close that is to what the
-// memory allows. Weights are made up; nothing is downloaded.
+// memory allows. Weights are made up; nothing is downloaded. With --server: how a serving job holds
+// up under load.
 #include <algorithm>
 #include <fstream>
 #include <iostream>
@@ -10,6 +11,8 @@
 #include "bench/bench_options.h"
 #include "bench/bench_report.h"
 #include "bench/forward_bench.h"
+#include "bench/load_main.h"
+#include "bench/load_options.h"
 #include "common/status_macros.h"
 #include "launcher/progress_bar.h"
 
@@ -126,17 +129,25 @@ absl::Status Run(const BenchOptions& options) {
 
 int Main(int argc, char** argv) {
   BenchOptions options;
+  LoadOptions load;
   FlagSpec spec;
   spec.program = kProgram;
   spec.purpose =
       "Times forward passes of a model shape with made-up weights in one process and prints them\n"
-      "beside a plain read of memory by the same threads, timed in turn with the passes.";
-  spec.usage = "sdar-bench [--shape=NAME] [flags]";
+      "beside a plain read of memory by the same threads, timed in turn with the passes.\n"
+      "With --server puts load on a serving job instead and prints how it answered.";
+  spec.usage =
+      "sdar-bench [--shape=NAME] [flags]\n"
+      "       sdar-bench --server=HOST:PORT --rate=R|--clients=C --requests=N|--duration=S [flags]";
   AddBenchFlags(options, spec);
+  AddLoadFlags(load, spec);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
   if (*outcome == FlagOutcome::kHelpPrinted) return 0;
-  return ExitCode(kProgram, Run(options));
+  if (const absl::Status status = load.Validate(); !status.ok()) return ExitCode(kProgram, status);
+  if (load.server.empty()) return ExitCode(kProgram, Run(options));
+  SignalWatcher signals;
+  return ExitCode(kProgram, RunLoad(load, options.json, signals));
 }
 
 }  // namespace

@@ -108,6 +108,10 @@ absl::Status Job::CheckPages(int64_t pages) const {
 // be guessed about what the ranks of a host have taken. The minimum is also what keeps a rank from
 // taking its pages before another has looked.
 absl::Status Job::ChoosePages() {
+  if (options_.exact_pages > 0) {
+    limits_.num_pages = options_.exact_pages;
+    return absl::OkStatus();
+  }
   SDAR_ASSIGN_OR_RETURN(const MemoryAmount kv, ParseMemoryAmount("kv-memory", options_.kv_memory));
   const auto sharers =
       std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<size_t>(rank())]);

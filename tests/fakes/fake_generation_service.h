@@ -23,6 +23,14 @@ class FakeGenerationService final : public sdar::v1::GenerationService::Service 
   std::vector<sdar::v1::GenerateResponse> script;
   grpc::Status end = grpc::Status::OK;
   bool waits_for_cancel = false;  // after the script, until the client goes
+  sdar::v1::GetModelInfoResponse model;
+
+  // Waits for its calls.
+  ~FakeGenerationService() override {
+    if (server_ == nullptr) return;
+    server_->Shutdown(std::chrono::system_clock::now());
+    server_->Wait();
+  }
 
   // Starts to serve on a free loopback port.
   void Start() {
@@ -44,13 +52,26 @@ class FakeGenerationService final : public sdar::v1::GenerationService::Service 
     const absl::MutexLock lock(&mutex_);
     return mutex_.AwaitWithTimeout(absl::Condition(&was_cancelled_), absl::Seconds(30));
   }
+  // True once `count` calls of Generate have come; waits for them.
+  bool WaitForCalls(int count) const {
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return num_calls_ >= count; };
+    const absl::MutexLock lock(&mutex_);
+    return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(30));
+  }
 
  private:
+  grpc::Status GetModelInfo(grpc::ServerContext*, const sdar::v1::GetModelInfoRequest*,
+                            sdar::v1::GetModelInfoResponse* response) override {
+    *response = model;
+    return grpc::Status::OK;
+  }
+
   grpc::Status Generate(grpc::ServerContext* context, const sdar::v1::GenerateRequest* request,
                         grpc::ServerWriter<sdar::v1::GenerateResponse>* writer) override {
     {
       const absl::MutexLock lock(&mutex_);
       last_request_ = *request;
+      ++num_calls_;
     }
     for (const sdar::v1::GenerateResponse& response : script) writer->Write(response);
     // Writes fail once the client has gone; a delta without text says nothing to it.
@@ -66,6 +87,7 @@ class FakeGenerationService final : public sdar::v1::GenerationService::Service 
   std::string address_;
   mutable absl::Mutex mutex_;
   sdar::v1::GenerateRequest last_request_ ABSL_GUARDED_BY(mutex_);
+  int num_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   bool was_cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -25,12 +25,15 @@ class ServedJob {
  public:
   explicit ServedJob(int ranks, const std::vector<std::string>& flags = {},
                      const std::string& model = std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny")
+      : ServedJob(OnRanks(ranks, "sdar-serve", {}), flags, model) {}
+  // `launch`: the command line up to the program's flags.
+  ServedJob(std::vector<std::string> launch, const std::vector<std::string>& flags,
+            const std::string& model = std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny")
       : address_file_(folder_.File("address")) {
-    std::vector<std::string> arguments = {"--model=" + model, "--port=0",
-                                          "--address-file=" + address_file_};
-    arguments.insert(arguments.end(), flags.begin(), flags.end());
-    process_ = std::make_unique<Process>(OnRanks(ranks, "sdar-serve", arguments),
-                                         folder_.File("out"), folder_.File("err"));
+    launch.insert(launch.end(),
+                  {"--model=" + model, "--port=0", "--address-file=" + address_file_});
+    launch.insert(launch.end(), flags.begin(), flags.end());
+    process_ = std::make_unique<Process>(launch, folder_.File("out"), folder_.File("err"));
     for (int i = 0; i < 6000 && ReadText(address_file_).empty(); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
