@@ -90,7 +90,6 @@ absl::Status Job::OpenModel() {
 
 // What the memory holds, and no more than all slots could use.
 int64_t Job::PagesOf(int64_t memory_bytes) const {
-  if (options_.exact_pages > 0) return options_.exact_pages;
   const DType dtype = options_.dtype == "float32" ? DType::kFloat32 : DType::kBFloat16;
   const int64_t fit = PagesThatFit(config(), group_size(), dtype, options_.page_size, memory_bytes);
   const int64_t per_sequence =

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Jobs of several replicas from the outside: the same texts, work for all of them, and one end.
+#include <map>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <grpcpp/grpcpp.h>
@@ -80,16 +82,29 @@ TEST(ReplicasTest, ConcurrentClientsGetTheTextsThatOneReplicaGivesOneAtATime) {
   }
 }
 
+// Token ids by sample.
+std::map<uint32_t, std::vector<uint32_t>> SamplesOf(ServedJob& job,
+                                                    const sdar::v1::GenerateRequest& request) {
+  grpc::ClientContext context;
+  auto reader = job.stub().Generate(&context, request);
+  std::map<uint32_t, std::vector<uint32_t>> samples;
+  for (sdar::v1::GenerateResponse response; reader->Read(&response);) {
+    std::vector<uint32_t>& ids = samples[response.delta().index()];
+    ids.insert(ids.end(), response.delta().token_ids().begin(), response.delta().token_ids().end());
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  return samples;
+}
+
 TEST(ReplicasTest, SamplesOfARequestAreThoseOfOneReplica) {
   sdar::v1::GenerateRequest request = Requests()[5];
   request.mutable_sampling()->set_n(5);
   ServedJob one(1);
+  const auto expected = SamplesOf(one, request);
+  EXPECT_EQ(expected.size(), 5u);
   ServedJob job(2, {TensorParallel(1)});
-  for (int i = 0; i < 2; ++i) {
-    const Generated got = job.Generate(request);
-    ASSERT_TRUE(got.status.ok()) << got.status.error_message();
-    EXPECT_EQ(got.token_ids.size(), one.Generate(request).token_ids.size());
-  }
+  OpenCall on_the_first(job);  // so that the samples go to the second replica
+  EXPECT_EQ(SamplesOf(job, request), expected);
 }
 
 TEST(ReplicasTest, AClosedCallFreesItsSlotOnWhateverReplica) {
@@ -175,6 +190,8 @@ TEST(ReplicasGenerateTest, AFileIsAnsweredByAllReplicasAsByOne) {
     lines += DumpJson({{"id", i},
                        {"prompt", "Compute " + std::to_string(i) + " + 5."},
                        {"max_tokens", 10 + i},
+                       {"seed", i},
+                       {"ignore_eos", true},
                        {"temperature", 0}}) +
              "\n";
   }
