@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-serve: a model behind gRPC, on one process or on all ranks of an mpirun job.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 
 #include "common/log.h"
@@ -26,12 +29,23 @@ constexpr char kProgram[] = "sdar-serve";
 constexpr char kVersion[] = "0.1.0";
 // How long open calls may take to hear that the job ends.
 constexpr absl::Duration kFailTimeout = absl::Milliseconds(400);
+// How long the engine may take to end what runs; then the calls are ended without it.
+constexpr absl::Duration kStopTimeout = absl::Milliseconds(400);
 
 struct Options {
   JobOptions job;
   std::string host = "127.0.0.1";
   int port = 50051;
   std::string address_file;
+  int64_t max_stream_backlog_kib = 1024;
+
+  absl::Status Validate() const {
+    if (max_stream_backlog_kib >= 1 && max_stream_backlog_kib <= int64_t{1} << 20) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max-stream-backlog: expected 1 .. 1048576, got ", max_stream_backlog_kib));
+  }
 };
 
 FlagSpec MakeFlags(Options& options) {
@@ -48,6 +62,8 @@ FlagSpec MakeFlags(Options& options) {
       "port", Flag(&options.port), "port to listen on; 0: a free one")(
       "address-file", TextFlag(&options.address_file),
       "file to write HOST:PORT to once the job serves")(
+      "max-stream-backlog", Flag(&options.max_stream_backlog_kib),
+      "KiB of a call's answer that may wait for a slow reader, beside what gRPC buffers")(
       "max-waiting", Flag(&options.job.max_waiting),
       "samples in the queue at most; more are refused with RESOURCE_EXHAUSTED")(
       "max-waiting-tokens", Flag(&options.job.max_waiting_tokens),
@@ -100,6 +116,10 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
   config.rank_health = [&job] {
     return job.watchdog() == nullptr ? std::vector<RankHealth>(1) : job.watchdog()->Health();
   };
+  config.max_backlog_bytes = static_cast<size_t>(options.max_stream_backlog_kib) << 10;
+  // A stuck step shows before it ends the job.
+  config.health_limits.step_age =
+      std::min(config.health_limits.step_age, absl::Seconds(options.job.step_timeout_s) / 2);
   GenerationService service(config, job.text(), job.router());
   auto server = GrpcServer::Start(options.host, options.port, service);
   absl::Status status = server.status();
@@ -113,22 +133,36 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
     return status;
   }
   front.Set(&service);
+  std::optional<HealthWatch> health;
+  health.emplace([&service] { return service.FindTrouble(); },
+                 [&server](const std::string& trouble) {
+                   (*server)->SetServing(trouble.empty());
+                   if (trouble.empty()) spdlog::info("health: SERVING again");
+                   if (!trouble.empty()) spdlog::warn("health: NOT_SERVING: {}", trouble);
+                 });
+  const absl::Status stopping = absl::UnavailableError("the server is stopping");
+  absl::Notification engine_ended;
   signals.OnSignal([&](int signal) {
     spdlog::info("signal {}: stopping", signal);
-    service.Refuse(absl::UnavailableError("the server is stopping"));
-    job.Stop(absl::UnavailableError("the server is stopping"));
+    service.Refuse(stopping);
+    job.Stop(stopping);
+    // mpirun kills, a second after SIGTERM, a rank that waits for one that is lost.
+    if (!engine_ended.WaitForNotificationWithTimeout(kStopTimeout)) {
+      service.FailAll(stopping, kFailTimeout);
+    }
   });
   spdlog::info("serving {} on {} with {} replica(s) of {} rank(s)", config.model_info.model(),
                (*server)->address(), job.num_replicas(), job.group_size());
   std::thread engine([&] {
     const absl::Status run = job.RunEngine();
-    if (run.ok()) return;
+    if (run.ok()) return engine_ended.Notify();
     front.Fail(absl::UnavailableError(absl::StrCat("the job has failed: ", run.message())));
     job.Abandon(run);
   });
   engine.join();
-  (*server)->SetNotServing();
-  service.FailAll(absl::UnavailableError("the server is stopping"), kFailTimeout);
+  health.reset();
+  (*server)->SetServing(false);
+  service.FailAll(stopping, kFailTimeout);
   signals.OnSignal([](int) {});
   front.Set(nullptr);
   server->reset();
@@ -142,6 +176,9 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
   if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (const absl::Status status = options.Validate(); !status.ok()) {
+    return ExitCode(kProgram, status);
+  }
   SignalWatcher signals;
   Front front;
   Job::Hooks hooks;

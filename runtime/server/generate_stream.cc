@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "runtime/server/request_translation.h"
 
 namespace sdar {
@@ -40,28 +42,43 @@ grpc::ServerWriteReactor<GenerateResponse>* GenerateStream::MakeReactor(
 }
 
 void GenerateStream::AddSequence(SequenceId id) {
+  absl::Status cancelled;
   {
     absl::MutexLock lock(&mutex_);
     sequences_.push_back(id);
-    if (!cancelled_) return;
+    cancelled = cancelled_;
   }
-  router_.Cancel(id, absl::CancelledError("cancelled by the client"));
+  if (!cancelled.ok()) router_.Cancel(id, cancelled);
 }
 
-void GenerateStream::CancelSequences() {
+void GenerateStream::CancelSequences(const absl::Status& status) {
   std::vector<SequenceId> sequences;
   {
     absl::MutexLock lock(&mutex_);
-    cancelled_ = true;
+    if (cancelled_.ok()) cancelled_ = status;
     sequences = sequences_;
   }
-  for (SequenceId id : sequences) {
-    router_.Cancel(id, absl::CancelledError("cancelled by the client"));
-  }
+  for (SequenceId id : sequences) router_.Cancel(id, status);
 }
 
 void GenerateStream::Update(int index, SequenceUpdate update) {
-  absl::MutexLock lock(&mutex_);
+  absl::Status failed;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (status_.ok()) Take(index, update);
+    if (update.end) --samples_left_;
+    if (backlog_bytes_ > options_.max_backlog_bytes) {
+      SetFailed(absl::ResourceExhaustedError(absl::StrCat("the client reads too slowly: more than ",
+                                                          options_.max_backlog_bytes,
+                                                          " bytes of its answer were waiting")));
+      failed = status_;
+    }
+    WriteNext();
+  }
+  if (!failed.ok()) CancelSequences(failed);
+}
+
+void GenerateStream::Take(int index, const SequenceUpdate& update) {
   if (!update.text.empty() || !update.tokens.empty()) {
     GenerateResponse response = NewResponse();
     FillDelta(index, update, *response.mutable_delta());
@@ -72,47 +89,69 @@ void GenerateStream::Update(int index, SequenceUpdate update) {
     FillProvisional(index, *update.provisional, *response.mutable_provisional());
     Push(std::move(response));
   }
-  if (update.end) {
-    --samples_left_;
-    if (!update.end->status.ok()) {
-      if (status_.ok()) status_ = update.end->status;
-    } else {
-      GenerateResponse response = NewResponse();
-      FillFinished(index, *update.end, *response.mutable_finished());
-      Push(std::move(response));
-    }
+  if (!update.end) return;
+  if (!update.end->status.ok()) {
+    SetFailed(update.end->status);
+    return;
   }
-  WriteNext();
+  GenerateResponse response = NewResponse();
+  FillFinished(index, *update.end, *response.mutable_finished());
+  Push(std::move(response));
 }
 
-void GenerateStream::Fail(const absl::Status& status) {
+bool GenerateStream::Fail(const absl::Status& status) {
+  bool first;
   {
     absl::MutexLock lock(&mutex_);
-    if (status_.ok()) status_ = status;
+    first = SetFailed(status) && !finished_;
     WriteNext();
   }
-  CancelSequences();
+  CancelSequences(status);
+  return first;
 }
 
-// Queues a response, joined with the last one that waits where that says the same to the reader.
+bool GenerateStream::SetFailed(const absl::Status& status) {
+  queue_.resize(writing_ ? 1 : 0);  // gRPC still holds the one that is on its way
+  backlog_bytes_ = 0;
+  if (!status_.ok()) return false;
+  status_ = status;
+  return true;
+}
+
+bool GenerateStream::ended() const {
+  absl::MutexLock lock(&mutex_);
+  return finished_;
+}
+
+// Queues a response.
 void GenerateStream::Push(GenerateResponse response) {
-  const bool last_waits = queue_.size() > (writing_ ? 1u : 0u);
-  GenerateResponse* last = last_waits ? &queue_.back() : nullptr;
-  if (last != nullptr && response.has_delta() && last->has_delta() &&
-      last->delta().index() == response.delta().index()) {
-    last->mutable_delta()->mutable_text()->append(response.delta().text());
-    response.mutable_delta()->clear_text();
-    std::string text = std::move(*last->mutable_delta()->mutable_text());
-    last->mutable_delta()->MergeFrom(response.delta());
-    last->mutable_delta()->set_text(std::move(text));
-    return;
+  const size_t bytes = response.ByteSizeLong();
+  if (Join(response, bytes)) return;
+  queue_.push_back({std::move(response), bytes});
+  backlog_bytes_ += bytes;
+}
+
+// Makes a response one with the last that waits, where that says the same to the reader.
+bool GenerateStream::Join(GenerateResponse& response, size_t bytes) {
+  if (queue_.size() <= (writing_ ? 1u : 0u)) return false;
+  Waiting& last = queue_.back();
+  if (response.has_delta() && last.response.has_delta() &&
+      last.response.delta().index() == response.delta().index()) {
+    sdar::v1::Delta& delta = *last.response.mutable_delta();
+    std::string text = std::move(*delta.mutable_text()) + response.delta().text();
+    delta.MergeFrom(response.delta());
+    delta.set_text(std::move(text));
+    last.bytes += bytes;
+    backlog_bytes_ += bytes;
+    return true;
   }
-  if (last != nullptr && response.has_provisional() && last->has_provisional() &&
-      last->provisional().index() == response.provisional().index()) {
-    *last = std::move(response);
-    return;
+  if (response.has_provisional() && last.response.has_provisional() &&
+      last.response.provisional().index() == response.provisional().index()) {
+    backlog_bytes_ += bytes - last.bytes;
+    last = {std::move(response), bytes};
+    return true;
   }
-  queue_.push_back(std::move(response));
+  return false;
 }
 
 // Starts the next write, or ends the call when there is nothing left to say.
@@ -120,12 +159,15 @@ void GenerateStream::WriteNext() {
   if (reactor_ == nullptr || writing_ || finished_) return;
   if (status_.ok() && !queue_.empty()) {
     writing_ = true;
-    reactor_->StartWrite(&queue_.front());
+    sent_ = true;
+    backlog_bytes_ -= queue_.front().bytes;
+    reactor_->StartWrite(&queue_.front().response);
     return;
   }
   if (status_.ok() && samples_left_ > 0) return;
   finished_ = true;
-  reactor_->Finish(ToGrpc(status_));
+  const bool cut = sent_ && absl::IsUnavailable(status_);
+  reactor_->Finish(ToGrpc(cut ? absl::AbortedError(status_.message()) : status_));
 }
 
 void GenerateStream::OnWriteDone(bool ok) {
@@ -133,10 +175,10 @@ void GenerateStream::OnWriteDone(bool ok) {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     queue_.pop_front();
-    if (!ok && status_.ok()) status_ = absl::CancelledError("the client is gone");
+    if (!ok) SetFailed(absl::CancelledError("the client is gone"));
     WriteNext();
   }
-  if (!ok) CancelSequences();
+  if (!ok) CancelSequences(absl::CancelledError("the client is gone"));
 }
 
 void GenerateStream::OnCancel() { Fail(absl::CancelledError("cancelled by the client")); }
@@ -150,7 +192,7 @@ void GenerateStream::OnDone() {
     running = samples_left_ > 0;
     on_done = std::move(on_done_);  // it may hold the last reference to this
   }
-  if (running) CancelSequences();
+  if (running) CancelSequences(absl::CancelledError("the call is over"));
   on_done();
 }
 

@@ -71,18 +71,31 @@ grpc::ServerWriteReactor<GenerateResponse>* GenerationService::Generate(
     }
     return new RefusedCall(stream.status());
   }
-  return (*stream)->MakeReactor([this, held = *stream] {
-    absl::MutexLock lock(&mutex_);
-    open_.erase(held);
-  });
+  return (*stream)->MakeReactor([this, held = *stream] { Close(held); });
+}
+
+absl::Status GenerationService::Open(const std::shared_ptr<GenerateStream>& stream) {
+  absl::MutexLock lock(&mutex_);
+  SDAR_RETURN_IF_ERROR(refusal_);
+  std::shared_ptr<GenerateStream>& with_id = by_id_[stream->request_id()];
+  if (with_id != nullptr && !with_id->ended()) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("request_id: an open call has the id '", stream->request_id(), "'"));
+  }
+  with_id = stream;
+  open_.insert(stream);
+  return absl::OkStatus();
+}
+
+void GenerationService::Close(const std::shared_ptr<GenerateStream>& stream) {
+  absl::MutexLock lock(&mutex_);
+  open_.erase(stream);
+  const auto with_id = by_id_.find(stream->request_id());
+  if (with_id != by_id_.end() && with_id->second == stream) by_id_.erase(with_id);
 }
 
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::StartStream(
     const sdar::v1::GenerateRequest& request, absl::Time call_deadline) {
-  {
-    absl::MutexLock lock(&mutex_);
-    SDAR_RETURN_IF_ERROR(refusal_);
-  }
   SDAR_ASSIGN_OR_RETURN(const RequestFields fields, TranslateFields(request));
   SDAR_ASSIGN_OR_RETURN(const absl::Time deadline,
                         TranslateDeadline(request, call_deadline, absl::Now()));
@@ -94,16 +107,18 @@ absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::StartStream(
   options.request_id = request.request_id().empty() ? NewRequestId() : request.request_id();
   options.num_samples = static_cast<int>(samples.size());
   options.with_logprobs = fields.logprobs.has_value();
+  options.max_backlog_bytes = config_.max_backlog_bytes;
   for (GenerationRequest& sample : samples) {
     sample.provisional = request.output().provisional();
     sample.deadline = deadline;
     options.seeds.push_back(sample.sampling.seed);
   }
   auto stream = std::make_shared<GenerateStream>(std::move(options), router_, text_.tokenizer());
-  SDAR_RETURN_IF_ERROR(Submit(std::move(samples), stream));
-  absl::MutexLock lock(&mutex_);
-  open_.insert(stream);
-  return stream;
+  SDAR_RETURN_IF_ERROR(Open(stream));
+  const absl::Status submitted = Submit(std::move(samples), stream);
+  if (submitted.ok()) return stream;
+  Close(stream);
+  return submitted;
 }
 
 absl::Status GenerationService::Submit(std::vector<GenerationRequest> samples,
@@ -111,9 +126,10 @@ absl::Status GenerationService::Submit(std::vector<GenerationRequest> samples,
   std::vector<Submission> submissions;
   for (size_t i = 0; i < samples.size(); ++i) {
     const int index = static_cast<int>(i);
-    submissions.push_back({std::move(samples[i]), [stream, index](SequenceUpdate update) {
-                             stream->Update(index, std::move(update));
-                           }});
+    submissions.push_back(
+        {std::move(samples[i]), delivery_.Later([stream, index](SequenceUpdate update) {
+           stream->Update(index, std::move(update));
+         })});
   }
   SDAR_ASSIGN_OR_RETURN(const std::vector<SequenceId> ids, router_.Submit(std::move(submissions)));
   for (SequenceId id : ids) stream->AddSequence(id);
@@ -136,6 +152,34 @@ void GenerationService::FailAll(const absl::Status& status, absl::Duration timeo
   absl::MutexLock lock(&mutex_);
   const auto all_over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return open_.empty(); };
   mutex_.AwaitWithTimeout(absl::Condition(&all_over), timeout);
+}
+
+std::string GenerationService::FindTrouble() const {
+  HealthView view;
+  view.step_age = router_.GetStatus().total.step_age;
+  view.ranks = config_.rank_health();
+  {
+    absl::MutexLock lock(&mutex_);
+    view.refusal = refusal_;
+  }
+  return sdar::FindTrouble(view, config_.health_limits, absl::Now());
+}
+
+grpc::ServerUnaryReactor* GenerationService::Abort(grpc::CallbackServerContext* context,
+                                                   const sdar::v1::AbortRequest* request,
+                                                   sdar::v1::AbortResponse*) {
+  std::shared_ptr<GenerateStream> stream;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto with_id = by_id_.find(request->request_id());
+    if (with_id != by_id_.end()) stream = with_id->second;
+  }
+  if (stream == nullptr || !stream->Fail(absl::CancelledError("Abort was called"))) {
+    return FinishUnary(context,
+                       absl::NotFoundError(absl::StrCat("request_id: no open call has the id '",
+                                                        request->request_id(), "'")));
+  }
+  return FinishUnary(context, absl::OkStatus());
 }
 
 absl::Status GenerationService::TokenizeInto(const sdar::v1::TokenizeRequest& request,
@@ -188,6 +232,7 @@ grpc::ServerUnaryReactor* GenerationService::GetStatus(grpc::CallbackServerConte
   FillTotals(status.total, *response);
   for (const EngineStatus& replica : status.replicas)
     FillReplica(replica, *response->add_replicas());
+  response->set_unhealthy(FindTrouble());
   const absl::Time now = absl::Now();
   std::vector<RankHealth> ranks = config_.rank_health();
   ranks[0] = {status.replicas[0].finished_steps, now, status.replicas[0].step_age};

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -17,7 +18,9 @@
 #include "runtime/engine/request_fields.h"
 #include "runtime/engine/router.h"
 #include "runtime/engine/watchdog.h"
+#include "runtime/server/delivery.h"
 #include "runtime/server/generate_stream.h"
+#include "runtime/server/health.h"
 #include "runtime/text/text_codec.h"
 #include "sdar/v1/generation.grpc.pb.h"
 
@@ -30,6 +33,8 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
     RequestDefaults defaults;
     sdar::v1::GetModelInfoResponse model_info;
     std::function<std::vector<RankHealth>()> rank_health;  // one per rank
+    HealthLimits health_limits;
+    size_t max_backlog_bytes = 1 << 20;  // per call, of answers that its client does not take
   };
   // Requires: text and router outlive the service and its calls.
   GenerationService(Config config, const TextCodec& text, Router& router);
@@ -40,8 +45,14 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   // are over.
   void FailAll(const absl::Status& status, absl::Duration timeout);
 
+  // Why health should say NOT_SERVING; empty while it should say SERVING.
+  std::string FindTrouble() const;
+
   grpc::ServerWriteReactor<sdar::v1::GenerateResponse>* Generate(
       grpc::CallbackServerContext* context, const sdar::v1::GenerateRequest* request) override;
+  grpc::ServerUnaryReactor* Abort(grpc::CallbackServerContext* context,
+                                  const sdar::v1::AbortRequest* request,
+                                  sdar::v1::AbortResponse* response) override;
   grpc::ServerUnaryReactor* Tokenize(grpc::CallbackServerContext* context,
                                      const sdar::v1::TokenizeRequest* request,
                                      sdar::v1::TokenizeResponse* response) override;
@@ -62,6 +73,8 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
                       const std::shared_ptr<GenerateStream>& stream);
   absl::Status TokenizeInto(const sdar::v1::TokenizeRequest& request,
                             sdar::v1::TokenizeResponse& response) const;
+  absl::Status Open(const std::shared_ptr<GenerateStream>& stream);
+  void Close(const std::shared_ptr<GenerateStream>& stream);
   std::string NewRequestId();
 
   Config config_;
@@ -69,9 +82,12 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   Router& router_;
   std::atomic<uint64_t> next_request_{1};
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::shared_ptr<GenerateStream>> open_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::shared_ptr<GenerateStream>> open_ ABSL_GUARDED_BY(mutex_);  // gRPC holds the call
+  // Of these, the last with an id: another may have it once that one has ended.
+  std::map<std::string, std::shared_ptr<GenerateStream>> by_id_ ABSL_GUARDED_BY(mutex_);
+  Delivery delivery_;
 };
 
 }  // namespace sdar

@@ -52,6 +52,8 @@ GrpcServer::~GrpcServer() {
   server_->Wait();
 }
 
-void GrpcServer::SetNotServing() { server_->GetHealthCheckService()->SetServingStatus(false); }
+void GrpcServer::SetServing(bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(serving);
+}
 
 }  // namespace sdar

@@ -10,7 +10,8 @@
 
 namespace sdar {
 
-// A running gRPC server. Health answers SERVING for "" and for the service's name while it lives.
+// A running gRPC server. Health answers SERVING for "" and for the service's name, until told
+// otherwise.
 class GrpcServer {
  public:
   // Listens on HOST:PORT (port 0: a free one) without TLS. Unavailable when it cannot. Requires:
@@ -22,8 +23,8 @@ class GrpcServer {
 
   // HOST:PORT as it listens.
   const std::string& address() const { return address_; }
-  // Health answers NOT_SERVING from now on.
-  void SetNotServing();
+  // What health answers from now on: SERVING or NOT_SERVING. Any thread.
+  void SetServing(bool serving);
 
  private:
   GrpcServer() = default;

@@ -37,13 +37,14 @@ class ServedJob {
     for (int i = 0; i < 6000 && ReadText(address_file_).empty(); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    std::string address = ReadText(address_file_);
-    EXPECT_FALSE(address.empty()) << Log();
-    if (!address.empty()) address.pop_back();
-    channel_ = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+    address_ = ReadText(address_file_);
+    EXPECT_FALSE(address_.empty()) << Log();
+    if (!address_.empty()) address_.pop_back();
+    channel_ = grpc::CreateChannel(address_, grpc::InsecureChannelCredentials());
     stub_ = sdar::v1::GenerationService::NewStub(channel_);
   }
 
+  const std::string& address() const { return address_; }
   Process& process() { return *process_; }
   std::shared_ptr<grpc::Channel> channel() { return channel_; }
   sdar::v1::GenerationService::Stub& stub() { return *stub_; }
@@ -80,10 +81,30 @@ class ServedJob {
  private:
   ScratchFolder folder_;
   std::string address_file_;
+  std::string address_;
   std::unique_ptr<Process> process_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<sdar::v1::GenerationService::Stub> stub_;
 };
+
+// The process of a rank; -1 and a failure when there is none.
+inline pid_t PidOfRank(const ServedJob& job, int rank) {
+  for (const FoundProcess& process : FindProcesses(job.tag())) {
+    if (process.rank == rank) return process.pid;
+  }
+  ADD_FAILURE() << "no process of rank " << rank;
+  return -1;
+}
+
+// Waits until `holds` does; false when it does not within half a minute.
+template <typename Predicate>
+bool Eventually(const Predicate& holds) {
+  for (int i = 0; i < 3000; ++i) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
 
 inline sdar::v1::GenerateRequest Ask(const std::string& question) {
   sdar::v1::GenerateRequest request;

@@ -57,7 +57,8 @@ class TwoNodes {
     };
     set("plm_rsh_agent", agent());
     set("btl", "self,tcp");
-    // mpirun by itself notices a lost node after ten minutes.
+    // mpirun must miss a lost node before the ranks do, that is within five seconds. Once it or its
+    // daemon has written to the connection, TCP repeats that for a quarter of an hour instead.
     set("oob_tcp_keepalive_time", "1");
     set("oob_tcp_keepalive_intvl", "1");
     set("oob_tcp_keepalive_probes", "3");
