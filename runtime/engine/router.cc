@@ -101,7 +101,6 @@ absl::StatusOr<std::vector<SequenceId>> Router::Enqueue(std::vector<Submission> 
   waiting_ += count;
   waiting_tokens_ += request.prompt_tokens;
   queue_.emplace(key, std::move(request));
-  deadlines_changed_.Signal();
   return ids;
 }
 
@@ -289,7 +288,6 @@ void Router::Stop(const absl::Status& status) {
     if (!stopped_.ok()) return;
     stopped_ = status;
     while (!queue_.empty()) EndWaiting(queue_.begin()->second.samples[0].id, status, ended);
-    deadlines_changed_.Signal();
   }
   CallEnded(ended);
 }
@@ -317,9 +315,8 @@ void Router::DeadlineLoop() {
                    absl::DeadlineExceededError("the deadline passed in the queue"), ended);
       }
       if (ended.empty()) {
-        const absl::Time next =
-            deadlines_.empty() ? absl::InfiniteFuture() : deadlines_.begin()->first;
-        deadlines_changed_.WaitWithDeadline(&mutex_, next);
+        wakes_at_ = deadlines_.empty() ? absl::InfiniteFuture() : deadlines_.begin()->first;
+        mutex_.AwaitWithDeadline(absl::Condition(this, &Router::DeadlineLoopHasNews), wakes_at_);
         continue;
       }
     }

@@ -123,16 +123,19 @@ class Router {
   void OnUpdate(SequenceId id, const UpdateCallback& callback, SequenceUpdate update);
   void Close(OpenMap::iterator open) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DeadlineLoop();
+  bool DeadlineLoopHasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !stopped_.ok() || (!deadlines_.empty() && deadlines_.begin()->first < wakes_at_);
+  }
 
   const RouterConfig config_;
   const std::vector<Replica> replicas_;
 
   mutable absl::Mutex mutex_;
-  absl::CondVar deadlines_changed_;
   std::map<QueueKey, Request> queue_ ABSL_GUARDED_BY(mutex_);
   OpenMap open_ ABSL_GUARDED_BY(mutex_);
   std::set<std::pair<absl::Time, SequenceId>> deadlines_ ABSL_GUARDED_BY(mutex_);  // of the queue
-  std::vector<Load> loads_ ABSL_GUARDED_BY(mutex_);                                // by replica
+  absl::Time wakes_at_ ABSL_GUARDED_BY(mutex_);      // until when the deadlines' thread sleeps
+  std::vector<Load> loads_ ABSL_GUARDED_BY(mutex_);  // by replica
   PrefixAffinity affinity_ ABSL_GUARDED_BY(mutex_);
   EndRate end_rate_ ABSL_GUARDED_BY(mutex_);
   int64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;         // samples in the queue

@@ -130,6 +130,31 @@ TEST(ServeTest, ARequestThatCouldNeverFitTheMemoryIsResourceExhausted) {
   EXPECT_EQ(job.Generate(request).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
+TEST(ServeTest, AFullQueueSaysWhenToTryAgain) {
+  ServedJob job(1, {"--max-sequences=1", "--max-waiting=0"});
+  OpenCall call(job);
+  grpc::ClientContext context;
+  auto reader = job.stub().Generate(&context, Ask("Hello!"));
+  sdar::v1::GenerateResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const auto& metadata = context.GetServerTrailingMetadata();
+  const auto pushback = metadata.find("grpc-retry-pushback-ms");
+  ASSERT_NE(pushback, metadata.end());
+  EXPECT_GE(std::stoi(std::string(pushback->second.data(), pushback->second.size())), 100);
+}
+
+TEST(ServeTest, ADeadlineIsKeptInTheQueueAndWhileRunning) {
+  ServedJob job(1, {"--max-sequences=1"});
+  sdar::v1::GenerateRequest request = LongRequest();
+  request.mutable_scheduling()->set_timeout_seconds(0.3);
+  for (const bool queued : {false, true}) {
+    std::unique_ptr<OpenCall> before;
+    if (queued) before = std::make_unique<OpenCall>(job);
+    EXPECT_EQ(job.Generate(request).status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  }
+}
+
 TEST(ServeTest, TokenizesAndDetokenizes) {
   ServedJob job(1);
   sdar::v1::TokenizeRequest request;

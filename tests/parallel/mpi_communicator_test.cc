@@ -37,6 +37,16 @@ TEST(MpiCommunicatorTest, ASecondCommunicatorOfTheSameRanksIsSeparate) {
   }
 }
 
+// The groups' collectives run at the same time: none waits for another group.
+TEST(MpiCommunicatorTest, AGroupOfTheWorldIsACommunicatorOfItsOwn) {
+  SDAR_ASSERT_OK_AND_ASSIGN(const auto group, MpiCommunicator::OfWorld(world->rank() / 2));
+  EXPECT_EQ(group->size(), 2);
+  EXPECT_EQ(group->rank(), world->rank() % 2);
+  for (const NamedCheck& check : kConformanceChecks) {
+    EXPECT_THAT(check.check(*group), IsOk()) << check.name;
+  }
+}
+
 TEST(MpiCommunicatorTest, ABroadcastBeyondTheRangeOfMpiIsRefused) {
   char byte = 0;
   EXPECT_THAT(world->Broadcast(&byte, int64_t{1} << 31, 0),
