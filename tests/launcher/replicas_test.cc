@@ -120,14 +120,6 @@ TEST(ReplicasTest, AClosedCallFreesItsSlotOnWhateverReplica) {
   EXPECT_EQ(job.Status().free_slots(), job.Status().total_slots());
 }
 
-pid_t PidOfRank(const ServedJob& job, int rank) {
-  for (const FoundProcess& process : FindProcesses(job.tag())) {
-    if (process.rank == rank) return process.pid;
-  }
-  ADD_FAILURE() << "no process of rank " << rank;
-  return -1;
-}
-
 TEST(ReplicasFailureTest, AKilledRankOfTheSecondReplicaEndsTheJobAndAnswersTheClients) {
   struct Case {
     Shape shape;
