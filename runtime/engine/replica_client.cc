@@ -73,9 +73,10 @@ void ReplicaClient::ReadLoop() {
 void ReplicaClient::Take(const sdar::v1::SubmitSequences& order) {
   std::vector<Submission> samples;
   for (const auto& sequence : order.sequences()) {
-    samples.push_back(
-        {FromMessage(sequence.request()),
-         [this, ticket = sequence.ticket()](SequenceUpdate update) { Report(ticket, update); }});
+    samples.push_back({FromMessage(sequence.request()),
+                       [this, ticket = sequence.ticket()](const SequenceUpdate& update) {
+                         Report(ticket, update);
+                       }});
   }
   {
     // Known before the engine is, so that an end that comes first finds what it ends.

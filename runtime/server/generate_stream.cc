@@ -61,7 +61,7 @@ void GenerateStream::CancelSequences(const absl::Status& status) {
   for (SequenceId id : sequences) router_.Cancel(id, status);
 }
 
-void GenerateStream::Update(int index, SequenceUpdate update) {
+void GenerateStream::Update(int index, const SequenceUpdate& update) {
   absl::Status failed;
   {
     absl::MutexLock lock(&mutex_);

@@ -41,7 +41,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   // after.
   void AddSequence(SequenceId id);
   // News of sample `index`. One thread at a time, in order.
-  void Update(int index, SequenceUpdate update);
+  void Update(int index, const SequenceUpdate& update);
   // Ends the call with `status`, whatever still waits to be sent, and cancels what runs. The client
   // gets Aborted instead of Unavailable where something was sent: it cannot just ask again. False
   // when the call was over or failing already.

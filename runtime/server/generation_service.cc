@@ -127,8 +127,8 @@ absl::Status GenerationService::Submit(std::vector<GenerationRequest> samples,
   for (size_t i = 0; i < samples.size(); ++i) {
     const int index = static_cast<int>(i);
     submissions.push_back(
-        {std::move(samples[i]), delivery_.Later([stream, index](SequenceUpdate update) {
-           stream->Update(index, std::move(update));
+        {std::move(samples[i]), delivery_.Later([stream, index](const SequenceUpdate& update) {
+           stream->Update(index, update);
          })});
   }
   SDAR_ASSIGN_OR_RETURN(const std::vector<SequenceId> ids, router_.Submit(std::move(submissions)));
