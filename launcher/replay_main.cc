@@ -89,8 +89,9 @@ absl::Status Run(const Options& options, PlanRecordReader& record, Job& job,
                  const std::atomic<bool>& stop) {
   job.backend().BindThread();
   const sdar::v1::PlanRecordHeader now = job.RecordHeader();
-  absl::StatusOr<ReplayReport> report = CheckSameModel(record.header(), now);
-  if (report.status().ok()) report = Replay(record, job, stop);
+  const absl::Status same = CheckSameModel(record.header(), now);
+  const absl::StatusOr<ReplayReport> report =
+      same.ok() ? Replay(record, job, stop) : absl::StatusOr<ReplayReport>(same);
   if (absl::IsAborted(report.status())) job.Abandon(report.status());
   SDAR_RETURN_IF_ERROR(job.SendShutdown());
   SDAR_RETURN_IF_ERROR(job.Finish());
