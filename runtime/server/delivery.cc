@@ -9,7 +9,6 @@ Delivery::~Delivery() {
   {
     absl::MutexLock lock(&mutex_);
     closing_ = true;
-    news_.Signal();
   }
   thread_.join();
 }
@@ -22,13 +21,8 @@ UpdateCallback Delivery::Later(UpdateCallback callback) {
 }
 
 void Delivery::Post(Item item) {
-  bool wake;
-  {
-    absl::MutexLock lock(&mutex_);
-    items_.push_back(std::move(item));
-    wake = std::exchange(sleeping_, false);
-  }
-  if (wake) news_.Signal();
+  absl::MutexLock lock(&mutex_);
+  items_.push_back(std::move(item));
 }
 
 void Delivery::Loop() {
@@ -36,11 +30,7 @@ void Delivery::Loop() {
   while (true) {
     {
       absl::MutexLock lock(&mutex_);
-      while (items_.empty() && !closing_) {
-        sleeping_ = true;
-        news_.Wait(&mutex_);
-      }
-      sleeping_ = false;
+      mutex_.Await(absl::Condition(this, &Delivery::HasNews));
       if (items_.empty()) return;
       batch.swap(items_);
     }

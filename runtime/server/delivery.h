@@ -31,11 +31,10 @@ class Delivery {
 
   void Post(Item item);
   void Loop();
+  bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !items_.empty() || closing_; }
 
   absl::Mutex mutex_;
-  absl::CondVar news_;
   std::vector<Item> items_ ABSL_GUARDED_BY(mutex_);
-  bool sleeping_ ABSL_GUARDED_BY(mutex_) = false;  // and not woken yet
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
