@@ -42,8 +42,6 @@ PlanRecorder::PlanRecorder(const std::string& path, int file) : path_(path), str
   stream_.SetCloseOnDelete(true);
 }
 
-PlanRecorder::~PlanRecorder() { stream_.Flush(); }
-
 absl::StatusOr<std::unique_ptr<PlanRecorder>> PlanRecorder::Create(
     const std::string& path, sdar::v1::PlanRecordHeader header) {
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -63,7 +61,9 @@ absl::Status PlanRecorder::Add(const sdar::v1::StepPlan& plan,
   sdar::v1::RecordedStep step;
   *step.mutable_plan() = plan;
   for (const LogitSummary& summary : summaries) *step.add_summaries() = ToRecord(summary);
-  if (SerializeDelimitedToZeroCopyStream(step, &stream_)) return absl::OkStatus();
+  if (SerializeDelimitedToZeroCopyStream(step, &stream_) && stream_.Flush()) {
+    return absl::OkStatus();
+  }
   return absl::DataLossError(absl::StrCat(path_, ": writing failed"));
 }
 

@@ -24,10 +24,9 @@ class PlanRecorder {
   // Creates the file and writes the header. NotFound when it cannot be created.
   static absl::StatusOr<std::unique_ptr<PlanRecorder>> Create(const std::string& path,
                                                               sdar::v1::PlanRecordHeader header);
-  ~PlanRecorder();
-
-  // Appends a plan and its summaries; on disk at the latest when this goes. DataLoss when the file
-  // cannot be written.
+  // Appends a plan and its summaries. They are with the operating system when this returns: a job
+  // that fails leaves by _Exit, and its last steps are what a record is wanted for. DataLoss when
+  // the file cannot be written.
   absl::Status Add(const sdar::v1::StepPlan& plan, absl::Span<const LogitSummary> summaries);
 
  private:

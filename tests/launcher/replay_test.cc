@@ -3,6 +3,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "runtime/engine/plan_record.h"
 #include "tests/launcher/process.h"
 
 namespace sdar {
@@ -38,6 +39,20 @@ class ReplayTest : public ::testing::Test {
 
   ScratchFolder folder_;
 };
+
+TEST(PlanRecorderTest, WhatWasAddedIsInTheFileThoughTheRecorderNeverEnds) {
+  ScratchFolder folder;
+  auto recorder = PlanRecorder::Create(folder.File("plans"), {});
+  ASSERT_TRUE(recorder.ok());
+  ASSERT_TRUE((*recorder)->Add({}, std::vector<LogitSummary>(3)).ok());
+  auto reader = PlanRecordReader::Open(folder.File("plans"));
+  ASSERT_TRUE(reader.ok());
+  auto step = (*reader)->Next();
+  ASSERT_TRUE(step.ok() && step->has_value());
+  EXPECT_EQ((*step)->summaries_size(), 3);
+  step = (*reader)->Next();
+  EXPECT_TRUE(step.ok() && !step->has_value());
+}
 
 TEST_F(ReplayTest, GivesTheRecordedBitsOnAsManyRanks) {
   Record("bfloat16");
