@@ -16,8 +16,10 @@ function(sdar_sanitize target)
                                              -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   elseif(SDAR_SANITIZE STREQUAL "thread")
-    # GCC says that TSan does not model atomic_thread_fence; abseil's headers contain one.
-    target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan)
+    # GCC says that TSan does not model atomic_thread_fence; abseil's headers contain one. Its -Wmaybe-uninitialized
+    # takes members of an empty std::optional for read once the code is instrumented.
+    target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
+                                             -Wno-maybe-uninitialized)
     target_link_options(${target} PUBLIC -fsanitize=thread)
   elseif(SDAR_SANITIZE)
     message(FATAL_ERROR "SDAR_SANITIZE is '${SDAR_SANITIZE}'; expected empty, 'address' or 'thread'")
