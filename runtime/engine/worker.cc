@@ -99,7 +99,7 @@ absl::Status Worker::CheckSegment(const Segment& segment) const {
   if (!slot.in_use && !segment.has_sampling()) {
     return BadPlan("slot ", segment.slot(), " has no sampling record");
   }
-  if (rows == 0 || block == 0 || first % block != 0) {
+  if (rows == 0 || block == 0 || block > kMaxBlockLength || first % block != 0) {
     return BadPlan("segment of ", rows, " rows at position ", first, " with block length ", block);
   }
   if (segment.phase() < Segment::PREFILL || segment.phase() > Segment::DRAFT ||

@@ -63,6 +63,7 @@ TEST(WorkerTest, RefusesPlansThatCannotBe) {
       {[](StepPlan& p) { p.mutable_segments(0)->set_first_position(3); }, "position 3"},
       {[](StepPlan& p) { p.mutable_segments(0)->set_first_position(1024); }, "pages"},
       {[](StepPlan& p) { p.mutable_segments(0)->set_block_length(0); }, "block length 0"},
+      {[](StepPlan& p) { p.mutable_segments(0)->set_block_length(1 << 30); }, "block length"},
       {[](StepPlan& p) { p.mutable_segments(0)->clear_token_ids(); }, "0 rows"},
       {[](StepPlan& p) { p.mutable_segments(0)->set_token_ids(0, 320); }, "token id 320"},
       {[](StepPlan& p) { p.mutable_segments(0)->set_new_pages(0, 4); }, "page 4"},

@@ -3,9 +3,9 @@
 set -eu
 [ $# -eq 1 ] || { echo "usage: make_corpus.sh OUTPUT_FOLDER" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
-mkdir -p "$1/tokenizer_fuzz" "$1/chat_template_fuzz"
+mkdir -p "$1/tokenizer_fuzz" "$1/chat_template_fuzz" "$1/jsonl_request_fuzz" "$1/plan_record_fuzz"
 python3 - "$root" "$1" <<'PYTHON'
-import json, pathlib, re, sys
+import json, pathlib, re, struct, sys
 
 root, out = map(pathlib.Path, sys.argv[1:])
 model = root / "models/sdar-tiny"
@@ -27,4 +27,64 @@ source = (root / "tests/text/jinja_test.cc").read_text()
 templates += [bytes(s, "utf-8").decode("unicode_escape", "replace") for s in re.findall(r'"((?:[^"\\]|\\.)*\{[%{#](?:[^"\\]|\\.)*)"', source)]
 for i, template in enumerate(templates):
     (out / "chat_template_fuzz" / f"template{i}").write_text(template, encoding="utf-8", errors="replace")
+
+lines = [
+    {"id": "a", "prompt": "Hello!", "max_tokens": 16, "temperature": 0.7, "top_k": 20, "top_p": 0.9, "min_p": 0.01, "seed": 7},
+    {"prompt_ids": [1, 2, 300], "n": 3, "block_length": 8, "denoising_steps": 4, "remasking_strategy": "entropy_bounded",
+     "entropy_bound": 0.5, "confidence_threshold": 0.9, "logprobs": 5, "ignore_eos": True, "min_tokens": 2},
+    {"messages": [{"role": "user", "content": "Hi"}], "tools": [], "enable_thinking": False, "stop": ["\n", "ab"],
+     "stop_token_ids": [3], "logit_bias": {"5": -1.5}, "repetition_penalty": 1.1, "presence_penalty": 0.1,
+     "frequency_penalty": 0.2, "skip_special_tokens": False},
+]
+for i, line in enumerate(lines):
+    (out / "jsonl_request_fuzz" / f"line{i}").write_text(json.dumps(line))
+
+
+# Records of plans in protobuf's wire format: proto/sdar/v1/plan_record.proto and step_plan.proto.
+def varint(n):
+    return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+def number(field, n):
+    return varint(field << 3) + varint(n)
+
+def sized(field, content):
+    return varint(field << 3 | 2) + varint(len(content)) + content
+
+def real(field, value):
+    return varint(field << 3 | 5) + struct.pack("<f", value)
+
+def packed(field, numbers):
+    return sized(field, b"".join(map(varint, numbers)))
+
+PREFILL, DENOISE, FUSED, COMMIT = 1, 2, 3, 4
+
+def segment(slot, phase, first, ids, masked=b"", pages=(), sampling=None, asked=()):
+    return sized(5, number(1, slot) + number(2, phase) + number(3, 4) + number(4, first) + packed(5, ids) + sized(6, masked) +
+                 number(7, 1) + packed(8, pages) + (b"" if sampling is None else sized(9, sampling)) + packed(10, asked))
+
+def record(*plans):
+    messages = [number(1, 1) + number(2, 1) + sized(3, b"{}") + number(5, 1)]
+    messages += [sized(1, number(1, 1) + number(2, i) + plan) for i, plan in enumerate(plans)]
+    return b"".join(varint(len(m)) + m for m in messages)
+
+FORWARD, RESOLVE, IDLE = number(3, 1), number(3, 2), number(3, 3)
+MASK = 39
+drawing = real(1, 0.8) + number(2, 1) + number(3, 99)
+penalising = (real(4, 1.2) + real(5, 0.5) + real(6, 0.25) + sized(7, number(1, 3) + real(2, -2.0)) + number(8, 4) + number(9, 2) +
+              packed(10, [38]) + packed(11, [1, 2]) + sized(12, number(1, 5) + number(2, 2)))
+records = {
+    "decode": record(IDLE + sized(7, number(1, 39) + number(2, 40)),
+                     FORWARD + segment(0, PREFILL, 0, [1, 2, 3, 4], pages=[0], sampling=b""),
+                     FORWARD + segment(0, DENOISE, 4, [MASK] * 4, b"\x0f"),
+                     RESOLVE + packed(6, [0, 3]),
+                     FORWARD + segment(0, FUSED, 4, [5, 6, 7, 8] + [MASK] * 4, b"\xf0"),
+                     FORWARD + segment(0, COMMIT, 8, [9, 10, 11, 12], pages=[1])),
+    "mixed": record(FORWARD + segment(0, FUSED, 0, [1, 2, 3, 4, MASK, 5, MASK, MASK], b"\xd0", [3], drawing) +
+                    segment(1, DENOISE, 0, [MASK, 7, MASK, 8], b"\x05", [], penalising),
+                    FORWARD + packed(4, [0]) + segment(1, FUSED, 0, [6, 7, 6, 8] + [MASK] * 4, b"\xf0", [2]) +
+                    segment(0, DENOISE, 0, [MASK] * 4, b"\x0f", [], drawing)),
+    "scores": record(FORWARD + segment(0, PREFILL, 0, [1, 2, 3, 4, 5, 6], b"\x3f", [0], b"", [2, 3, 4, 5, 6, 7])),
+}
+for name, content in records.items():
+    (out / "plan_record_fuzz" / name).write_bytes(content)
 PYTHON
