@@ -30,10 +30,12 @@ float GumbelFromWord(uint32_t word) {
   return -std::log(-std::log1p(-(v < kBelowOne ? v : kBelowOne)));
 }
 
-float Gumbel(const DrawKey& key, TokenId id) {
+uint32_t DrawWord(const DrawKey& key, TokenId id) {
   const auto index = static_cast<uint32_t>(id);
-  return GumbelFromWord(Draw(key, index / 4).words[index % 4]);
+  return Draw(key, index / 4).words[index % 4];
 }
+
+float Gumbel(const DrawKey& key, TokenId id) { return GumbelFromWord(DrawWord(key, id)); }
 
 uint64_t DeriveSeed(uint64_t seed, uint32_t index) {
   if (index == 0) return seed;

@@ -4,6 +4,7 @@
 // 2011) from Random123.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include "common/ids.h"
@@ -27,8 +28,18 @@ DrawWords Draw(const DrawKey& key, uint32_t group);
 // 1/2) / 2^32. The tail that wins a maximum (v near 0) is resolved to 2^-33.
 float GumbelFromWord(uint32_t word);
 
+// No less than GumbelFromWord(word), and far cheaper: -ln(-ln(1 - v)) <= -ln(v), and the leading
+// zeros of a word bound its v from below.
+inline float GumbelBound(uint32_t word) {
+  constexpr float kLn2 = 0.693147182f;
+  constexpr float kRounding = 1e-3f;  // of both functions, amply
+  return static_cast<float>(std::countl_zero(word) + 1) * kLn2 + kRounding;
+}
+
 // The Gumbel variate of one token id.
 float Gumbel(const DrawKey& key, TokenId id);
+// Its word.
+uint32_t DrawWord(const DrawKey& key, TokenId id);
 
 // The seed of sample `index` of a request with `seed`; sample 0 keeps the request's own.
 uint64_t DeriveSeed(uint64_t seed, uint32_t index);

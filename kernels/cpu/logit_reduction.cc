@@ -104,7 +104,9 @@ void TakeDraw(const DrawKey& key, const ShardRow& row, LogitSummary& out) {
     const float z = row.z()[i];
     if (z + kLargestGumbel < out.drawn_value || z == kMinusInfinity) continue;
     const TokenId id = row.IdAt(i);
-    Consider(id, z, z + Gumbel(key, id), out);
+    const uint32_t word = DrawWord(key, id);
+    if (z + GumbelBound(word) < out.drawn_value) continue;
+    Consider(id, z, z + GumbelFromWord(word), out);
   }
 }
 

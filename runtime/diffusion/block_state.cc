@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/diffusion/block_state.h"
 
+#include <numeric>
+
+#include "absl/container/inlined_vector.h"
+
 #include "common/status_macros.h"
 
 namespace sdar {
@@ -9,21 +13,14 @@ BlockState::BlockState(int block_length, absl::Span<const TokenId> given, TokenI
     : tokens_(static_cast<size_t>(block_length)),
       token_ids_(static_cast<size_t>(block_length), mask_token),
       masked_(static_cast<size_t>(block_length), true),
-      num_given_(static_cast<int>(given.size())),
-      num_masked_(block_length - num_given_) {
-  SDAR_CHECK(num_masked_ > 0);
+      masked_positions_(static_cast<size_t>(block_length) - given.size()),
+      num_given_(static_cast<int>(given.size())) {
+  SDAR_CHECK(num_given_ < block_length);
   for (size_t i = 0; i < given.size(); ++i) {
     tokens_[i].id = token_ids_[i] = given[i];
     masked_[i] = false;
   }
-}
-
-std::vector<int> BlockState::MaskedPositions() const {
-  std::vector<int> positions;
-  for (int i = 0; i < block_length(); ++i) {
-    if (IsMasked(i)) positions.push_back(i);
-  }
-  return positions;
+  std::iota(masked_positions_.begin(), masked_positions_.end(), num_given_);
 }
 
 int BlockState::FinalPrefix() const {
@@ -34,23 +31,26 @@ int BlockState::FinalPrefix() const {
 
 std::vector<int> BlockState::Advance(const RemaskingOptions& options,
                                      absl::Span<const Choice> choices) {
-  SDAR_CHECK(static_cast<int>(choices.size()) == num_masked_);
-  const std::vector<int> positions = MaskedPositions();
-  std::vector<MaskedPosition> masked;
+  SDAR_CHECK(choices.size() == masked_positions_.size());
+  absl::InlinedVector<MaskedPosition, 16> masked;
   for (size_t i = 0; i < choices.size(); ++i) {
-    masked.push_back({positions[i], choices[i].confidence, choices[i].entropy});
+    masked.push_back({masked_positions_[i], choices[i].confidence, choices[i].entropy});
   }
   std::vector<int> reveals = SelectReveals(options, step_, masked);
-  size_t next = 0;
-  for (size_t i = 0; i < positions.size() && next < reveals.size(); ++i) {
-    if (positions[i] != reveals[next]) continue;
-    const auto at = static_cast<size_t>(positions[i]);
+  size_t next = 0, left = 0;
+  for (size_t i = 0; i < masked.size(); ++i) {
+    const int position = masked[i].position;
+    if (next == reveals.size() || position != reveals[next]) {
+      masked_positions_[left++] = position;
+      continue;
+    }
+    const auto at = static_cast<size_t>(position);
     tokens_[at] = {choices[i].id, choices[i].logprob, choices[i].entropy, step_, {}};
     token_ids_[at] = choices[i].id;
     masked_[at] = false;
-    --num_masked_;
     ++next;
   }
+  masked_positions_.resize(left);
   ++step_;
   return reveals;
 }

@@ -39,8 +39,9 @@ class BlockState {
   int step() const { return step_; }
   int num_given() const { return num_given_; }
   bool IsMasked(int position) const { return masked_[static_cast<size_t>(position)]; }
-  bool IsDone() const { return num_masked_ == 0; }
-  std::vector<int> MaskedPositions() const;
+  bool IsDone() const { return masked_positions_.empty(); }
+  // Ascending; valid until Advance.
+  absl::Span<const int> MaskedPositions() const { return masked_positions_; }
   // What the forward pass sees: the mask token at masked positions.
   absl::Span<const TokenId> token_ids() const { return token_ids_; }
   // Positions up to the first masked one are final.
@@ -60,8 +61,8 @@ class BlockState {
   std::vector<RevealedToken> tokens_;
   std::vector<TokenId> token_ids_;
   std::vector<bool> masked_;
+  std::vector<int> masked_positions_;
   int num_given_;
-  int num_masked_;
   int step_ = 0;
 };
 

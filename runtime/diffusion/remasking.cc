@@ -3,26 +3,29 @@
 
 #include <algorithm>
 
+#include "absl/container/inlined_vector.h"
+
 #include "common/status_macros.h"
 
 namespace sdar {
 namespace {
 
-using Order = std::vector<MaskedPosition>;
+using Order = absl::InlinedVector<MaskedPosition, 16>;
 
 // The first n of `order` as ascending positions.
 std::vector<int> FirstPositions(const Order& order, int n) {
-  std::vector<int> positions;
-  for (int i = 0; i < n; ++i) positions.push_back(order[static_cast<size_t>(i)].position);
+  std::vector<int> positions(static_cast<size_t>(n));
+  for (size_t i = 0; i < positions.size(); ++i) positions[i] = order[i].position;
   std::sort(positions.begin(), positions.end());
   return positions;
 }
 
-// Stable sorts keep ties in ascending order of position.
+// Ties go to the lower position.
 Order ByConfidence(absl::Span<const MaskedPosition> masked) {
   Order order(masked.begin(), masked.end());
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.confidence > b.confidence; });
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return a.confidence != b.confidence ? a.confidence > b.confidence : a.position < b.position;
+  });
   return order;
 }
 
@@ -36,8 +39,9 @@ int CountAbove(absl::Span<const MaskedPosition> masked, double threshold) {
 // the bound.
 std::vector<int> SelectByEntropy(absl::Span<const MaskedPosition> masked, double bound) {
   Order order(masked.begin(), masked.end());
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.entropy < b.entropy; });
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return a.entropy != b.entropy ? a.entropy < b.entropy : a.position < b.position;
+  });
   int n = 1;
   double sum = order[0].entropy;
   while (n < static_cast<int>(order.size()) && sum <= bound) {
@@ -57,12 +61,12 @@ std::vector<int> SelectReveals(const RemaskingOptions& options, int step,
                                absl::Span<const MaskedPosition> masked) {
   SDAR_CHECK(!masked.empty() && step >= 0 && step < options.denoising_steps);
   const int all = static_cast<int>(masked.size());
-  const Order in_order(masked.begin(), masked.end());
-  if (step == options.denoising_steps - 1) return FirstPositions(in_order, all);
+  const auto in_order = [&] { return Order(masked.begin(), masked.end()); };
+  if (step == options.denoising_steps - 1) return FirstPositions(in_order(), all);
   const int n = std::min(RevealQuota(options, step), all);
   switch (options.strategy) {
     case RemaskingStrategy::kSequential:
-      return FirstPositions(in_order, n);
+      return FirstPositions(in_order(), n);
     case RemaskingStrategy::kLowConfidenceStatic:
       return FirstPositions(ByConfidence(masked), n);
     case RemaskingStrategy::kLowConfidenceDynamic:

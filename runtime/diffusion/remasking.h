@@ -11,7 +11,8 @@
 
 namespace sdar {
 
-// A masked position of the block with what its choice was worth (Choice, rounded for comparison).
+// A masked position of the block with what its choice was worth (Choice, rounded for comparison);
+// not NaN.
 struct MaskedPosition {
   int position = 0;  // within the block
   double confidence = 0;

@@ -24,6 +24,7 @@ struct Cut {
 
 // total: the sum of exp(z - candidates[0].z) over all ids that top-k leaves.
 Cut FindCut(absl::Span<const Candidate> candidates, double total, const SamplingOptions& options) {
+  if (options.top_p >= 1 && options.min_p <= 0) return {candidates.size(), false};
   const double limit =
       options.top_p < 1 ? options.top_p * total : std::numeric_limits<double>::infinity();
   double preceding = 0;
@@ -57,7 +58,9 @@ Choice Draw(absl::Span<const Candidate> kept, const LogitSummary& summary, const
   Candidate best;
   float best_value = 0;
   for (const Candidate& c : kept) {
-    const float value = c.z + Gumbel(key, c.id);
+    const uint32_t word = DrawWord(key, c.id);
+    if (best.id != kNoToken && c.z + GumbelBound(word) < best_value) continue;
+    const float value = c.z + GumbelFromWord(word);
     if (best.id == kNoToken || value > best_value || (value == best_value && c.id < best.id)) {
       best = c;
       best_value = value;
@@ -102,7 +105,7 @@ Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const
   if (options.top_k > 0 && options.top_k < summary.num_allowed) {
     const auto k = std::min(static_cast<size_t>(options.top_k), candidates.size());
     candidates = candidates.subspan(0, k);
-    total = SumExp(candidates);
+    if (options.top_p < 1) total = SumExp(candidates);
   }
   return Draw(candidates.subspan(0, FindCut(candidates, total, options).kept), summary, key);
 }

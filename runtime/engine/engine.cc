@@ -136,8 +136,9 @@ absl::Status Engine::Run() {
   }
   setup.set_kind(StepPlan::IDLE);
   SDAR_RETURN_IF_ERROR(RunPlan(setup).status());
+  StepPlan plan;  // one for all steps: it keeps its memory
   while (TakeInbox()) {
-    StepPlan plan;
+    plan.Clear();
     plan.set_kind(StepPlan::FORWARD);
     SDAR_RETURN_IF_ERROR(scheduler_.FillPlan(plan) ? RunStep(plan) : GoIdle());
     PublishStatus();

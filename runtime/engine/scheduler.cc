@@ -137,12 +137,14 @@ int64_t Scheduler::DecodeRows(const Sequence& sequence) const {
   return config_.fuse_commit ? 2 * block : block;
 }
 
-std::vector<Scheduler::Running*> Scheduler::ServiceOrder() const {
-  std::vector<Running*> order;
-  for (const auto& running : running_) order.push_back(running.get());
-  std::sort(order.begin(), order.end(), [](const Running* a, const Running* b) {
-    if (a->last_served != b->last_served) return a->last_served < b->last_served;
-    return a->sequence->seniority() < b->sequence->seniority();
+std::vector<std::pair<SequenceId, Scheduler::Running*>> Scheduler::ServiceOrder() const {
+  std::vector<std::pair<SequenceId, Running*>> order;
+  order.reserve(running_.size());
+  for (const auto& running : running_) order.emplace_back(running->sequence->id(), running.get());
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    const Running &x = *a.second, &y = *b.second;
+    if (x.last_served != y.last_served) return x.last_served < y.last_served;
+    return x.sequence->seniority() < y.sequence->seniority();
   });
   return order;
 }
@@ -162,11 +164,10 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
     const int64_t left = std::max(config_.max_batch_rows / 4, config_.max_batch_rows - decode_rows);
     budget.prefill_rows = std::min(config_.max_prefill_rows, left);
   }
-  std::vector<SequenceId> order;
-  for (const Running* running : ServiceOrder()) order.push_back(running->sequence->id());
-  for (SequenceId id : order) {
-    Running* running = Find(id);  // null: preempted for one before it
-    if (running != nullptr && PlanSequence(*running, budget)) running->last_served = steps_;
+  const int64_t preemptions = counters_.preemptions;
+  for (const auto& [id, running] : ServiceOrder()) {
+    const bool gone = counters_.preemptions != preemptions && Find(id) == nullptr;
+    if (!gone && PlanSequence(*running, budget)) running->last_served = steps_;
   }
   SDAR_CHECK(!planned_.empty());
   for (SlotId slot : released_) {
@@ -200,8 +201,8 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
     budget.prefill_rows -= rows;
     budget.has_prefill = true;
   }
-  const int masked = denoise ? static_cast<int>(sequence.block().MaskedPositions().size()) : 0;
-  planned_.push_back({&running, pending_rows, denoise, masked});
+  const size_t masked = denoise ? sequence.block().MaskedPositions().size() : 0;
+  planned_.push_back({&running, pending_rows, denoise, static_cast<int>(masked)});
   return true;
 }
 
@@ -271,33 +272,36 @@ std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> sum
 }
 
 void Scheduler::Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved) {
-  int32_t row = 0;
+  size_t row = 0;
   const std::vector<Planned> outcomes = std::exchange(planned_, {});
   for (const Planned& planned : outcomes) {
-    const int32_t first = row;
-    row += planned.num_masked;
+    const size_t first = row;
+    const auto own = summaries.subspan(first, static_cast<size_t>(planned.num_masked));
+    row += own.size();
     if (planned.running == nullptr) continue;  // cancelled while the step ran
     Sequence& sequence = *planned.running->sequence;
-    const SamplingOptions& sampling = sequence.request().sampling;
-    std::vector<Choice> choices;
-    std::vector<const LogitSummary*> chosen_from;
-    const std::vector<int> masked =
-        planned.denoise ? sequence.block().MaskedPositions() : std::vector<int>();
-    for (size_t i = 0; i < masked.size(); ++i) {
-      const int32_t index = first + static_cast<int32_t>(i);
-      const LogitSummary& summary = summaries[static_cast<size_t>(index)];
-      const DrawKey key = sequence.KeyFor(masked[i]);
-      const auto whole = resolved.find(index);
-      choices.push_back(whole == resolved.end()
-                            ? Choose(summary, sampling, key)
-                            : ChooseFromLogits(whole->second, summary, sampling, key));
-      chosen_from.push_back(&summary);
-    }
-    const bool ended = sequence.Apply(planned.pending_rows, choices, chosen_from);
+    ChooseTokens(sequence, own, first, resolved);
+    const bool ended = sequence.Apply(planned.pending_rows, choices_, own);
     OfferPages(*planned.running);
     if (!ended) continue;
     deadlines_.erase({sequence.request().deadline, sequence.id()});
     Leave(*planned.running);
+  }
+}
+
+// Fills choices_, one per summary of a sequence's masked positions; the first of them is the step's
+// logit row `first`.
+void Scheduler::ChooseTokens(const Sequence& sequence, absl::Span<const LogitSummary> summaries,
+                             size_t first, const ResolvedLogits& resolved) {
+  const SamplingOptions& sampling = sequence.request().sampling;
+  const absl::Span<const int> masked = sequence.block().MaskedPositions();
+  choices_.clear();
+  for (size_t i = 0; i < summaries.size(); ++i) {
+    const DrawKey key = sequence.KeyFor(masked[i]);
+    const auto whole = resolved.find(static_cast<int32_t>(first + i));
+    choices_.push_back(whole == resolved.end()
+                           ? Choose(summaries[i], sampling, key)
+                           : ChooseFromLogits(whole->second, summaries[i], sampling, key));
   }
 }
 

@@ -108,12 +108,14 @@ class Scheduler {
   void Admit();
   bool HasToFollow(const Sequence& sequence) const;
   bool Start(std::unique_ptr<Sequence>& sequence);
-  std::vector<Running*> ServiceOrder() const;
+  std::vector<std::pair<SequenceId, Running*>> ServiceOrder() const;
   int64_t DecodeRows(const Sequence& sequence) const;
   bool PlanSequence(Running& running, RowBudget& budget);
   bool EnsurePages(Running& running, int64_t num_positions);
   bool MakeRoom(int64_t num_pages, const Running& wanting);
   void AddSegment(const Planned& planned, sdar::v1::StepPlan& plan);
+  void ChooseTokens(const Sequence& sequence, absl::Span<const LogitSummary> summaries,
+                    size_t first, const ResolvedLogits& resolved);
   void OfferPages(Running& running);
   std::unique_ptr<Sequence> Leave(Running& running);
   Running* Find(SequenceId id) const;
@@ -127,6 +129,7 @@ class Scheduler {
   std::vector<SlotId> free_slots_;
   std::vector<SlotId> released_;  // to be told to the ranks with the next plan
   std::vector<Planned> planned_;
+  std::vector<Choice> choices_;  // of the sequence whose outcome is being applied
   SchedulerCounters counters_;
   int64_t steps_ = 0;
 };

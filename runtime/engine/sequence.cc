@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
+
 #include "common/status_macros.h"
 
 namespace sdar {
@@ -115,7 +117,7 @@ DrawKey Sequence::KeyFor(int position) const {
 }
 
 bool Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
-                     absl::Span<const LogitSummary* const> summaries) {
+                     absl::Span<const LogitSummary> summaries) {
   ++usage_.forward_passes;
   num_committed_ += pending_rows;
   if (choices.empty()) return false;
@@ -138,10 +140,11 @@ bool Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
   return ended;
 }
 
-void Sequence::Denoise(absl::Span<const Choice> choices,
-                       absl::Span<const LogitSummary* const> summaries, SequenceUpdate& update) {
+void Sequence::Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
+                       SequenceUpdate& update) {
   ++usage_.denoising_steps;
-  const std::vector<int> masked = block_.MaskedPositions();
+  const absl::Span<const int> before = block_.MaskedPositions();
+  const absl::InlinedVector<int, 16> masked(before.begin(), before.end());
   const std::vector<int> revealed = block_.Advance(request_.remasking, choices);
   if (request_.top_logprobs > 0) AddTop(masked, summaries);
   if (request_.trace) Trace(masked, choices, revealed, update);
@@ -149,11 +152,10 @@ void Sequence::Denoise(absl::Span<const Choice> choices,
   ScanFinalTokens(update);
 }
 
-void Sequence::AddTop(absl::Span<const int> masked,
-                      absl::Span<const LogitSummary* const> summaries) {
+void Sequence::AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary> summaries) {
   for (size_t i = 0; i < masked.size(); ++i) {
     if (block_.IsMasked(masked[i])) continue;
-    const LogitSummary& summary = *summaries[i];
+    const LogitSummary& summary = summaries[i];
     const int count = std::min(request_.top_logprobs, summary.num_candidates);
     std::vector<TokenLogprob> top;
     for (int c = 0; c < count; ++c) {

@@ -68,7 +68,7 @@ class Sequence {
   // per masked position, with their summaries) a denoising step. Reports to the callback. Returns
   // true when the sequence has ended.
   bool Apply(int64_t pending_rows, absl::Span<const Choice> choices,
-             absl::Span<const LogitSummary* const> summaries);
+             absl::Span<const LogitSummary> summaries);
 
   // Reports the end with `status`.
   void Fail(const absl::Status& status);
@@ -78,9 +78,9 @@ class Sequence {
   int64_t prompt_length() const { return static_cast<int64_t>(request_.prompt.size()); }
   BlockState NewBlock() const;
   void FillOutputCounts(sdar::v1::SamplingRecord& record) const;
-  void Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary* const> summaries,
+  void Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
                SequenceUpdate& update);
-  void AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary* const> summaries);
+  void AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary> summaries);
   void Trace(absl::Span<const int> masked, absl::Span<const Choice> choices,
              absl::Span<const int> revealed, SequenceUpdate& update) const;
   ProvisionalBlock Provisional(absl::Span<const int> masked,

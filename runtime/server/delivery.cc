@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/server/delivery.h"
 
+#include "absl/time/clock.h"
+
 namespace sdar {
+namespace {
+
+// A step's updates come within this of the first. To be woken for each of them would cost the
+// engine more than all else it does with them.
+constexpr absl::Duration kGather = absl::Microseconds(50);
+
+}  // namespace
 
 Delivery::Delivery() : thread_([this] { Loop(); }) {}
 
@@ -32,6 +41,10 @@ void Delivery::Loop() {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &Delivery::HasNews));
       if (items_.empty()) return;
+    }
+    absl::SleepFor(kGather);
+    {
+      absl::MutexLock lock(&mutex_);
       batch.swap(items_);
     }
     for (auto& [callback, update] : batch) (*callback)(std::move(update));

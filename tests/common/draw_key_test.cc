@@ -130,6 +130,18 @@ TEST(DrawKeyTest, EveryExtremeWordGivesAFiniteGumbel) {
   }
 }
 
+TEST(DrawKeyTest, NoVariateExceedsTheBoundOfItsWord) {
+  for (uint32_t shift = 0; shift < 32; ++shift) {
+    for (uint32_t low : {0u, 1u, 0x55555555u, 0xFFFFFFFFu}) {
+      const uint32_t word = (0x80000000u | low >> 1) >> shift;  // `shift` leading zeros
+      EXPECT_LE(GumbelFromWord(word), GumbelBound(word)) << word;
+    }
+  }
+  EXPECT_LE(GumbelFromWord(0), GumbelBound(0));
+  // No bound that is never of use, either.
+  EXPECT_LT(GumbelBound(0x80000000u), 0.7f);
+}
+
 TEST(DrawKeyTest, GumbelFallsAsTheWordRises) {
   float last = GumbelFromWord(0);
   for (uint64_t word = 1; word < (uint64_t{1} << 32); word += 0x10001) {

@@ -86,7 +86,7 @@ TEST(BlockStateTest, EveryBlockEndsAndChangesOnlyMaskedPositions) {
     BlockState block(options.block_length, given, kMask);
     int steps = 0;
     while (!block.IsDone()) {
-      const std::vector<int> masked = block.MaskedPositions();
+      const std::vector<int> masked(block.MaskedPositions().begin(), block.MaskedPositions().end());
       const std::vector<TokenId> before(block.token_ids().begin(), block.token_ids().end());
       std::vector<Choice> choices;
       for (size_t i = 0; i < masked.size(); ++i) {
