@@ -122,7 +122,7 @@ grpc::Status SoakClient::CallAndCompare(bool provisional) {
   grpc::ClientContext context;
   SetDeadline(context);
   Answer answer;
-  const grpc::Status status = ReadAll(*stub_->Generate(&context, request), answer);
+  grpc::Status status = ReadAll(*stub_->Generate(&context, request), answer);
   if (status.ok() && answer != known.answer) {
     return {grpc::StatusCode::DATA_LOSS, "another answer than alone to " + request.DebugString()};
   }
@@ -189,7 +189,7 @@ grpc::Status SoakClient::CallAndAbort() {
     EXPECT_TRUE(known) << status.error_message();
   });
   Answer answer;
-  const grpc::Status status = ReadAll(*reader, answer);
+  grpc::Status status = ReadAll(*reader, answer);
   aborter.join();
   return status;
 }

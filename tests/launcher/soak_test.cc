@@ -20,8 +20,14 @@ namespace {
 
 constexpr int kRanks = 2;
 constexpr unsigned kClients = 10;
-constexpr double kAllowedGrowthMiB = 24;
-constexpr int kAllowedMore = 8;
+// From the second quarter of a soak to the last, on any rank. Measured on two cores: 0.8 MiB in a
+// minute, 0.2 MiB in ten, of 45; the rest is for the allocator's arenas on machines with more
+// cores, whose threads warm up later. Ten minutes are some 9000 calls and 55,000 steps, half of
+// them between the two medians: a leak of 1.5 KiB a call or of 256 bytes a step goes beyond it.
+constexpr double kAllowedGrowthMiB = 6;
+// Files and threads of rank 0 beside those before the first client. gRPC keeps some idle threads
+// (5 more at most in ten minutes); a connection or a call that stayed would be hundreds.
+constexpr int kAllowedMore = 12;
 constexpr double kSampleSeconds = 0.5;
 constexpr double kReportSeconds = 10;
 
@@ -107,8 +113,8 @@ struct Held {
 Held HeldBy(pid_t pid) { return {NumOpenFiles(pid), NumThreads(pid)}; }
 
 TEST(SoakTest, LeavesNothingBehindAndTheAnswersTheSame) {
-  // Pages for half of what the slots could use, and for no request of more than 1600 tokens.
-  ServedJob job(kRanks, {"--kv-memory=1600KiB", "--max-sequences=16", "--max-stream-backlog=16"});
+  // Pages for half of what the slots could use, and for no request of much more than 1280 tokens.
+  ServedJob job(kRanks, {"--kv-memory=1280KiB", "--max-sequences=16", "--max-stream-backlog=16"});
   const std::vector<KnownAnswer> known = AskOneAtATime(job.stub());
   const pid_t rank0 = PidOfRank(job, 0);
   const Held before = HeldBy(rank0);
