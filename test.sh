@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs the tests:
 #   ./test.sh           packages, release build, ctest
-#   ./test.sh --full    also lint, sanitizers, fuzz targets, and a build on a fresh machine
+#   ./test.sh --full    also a soak, lint, sanitizers, fuzz targets, and a build on a fresh machine
 # SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -74,6 +74,7 @@ test_tsan() {
   mapfile -t targets < <(concurrent_targets)
   build tsan "${targets[@]}"
   export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$root/tests/tsan.supp
+  export SOAK_SECONDS=${SOAK_SECONDS:-60}
   run_tests tsan -L concurrency
 }
 
@@ -81,6 +82,11 @@ test_tsan() {
 concurrent_targets() {
   awk 'FNR == 1 { name = "" } /sdar_cc_test\(/ { name = "" } { for (i = 1; i < NF; ++i) if ($i == "NAME") name = $(i + 1) }
        /concurrency/ && name != "" { print name; name = "" }' tests/*/CMakeLists.txt
+}
+
+# Clients of all sorts against a served job; SOAK_SECONDS sets for how long (60 without).
+soak() {
+  run_tests release -C Soak -L soak --verbose
 }
 
 run_fuzzers() {
@@ -117,6 +123,7 @@ stage packages cmake/install_packages.sh "${packages[@]}"
 stage "release build" build release
 stage "release tests" run_tests release
 if $full; then
+  stage soak soak
   stage lint tests/lint.sh build/release "$jobs"
   stage "asan build" build asan
   stage "asan tests" test_asan

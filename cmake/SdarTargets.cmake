@@ -50,12 +50,13 @@ function(sdar_cc_binary)
   sdar_compile_options(${ARG_NAME})
 endfunction()
 
-# sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS label] [RANKS n ...]): with RANKS the whole test program runs
-# under mpirun once per rank count; without, each of its tests is a ctest of its own.
+# sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS label] [RANKS n ...] [SOAK]): with RANKS the whole test program runs
+# under mpirun once per rank count; without, each of its tests is a ctest of its own. With SOAK the program is one
+# test labelled `soak` that only `ctest -C Soak` runs.
 # The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well. One label only:
 # gtest_discover_tests passes no lists on.
 function(sdar_cc_test)
-  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
+  cmake_parse_arguments(ARG "SOAK" "NAME" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_compile_definitions(${ARG_NAME} PRIVATE
     SDAR_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SDAR_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
@@ -67,7 +68,11 @@ function(sdar_cc_test)
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
-  if(ARG_RANKS)
+  if(ARG_SOAK)
+    target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+    add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} CONFIGURATIONS Soak)
+    set_tests_properties(${ARG_NAME} PROPERTIES LABELS soak TIMEOUT 3600)
+  elseif(ARG_RANKS)
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest)
     foreach(ranks ${ARG_RANKS})
       add_test(NAME ${ARG_NAME}.ranks${ranks}
@@ -78,7 +83,7 @@ function(sdar_cc_test)
   else()
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
     include(GoogleTest)
-    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 1200)
   endif()
 endfunction()
 

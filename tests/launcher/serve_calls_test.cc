@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include <grpcpp/grpcpp.h>
 
+#include "tests/launcher/channels.h"
 #include "tests/launcher/health_check.h"
 #include "tests/launcher/open_call.h"
 #include "tests/launcher/served_job.h"
@@ -86,14 +87,6 @@ TEST(ServeCallsTest, HealthSaysNotServingBeforeAStoppedRankEndsTheJob) {
   EXPECT_TRUE(Eventually([&] { return health.IsServing(); }));
   EXPECT_EQ(job.Status().unhealthy(), "");
   EXPECT_TRUE(job.Generate(Ask("Hello!")).status.ok());
-}
-
-// A channel that lets little data come before it is read, so that a test need not make megabytes.
-std::shared_ptr<grpc::Channel> NarrowChannel(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 16);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
 TEST(ServeCallsTest, AReaderThatStopsLosesItsCallAndHoldsNothingAndNobodyUp) {
