@@ -2,11 +2,15 @@
 // Fuzzes what sdar-replay does with a file: an input is a record of plans, read from a file and run
 // by a worker over a small model. What the worker takes must run, and give a summary for every
 // masked row.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "google/protobuf/stubs/logging.h"
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -121,6 +125,7 @@ void Replay(sdar::PlanRecordReader& record, sdar::SdarModel& model) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static SmallModel small;
+  static const google::protobuf::LogSilencer silencer;  // damaged strings are what is looked for
   const int file = memfd_create("record", MFD_CLOEXEC);
   SDAR_CHECK(file >= 0 && write(file, data, size) == static_cast<ssize_t>(size));
   const auto record = sdar::PlanRecordReader::Open("/proc/self/fd/" + std::to_string(file));
