@@ -103,6 +103,26 @@ TEST(SchedulerTest, APromptOfLargeBlocksIsPrefilledBesideAFullStepOfOthers) {
   EXPECT_TRUE(simulation.HasEnded(large));
 }
 
+TEST(SchedulerTest, ABlockDoesNotWaitForTheSlowestOfItsBatch) {
+  const auto steps_to_end = [](bool in_company) {
+    Simulation simulation({8, 512, 64, 64, true});
+    GenerationRequest quick = SimulatedRequest(8, 40, 8);
+    quick.remasking.denoising_steps = 1;
+    const SequenceId id = simulation.Add(quick);
+    std::vector<SequenceId> slow;
+    for (int i = 0; in_company && i < 4; ++i) {
+      GenerationRequest other = SimulatedRequest(8, 40, 16);
+      other.remasking.strategy = RemaskingStrategy::kSequential;
+      slow.push_back(simulation.Add(other));
+    }
+    int steps = 0;
+    for (; !simulation.HasEnded(id); ++steps) EXPECT_TRUE(simulation.Step());
+    for (SequenceId other : slow) EXPECT_FALSE(simulation.HasEnded(other));
+    return steps;
+  };
+  EXPECT_EQ(steps_to_end(true), steps_to_end(false));
+}
+
 TEST(SchedulerTest, FirstComeFirstServedWhenSlotsAreFew) {
   Simulation simulation({1, 64, 8, 64, true});
   for (int i = 0; i < 4; ++i) simulation.Add(SimulatedRequest(5, 6));
