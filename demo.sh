@@ -31,10 +31,12 @@ for argument in "$@"; do
     *) fail "unknown argument $argument (usage: ./demo.sh [--serve] [--ranks=N] [--port=N])" ;;
   esac
 done
+http_port=8000
 if [ -z "$port" ]; then
   port=0
   ! $serve || port=50051
 fi
+[ "$port" != 0 ] || http_port=0
 
 if [ -t 1 ]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
 title() { printf '\n%s==> %s%s\n' "$bold" "$*" "$plain"; }
@@ -94,7 +96,7 @@ mpi=(--oversubscribe --bind-to none)
 [ "$(id -u)" -ne 0 ] || mpi+=(--allow-run-as-root)
 # In a process group of its own, so that Ctrl-C reaches this script first.
 set -m
-mpirun "${mpi[@]}" -n "$ranks" "$bin/sdar-serve" --model=models/sdar-tiny --port="$port" \
+mpirun "${mpi[@]}" -n "$ranks" "$bin/sdar-serve" --model=models/sdar-tiny --port="$port" --http-port="$http_port" \
   --address-file="$work/address" < /dev/null > "$work/server.log" 2>&1 &
 server=$!
 set +m

@@ -7,9 +7,12 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 
@@ -21,6 +24,8 @@
 #include "runtime/model/safetensors_writer.h"
 #include "runtime/server/generation_service.h"
 #include "runtime/server/grpc_server.h"
+#include "runtime/server/http/http_gateway.h"
+#include "runtime/server/http/http_server.h"
 
 namespace sdar {
 namespace {
@@ -37,9 +42,16 @@ struct Options {
   std::string host = "127.0.0.1";
   int port = 50051;
   std::string address_file;
+  int http_port = 8000;
+  std::string http_address_file;
+  std::string served_model_name;
   int64_t max_stream_backlog_kib = 1024;
 
   absl::Status Validate() const {
+    if (http_port < -1 || http_port > 65535) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--http-port: expected -1 .. 65535, got ", http_port));
+    }
     if (max_stream_backlog_kib >= 1 && max_stream_backlog_kib <= int64_t{1} << 20) {
       return absl::OkStatus();
     }
@@ -52,8 +64,9 @@ FlagSpec MakeFlags(Options& options) {
   FlagSpec spec;
   spec.program = kProgram;
   spec.purpose =
-      "Serves a model over gRPC (sdar.v1.GenerationService, health, reflection) until SIGTERM or "
-      "Ctrl-C.\nUnder mpirun rank 0 listens and the model is split over all ranks, or over groups "
+      "Serves a model over gRPC (sdar.v1.GenerationService, health, reflection) and HTTP (OpenAI's "
+      "API)\nuntil SIGTERM or Ctrl-C. Under mpirun rank 0 listens and the model is split over all "
+      "ranks, or over groups "
       "of them\n"
       "that are replicas (--tensor-parallel).";
   spec.usage = "[mpirun -n RANKS] sdar-serve --model=DIR [--host=HOST] [--port=PORT] [flags]";
@@ -62,6 +75,11 @@ FlagSpec MakeFlags(Options& options) {
       "port", Flag(&options.port), "port to listen on; 0: a free one")(
       "address-file", TextFlag(&options.address_file),
       "file to write HOST:PORT to once the job serves")(
+      "http-port", Flag(&options.http_port), "port for HTTP; 0: a free one; -1: no HTTP")(
+      "http-address-file", TextFlag(&options.http_address_file),
+      "file to write HTTP's HOST:PORT to once the job serves")(
+      "served-model-name", TextFlag(&options.served_model_name),
+      "names of the model over HTTP, by commas; without, its folder's name")(
       "max-stream-backlog", Flag(&options.max_stream_backlog_kib),
       "KiB of a call's answer that may wait for a slow reader, beside what gRPC buffers")(
       "max-waiting", Flag(&options.job.max_waiting),
@@ -109,6 +127,37 @@ struct Front {
   }
 };
 
+// The listening ends.
+struct Servers {
+  std::unique_ptr<GrpcServer> grpc;
+  std::unique_ptr<HttpGateway> gateway;
+  std::unique_ptr<HttpServer> http;  // null without HTTP
+};
+
+absl::Status Listen(const Options& options, GenerationService& service, Servers& servers) {
+  SDAR_ASSIGN_OR_RETURN(servers.grpc, GrpcServer::Start(options.host, options.port, service));
+  if (options.http_port >= 0) {
+    std::vector<std::string> names =
+        absl::StrSplit(options.served_model_name, ',', absl::SkipEmpty());
+    if (names.empty()) names.push_back(service.model_info().model());
+    servers.gateway = std::make_unique<HttpGateway>(service, std::move(names));
+    HttpServerOptions http;
+    http.host = options.host;
+    http.port = options.http_port;
+    SDAR_ASSIGN_OR_RETURN(
+        servers.http,
+        HttpServer::Start(http, [gateway = servers.gateway.get()](HttpExchange exchange) {
+          gateway->Handle(std::move(exchange));
+        }));
+    if (!options.http_address_file.empty()) {
+      SDAR_RETURN_IF_ERROR(
+          WriteFileAtomically(options.http_address_file, servers.http->address() + "\n"));
+    }
+  }
+  if (options.address_file.empty()) return absl::OkStatus();
+  return WriteFileAtomically(options.address_file, servers.grpc->address() + "\n");
+}
+
 absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher& signals) {
   GenerationService::Config config;
   config.defaults = job.defaults();
@@ -121,12 +170,8 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
   config.health_limits.step_age =
       std::min(config.health_limits.step_age, absl::Seconds(options.job.step_timeout_s) / 2);
   GenerationService service(config, job.text(), job.router());
-  auto server = GrpcServer::Start(options.host, options.port, service);
-  absl::Status status = server.status();
-  if (status.ok() && !options.address_file.empty()) {
-    status = WriteFileAtomically(options.address_file, (*server)->address() + "\n");
-  }
-  if (!status.ok()) {
+  Servers servers;
+  if (const absl::Status status = Listen(options, service, servers); !status.ok()) {
     job.Stop(absl::UnavailableError("the job does not start"));
     SDAR_RETURN_IF_ERROR(job.RunEngine());
     SDAR_RETURN_IF_ERROR(job.Finish());
@@ -135,8 +180,8 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
   front.Set(&service);
   std::optional<HealthWatch> health;
   health.emplace([&service] { return service.FindTrouble(); },
-                 [&server](const std::string& trouble) {
-                   (*server)->SetServing(trouble.empty());
+                 [&servers](const std::string& trouble) {
+                   servers.grpc->SetServing(trouble.empty());
                    if (trouble.empty()) spdlog::info("health: SERVING again");
                    if (!trouble.empty()) spdlog::warn("health: NOT_SERVING: {}", trouble);
                  });
@@ -151,8 +196,10 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
       service.FailAll(stopping, kFailTimeout);
     }
   });
-  spdlog::info("serving {} on {} with {} replica(s) of {} rank(s)", config.model_info.model(),
-               (*server)->address(), job.num_replicas(), job.group_size());
+  spdlog::info("serving {} on {} (gRPC) and {} (HTTP) with {} replica(s) of {} rank(s)",
+               config.model_info.model(), servers.grpc->address(),
+               servers.http == nullptr ? "no port" : servers.http->address(), job.num_replicas(),
+               job.group_size());
   std::thread engine([&] {
     const absl::Status run = job.RunEngine();
     if (run.ok()) return engine_ended.Notify();
@@ -161,12 +208,16 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
   });
   engine.join();
   health.reset();
-  (*server)->SetServing(false);
+  servers.grpc->SetServing(false);
   service.FailAll(stopping, kFailTimeout);
   signals.OnSignal([](int) {});
   front.Set(nullptr);
-  server->reset();
-  if (!options.address_file.empty()) std::filesystem::remove(options.address_file);
+  servers.http.reset();
+  servers.gateway.reset();
+  servers.grpc.reset();
+  for (const std::string& file : {options.address_file, options.http_address_file}) {
+    if (!file.empty()) std::filesystem::remove(file);
+  }
   return job.Finish();
 }
 

@@ -5,25 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "runtime/server/request_translation.h"
-
 namespace sdar {
 
 using sdar::v1::GenerateResponse;
-
-class GenerateStream::Reactor : public grpc::ServerWriteReactor<GenerateResponse> {
- public:
-  explicit Reactor(std::shared_ptr<GenerateStream> stream) : stream_(std::move(stream)) {}
-  void OnWriteDone(bool ok) override { stream_->OnWriteDone(ok); }
-  void OnCancel() override { stream_->OnCancel(); }
-  void OnDone() override {
-    stream_->OnDone();
-    delete this;
-  }
-
- private:
-  std::shared_ptr<GenerateStream> stream_;
-};
 
 GenerateStream::GenerateStream(Options options, Router& router, const Tokenizer& tokenizer)
     : options_(std::move(options)),
@@ -31,14 +15,11 @@ GenerateStream::GenerateStream(Options options, Router& router, const Tokenizer&
       tokenizer_(tokenizer),
       samples_left_(options_.num_samples) {}
 
-grpc::ServerWriteReactor<GenerateResponse>* GenerateStream::MakeReactor(
-    std::function<void()> on_done) {
-  auto* reactor = new Reactor(shared_from_this());
+void GenerateStream::Begin(StreamSink sink, std::function<void()> on_done) {
   absl::MutexLock lock(&mutex_);
   on_done_ = std::move(on_done);
-  reactor_ = reactor;
+  sink_ = std::move(sink);
   WriteNext();
-  return reactor;
 }
 
 void GenerateStream::AddSequence(SequenceId id) {
@@ -111,7 +92,7 @@ bool GenerateStream::Fail(const absl::Status& status) {
 }
 
 bool GenerateStream::SetFailed(const absl::Status& status) {
-  queue_.resize(writing_ ? 1 : 0);  // gRPC still holds the one that is on its way
+  queue_.resize(writing_ ? 1 : 0);  // the transport still holds the one that is on its way
   backlog_bytes_ = 0;
   if (!status_.ok()) return false;
   status_ = status;
@@ -156,21 +137,21 @@ bool GenerateStream::Join(GenerateResponse& response, size_t bytes) {
 
 // Starts the next write, or ends the call when there is nothing left to say.
 void GenerateStream::WriteNext() {
-  if (reactor_ == nullptr || writing_ || finished_) return;
+  if (sink_.write == nullptr || writing_ || finished_) return;
   if (status_.ok() && !queue_.empty()) {
     writing_ = true;
     sent_ = true;
     backlog_bytes_ -= queue_.front().bytes;
-    reactor_->StartWrite(&queue_.front().response);
+    sink_.write(queue_.front().response);
     return;
   }
   if (status_.ok() && samples_left_ > 0) return;
   finished_ = true;
   const bool cut = sent_ && absl::IsUnavailable(status_);
-  reactor_->Finish(ToGrpc(cut ? absl::AbortedError(status_.message()) : status_));
+  sink_.finish(cut ? absl::AbortedError(status_.message()) : status_);
 }
 
-void GenerateStream::OnWriteDone(bool ok) {
+void GenerateStream::WriteDone(bool ok) {
   {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
@@ -181,14 +162,12 @@ void GenerateStream::OnWriteDone(bool ok) {
   if (!ok) CancelSequences(absl::CancelledError("the client is gone"));
 }
 
-void GenerateStream::OnCancel() { Fail(absl::CancelledError("cancelled by the client")); }
-
-void GenerateStream::OnDone() {
+void GenerateStream::Done() {
   bool running;
   std::function<void()> on_done;
   {
     absl::MutexLock lock(&mutex_);
-    reactor_ = nullptr;
+    sink_ = {};
     running = samples_left_ > 0;
     on_done = std::move(on_done_);  // it may hold the last reference to this
   }

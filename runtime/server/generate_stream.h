@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// One Generate call: carries its samples' updates to the client.
+// One call that generates: carries its samples' updates to the client, over whatever transport.
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include <grpcpp/grpcpp.h>
 
 #include "runtime/engine/router.h"
 #include "runtime/text/tokenizer.h"
-#include "sdar/v1/generation.grpc.pb.h"
+#include "sdar/v1/generation.pb.h"
 
 namespace sdar {
 
-// Where updates meet the call: kept alive by whoever may still use it, while the gRPC reactor comes
+// The transport's end of a call. Both are called under the stream's lock, so they only start what
+// they are named for, and never call back into the stream.
+struct StreamSink {
+  // Sends a response, which stays where it is until WriteDone.
+  std::function<void(const sdar::v1::GenerateResponse&)> write;
+  // Ends the call. Nothing is written after it; OnDone follows.
+  std::function<void(const absl::Status&)> finish;
+};
+
+// Where updates meet the call: kept alive by whoever may still use it, while the transport comes
 // and goes. Updates that a slow reader has not taken are joined, and bounded by bytes: beyond that
 // the call fails, so that a reader that stops holds no slots and pages. Thread-safe; never blocks.
 class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
@@ -33,9 +42,14 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   // Requires: router and tokenizer outlive the stream.
   GenerateStream(Options options, Router& router, const Tokenizer& tokenizer);
 
-  // The reactor gRPC talks to; owned by gRPC from then on. Call once. on_done is called when the
-  // call is over.
-  grpc::ServerWriteReactor<sdar::v1::GenerateResponse>* MakeReactor(std::function<void()> on_done);
+  // The call begins. Once; on_done is called when it is over (Done).
+  void Begin(StreamSink sink, std::function<void()> on_done);
+  // What the sink was given to write is sent; not `ok`: the client is gone.
+  void WriteDone(bool ok);
+  // The client has ended the call.
+  void Cancelled() { Fail(absl::CancelledError("cancelled by the client")); }
+  // The transport is through with the call, and the sink is not called any more.
+  void Done();
 
   // The sequence that makes sample `index`, so that it can be cancelled. Before its first update or
   // after.
@@ -51,8 +65,6 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   bool ended() const;
 
  private:
-  class Reactor;
-
   struct Waiting {
     sdar::v1::GenerateResponse response;
     size_t bytes = 0;
@@ -65,9 +77,6 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   // Drops what waits. True for the first failure.
   bool SetFailed(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnWriteDone(bool ok);
-  void OnCancel();
-  void OnDone();
   void CancelSequences(const absl::Status& status);
 
   sdar::v1::GenerateResponse NewResponse() const;
@@ -82,7 +91,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   std::function<void()> on_done_;
 
   mutable absl::Mutex mutex_;
-  Reactor* reactor_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null once the call is over
+  StreamSink sink_ ABSL_GUARDED_BY(mutex_);  // empty before the call begins and once it is over
   std::deque<Waiting> queue_ ABSL_GUARDED_BY(mutex_);
   size_t backlog_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of the queue, less what is on its way
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;      // queue_.front() is on its way

@@ -7,19 +7,11 @@
 #include "absl/time/clock.h"
 
 #include "common/status_macros.h"
+#include "runtime/server/grpc_call.h"
 #include "runtime/server/request_translation.h"
 
 namespace sdar {
 namespace {
-
-using sdar::v1::GenerateResponse;
-
-// A Generate call that is refused at once.
-class RefusedCall : public grpc::ServerWriteReactor<GenerateResponse> {
- public:
-  explicit RefusedCall(const absl::Status& status) { Finish(ToGrpc(status)); }
-  void OnDone() override { delete this; }
-};
 
 // The counts that a job and a replica have in common.
 template <typename Message>
@@ -61,20 +53,20 @@ std::string GenerationService::NewRequestId() {
   return absl::StrCat("request-", next_request_.fetch_add(1));
 }
 
-grpc::ServerWriteReactor<GenerateResponse>* GenerationService::Generate(
-    grpc::CallbackServerContext* context, const sdar::v1::GenerateRequest* request) {
-  auto stream = StartStream(*request, absl::FromChrono(context->deadline()));
-  if (!stream.ok()) {
-    if (const auto delay = RetryDelay(stream.status())) {
-      context->AddTrailingMetadata("grpc-retry-pushback-ms",
-                                   absl::StrCat(absl::ToInt64Milliseconds(*delay)));
-    }
-    return new RefusedCall(stream.status());
+GenerateReactor* GenerationService::Generate(grpc::CallbackServerContext* context,
+                                             const sdar::v1::GenerateRequest* request) {
+  auto call = Translate(*request, absl::FromChrono(context->deadline()));
+  if (!call.ok()) return RefuseGrpcCall(call.status());
+  auto stream = Open(*std::move(call));
+  if (stream.ok()) return BeginGrpcCall(*stream, [this, held = *stream] { Close(held); });
+  if (const auto delay = RetryDelay(stream.status())) {
+    context->AddTrailingMetadata("grpc-retry-pushback-ms",
+                                 absl::StrCat(absl::ToInt64Milliseconds(*delay)));
   }
-  return (*stream)->MakeReactor([this, held = *stream] { Close(held); });
+  return RefuseGrpcCall(stream.status());
 }
 
-absl::Status GenerationService::Open(const std::shared_ptr<GenerateStream>& stream) {
+absl::Status GenerationService::Register(const std::shared_ptr<GenerateStream>& stream) {
   absl::MutexLock lock(&mutex_);
   SDAR_RETURN_IF_ERROR(refusal_);
   std::shared_ptr<GenerateStream>& with_id = by_id_[stream->request_id()];
@@ -94,27 +86,33 @@ void GenerationService::Close(const std::shared_ptr<GenerateStream>& stream) {
   if (with_id != by_id_.end() && with_id->second == stream) by_id_.erase(with_id);
 }
 
-absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::StartStream(
-    const sdar::v1::GenerateRequest& request, absl::Time call_deadline) {
-  SDAR_ASSIGN_OR_RETURN(const RequestFields fields, TranslateFields(request));
-  SDAR_ASSIGN_OR_RETURN(const absl::Time deadline,
-                        TranslateDeadline(request, call_deadline, absl::Now()));
-  SDAR_ASSIGN_OR_RETURN(std::vector<TokenId> prompt, TranslatePrompt(request, text_));
-  SDAR_ASSIGN_OR_RETURN(
-      std::vector<GenerationRequest> samples,
-      BuildRequests(fields, std::move(prompt), config_.defaults, router_.config().limits));
+absl::StatusOr<GenerationCall> GenerationService::Translate(
+    const sdar::v1::GenerateRequest& request, absl::Time call_deadline) const {
+  GenerationCall call;
+  call.request_id = request.request_id();
+  SDAR_ASSIGN_OR_RETURN(call.fields, TranslateFields(request));
+  SDAR_ASSIGN_OR_RETURN(call.deadline, TranslateDeadline(request, call_deadline, absl::Now()));
+  SDAR_ASSIGN_OR_RETURN(call.prompt, TranslatePrompt(request, text_));
+  call.provisional = request.output().provisional();
+  return call;
+}
+
+absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::Open(GenerationCall call) {
+  SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples,
+                        BuildRequests(call.fields, std::move(call.prompt), config_.defaults,
+                                      router_.config().limits));
   GenerateStream::Options options;
-  options.request_id = request.request_id().empty() ? NewRequestId() : request.request_id();
+  options.request_id = call.request_id.empty() ? NewRequestId() : std::move(call.request_id);
   options.num_samples = static_cast<int>(samples.size());
-  options.with_logprobs = fields.logprobs.has_value();
+  options.with_logprobs = call.fields.logprobs.has_value();
   options.max_backlog_bytes = config_.max_backlog_bytes;
   for (GenerationRequest& sample : samples) {
-    sample.provisional = request.output().provisional();
-    sample.deadline = deadline;
+    sample.provisional = call.provisional;
+    sample.deadline = call.deadline;
     options.seeds.push_back(sample.sampling.seed);
   }
   auto stream = std::make_shared<GenerateStream>(std::move(options), router_, text_.tokenizer());
-  SDAR_RETURN_IF_ERROR(Open(stream));
+  SDAR_RETURN_IF_ERROR(Register(stream));
   const absl::Status submitted = Submit(std::move(samples), stream);
   if (submitted.ok()) return stream;
   Close(stream);

@@ -20,13 +20,15 @@
 #include "runtime/engine/watchdog.h"
 #include "runtime/server/delivery.h"
 #include "runtime/server/generate_stream.h"
+#include "runtime/server/generation_call.h"
 #include "runtime/server/health.h"
 #include "runtime/text/text_codec.h"
 #include "sdar/v1/generation.grpc.pb.h"
 
 namespace sdar {
 
-// Reactions tokenize and queue; they never wait for the engine. Thread-safe.
+// The same service for all transports; gRPC's is built in. Reactions tokenize and queue; they never
+// wait for the engine. Thread-safe.
 class GenerationService : public sdar::v1::GenerationService::CallbackService {
  public:
   struct Config {
@@ -48,6 +50,14 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   // Why health should say NOT_SERVING; empty while it should say SERVING.
   std::string FindTrouble() const;
 
+  // Queues a call's samples; the call has to Begin, and to be closed when it is over. Errors as of
+  // the Generate method (generation.proto).
+  absl::StatusOr<std::shared_ptr<GenerateStream>> Open(GenerationCall call);
+  void Close(const std::shared_ptr<GenerateStream>& stream);
+
+  const sdar::v1::GetModelInfoResponse& model_info() const { return config_.model_info; }
+  const TextCodec& text() const { return text_; }
+
   grpc::ServerWriteReactor<sdar::v1::GenerateResponse>* Generate(
       grpc::CallbackServerContext* context, const sdar::v1::GenerateRequest* request) override;
   grpc::ServerUnaryReactor* Abort(grpc::CallbackServerContext* context,
@@ -67,14 +77,13 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
                                       sdar::v1::GetStatusResponse* response) override;
 
  private:
-  absl::StatusOr<std::shared_ptr<GenerateStream>> StartStream(
-      const sdar::v1::GenerateRequest& request, absl::Time call_deadline);
+  absl::StatusOr<GenerationCall> Translate(const sdar::v1::GenerateRequest& request,
+                                           absl::Time call_deadline) const;
   absl::Status Submit(std::vector<GenerationRequest> samples,
                       const std::shared_ptr<GenerateStream>& stream);
   absl::Status TokenizeInto(const sdar::v1::TokenizeRequest& request,
                             sdar::v1::TokenizeResponse& response) const;
-  absl::Status Open(const std::shared_ptr<GenerateStream>& stream);
-  void Close(const std::shared_ptr<GenerateStream>& stream);
+  absl::Status Register(const std::shared_ptr<GenerateStream>& stream);
   std::string NewRequestId();
 
   Config config_;
@@ -84,7 +93,7 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
 
   mutable absl::Mutex mutex_;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::shared_ptr<GenerateStream>> open_ ABSL_GUARDED_BY(mutex_);  // gRPC holds the call
+  std::set<std::shared_ptr<GenerateStream>> open_ ABSL_GUARDED_BY(mutex_);
   // Of these, the last with an id: another may have it once that one has ended.
   std::map<std::string, std::shared_ptr<GenerateStream>> by_id_ ABSL_GUARDED_BY(mutex_);
   Delivery delivery_;

@@ -142,9 +142,4 @@ absl::StatusOr<std::vector<TokenId>> TranslatePrompt(const sdar::v1::GenerateReq
   }
 }
 
-grpc::Status ToGrpc(const absl::Status& status) {
-  if (status.ok()) return grpc::Status::OK;
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
-}
-
 }  // namespace sdar

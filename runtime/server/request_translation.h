@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests of the public API as the engine's fields, and absl statuses as gRPC's. Pure; any thread.
+// Requests of the public API as the engine's fields. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -8,7 +8,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include <grpcpp/grpcpp.h>
 
 #include "runtime/engine/request_fields.h"
 #include "runtime/text/text_codec.h"
@@ -30,8 +29,5 @@ absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat);
 // The ids of the request's prompt. InvalidArgument when it has none.
 absl::StatusOr<std::vector<TokenId>> TranslatePrompt(const sdar::v1::GenerateRequest& request,
                                                      const TextCodec& text);
-
-// The same code and message.
-grpc::Status ToGrpc(const absl::Status& status);
 
 }  // namespace sdar

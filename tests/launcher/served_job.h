@@ -30,8 +30,8 @@ class ServedJob {
   ServedJob(std::vector<std::string> launch, const std::vector<std::string>& flags,
             const std::string& model = std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny")
       : address_file_(folder_.File("address")) {
-    launch.insert(launch.end(),
-                  {"--model=" + model, "--port=0", "--address-file=" + address_file_});
+    launch.insert(launch.end(), {"--model=" + model, "--port=0", "--address-file=" + address_file_,
+                                 "--http-port=0", "--http-address-file=" + folder_.File("http")});
     launch.insert(launch.end(), flags.begin(), flags.end());
     process_ = std::make_unique<Process>(launch, folder_.File("out"), folder_.File("err"));
     for (int i = 0; i < 6000 && ReadText(address_file_).empty(); ++i) {
@@ -45,6 +45,10 @@ class ServedJob {
   }
 
   const std::string& address() const { return address_; }
+  std::string http_address() const {
+    const std::string line = ReadText(folder_.File("http"));
+    return line.substr(0, line.find('\n'));
+  }
   Process& process() { return *process_; }
   std::shared_ptr<grpc::Channel> channel() { return channel_; }
   sdar::v1::GenerationService::Stub& stub() { return *stub_; }

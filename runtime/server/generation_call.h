@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// A call of the service, whatever transport it came over.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "common/ids.h"
+#include "runtime/engine/request_fields.h"
+
+namespace sdar {
+
+struct GenerationCall {
+  std::string request_id;  // empty: one is made
+  std::vector<TokenId> prompt;
+  RequestFields fields;
+  bool provisional = false;  // also the block's state after every denoising step
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+}  // namespace sdar

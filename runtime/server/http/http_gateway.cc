@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/http/http_gateway.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+
+#include "common/json_fields.h"
+#include "common/status_macros.h"
+#include "runtime/server/http/http_call.h"
+#include "runtime/server/http/openai_answer.h"
+#include "runtime/server/http/openai_request.h"
+
+namespace sdar {
+namespace {
+
+// Deeper than any conversation or tool's schema.
+constexpr int kMaxDepth = 64;
+
+absl::StatusOr<OpenAiCall> Parse(const HttpRequest& request, bool chat,
+                                 absl::Span<const std::string> models, const TextCodec& text) {
+  SDAR_ASSIGN_OR_RETURN(const Json body, ParseJson(request.body, "the body", kMaxDepth));
+  SDAR_ASSIGN_OR_RETURN(OpenAiCall call, chat ? ParseChatCompletion(body, models, text)
+                                              : ParseCompletion(body, models, text));
+  if (call.call.request_id.empty()) call.call.request_id = request.request_id;
+  return call;
+}
+
+absl::StatusOr<Json> TokensOf(const std::string& body_text, const TextCodec& text) {
+  SDAR_ASSIGN_OR_RETURN(Json body, ParseJson(body_text, "the body", kMaxDepth));
+  if (!body.is_object()) return Mistyped("an object with a prompt or messages", body);
+  std::string prompt;
+  if (body.contains("messages")) {
+    SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(body));
+    SDAR_ASSIGN_OR_RETURN(prompt, text.RenderChat(chat));
+  } else if (!ReadValue(body.value("prompt", Json()), prompt).ok()) {
+    return absl::InvalidArgumentError("prompt: expected a string, or messages instead");
+  }
+  SDAR_ASSIGN_OR_RETURN(const std::vector<TokenId> ids, text.tokenizer().Encode(prompt));
+  return Json{{"count", ids.size()}, {"tokens", ids}};
+}
+
+absl::StatusOr<Json> TextOf(const std::string& body_text, const TextCodec& text) {
+  SDAR_ASSIGN_OR_RETURN(const Json body, ParseJson(body_text, "the body", kMaxDepth));
+  std::vector<TokenId> ids;
+  if (!body.is_object() || !ReadValue(body.value("tokens", Json()), ids).ok()) {
+    return absl::InvalidArgumentError("tokens: expected a list of token ids");
+  }
+  for (TokenId id : ids) {
+    if (!text.tokenizer().HasToken(id)) {
+      return absl::InvalidArgumentError(absl::StrCat("tokens: the tokenizer has no token ", id));
+    }
+  }
+  return Json{{"prompt", text.tokenizer().Decode(ids, false)}};
+}
+
+void Respond(HttpExchange& exchange, const absl::StatusOr<Json>& body) {
+  exchange.respond(body.ok() ? JsonResponse(*body) : ErrorResponse(body.status()));
+}
+
+HttpResponse NotAllowed(const std::string& path, const std::string& allowed) {
+  HttpResponse response =
+      ErrorResponse(absl::InvalidArgumentError(absl::StrCat(path, " takes ", allowed, " only")));
+  response.code = 405;
+  response.headers.emplace_back("Allow", allowed);
+  return response;
+}
+
+}  // namespace
+
+HttpGateway::HttpGateway(GenerationService& service, std::vector<std::string> models)
+    : service_(service),
+      models_(std::move(models)),
+      started_(absl::ToUnixSeconds(absl::Now())),
+      routes_{{"/v1/chat/completions", {{"POST", &HttpGateway::ChatCompletions}}},
+              {"/v1/completions", {{"POST", &HttpGateway::Completions}}},
+              {"/v1/models", {{"GET", &HttpGateway::Models}}},
+              {"/tokenize", {{"POST", &HttpGateway::Tokenize}}},
+              {"/detokenize", {{"POST", &HttpGateway::Detokenize}}},
+              {"/health", {{"GET", &HttpGateway::Health}}},
+              {"/readyz", {{"GET", &HttpGateway::Health}}},
+              {"/livez", {{"GET", &HttpGateway::Alive}}},
+              {"/startupz", {{"GET", &HttpGateway::Alive}}},
+              {"/version", {{"GET", &HttpGateway::Version}}}} {}
+
+void HttpGateway::Handle(HttpExchange exchange) {
+  const std::string& path = exchange.request.path;
+  const auto route = routes_.find(path);
+  if (route == routes_.end()) {
+    return exchange.respond(
+        ErrorResponse(absl::NotFoundError(absl::StrCat("there is no ", path.substr(0, 80)))));
+  }
+  const auto method = route->second.find(exchange.request.method);
+  if (method == route->second.end()) {
+    return exchange.respond(NotAllowed(path, route->second.begin()->first));
+  }
+  (this->*method->second)(exchange);
+}
+
+void HttpGateway::Complete(HttpExchange& exchange, bool chat) {
+  absl::StatusOr<OpenAiCall> call = Parse(exchange.request, chat, models_, service_.text());
+  if (!call.ok()) return exchange.respond(ErrorResponse(call.status()));
+  auto stream = service_.Open(call->call);
+  if (!stream.ok()) return exchange.respond(ErrorResponse(stream.status()));
+  const std::string id = absl::StrCat(chat ? "chatcmpl-" : "cmpl-", (*stream)->request_id());
+  OpenAiAnswer answer(*call, id, absl::ToUnixSeconds(absl::Now()), service_.text().tokenizer());
+  std::make_shared<HttpCall>(std::move(exchange), *stream, std::move(answer), call->stream,
+                             call->include_usage)
+      ->Begin([this, held = *stream] { service_.Close(held); });
+}
+
+void HttpGateway::Models(HttpExchange& exchange) {
+  Json list = Json::array();
+  for (const std::string& name : models_) {
+    list.push_back({{"id", name},
+                    {"object", "model"},
+                    {"created", started_},
+                    {"owned_by", "sdar"},
+                    {"max_model_len", service_.model_info().max_sequence_length()}});
+  }
+  exchange.respond(JsonResponse({{"object", "list"}, {"data", std::move(list)}}));
+}
+
+void HttpGateway::Tokenize(HttpExchange& exchange) {
+  absl::StatusOr<Json> body = TokensOf(exchange.request.body, service_.text());
+  if (body.ok()) (*body)["max_model_len"] = service_.model_info().max_sequence_length();
+  Respond(exchange, body);
+}
+
+void HttpGateway::Detokenize(HttpExchange& exchange) {
+  Respond(exchange, TextOf(exchange.request.body, service_.text()));
+}
+
+void HttpGateway::Health(HttpExchange& exchange) {
+  const std::string trouble = service_.FindTrouble();
+  HttpResponse response = JsonResponse({{"status", trouble.empty() ? "ok" : trouble}});
+  if (!trouble.empty()) response.code = 503;
+  exchange.respond(std::move(response));
+}
+
+void HttpGateway::Alive(HttpExchange& exchange) {
+  exchange.respond(JsonResponse({{"status", "ok"}}));
+}
+
+void HttpGateway::Version(HttpExchange& exchange) {
+  exchange.respond(JsonResponse({{"version", service_.model_info().version()}}));
+}
+
+}  // namespace sdar

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/http/openai_error.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/ascii.h"
+
+#include "runtime/engine/retry_delay.h"
+
+namespace sdar {
+namespace {
+
+const char* TypeOf(int code) {
+  switch (code) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return code < 500 ? "invalid_request_error" : "server_error";
+  }
+}
+
+// The field that a message begins with; null where it names none.
+Json ParamOf(absl::string_view message) {
+  const size_t end = message.find(':');
+  if (end == 0 || end == absl::string_view::npos) return nullptr;
+  const absl::string_view field = message.substr(0, end);
+  const bool names = std::all_of(field.begin(), field.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '[' ||
+           c == ']';
+  });
+  return names ? Json(std::string(field)) : Json();
+}
+
+}  // namespace
+
+int HttpCode(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return 200;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kFailedPrecondition:
+      return 400;
+    case absl::StatusCode::kUnauthenticated:
+      return 401;
+    case absl::StatusCode::kPermissionDenied:
+      return 403;
+    case absl::StatusCode::kNotFound:
+      return 404;
+    case absl::StatusCode::kAlreadyExists:
+      return 409;
+    case absl::StatusCode::kResourceExhausted:
+      return RetryDelay(status) ? 429 : 400;  // not now, or never
+    case absl::StatusCode::kCancelled:
+      return 499;
+    case absl::StatusCode::kUnimplemented:
+      return 501;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kAborted:  // the job has failed
+      return 503;
+    case absl::StatusCode::kDeadlineExceeded:
+      return 504;
+    default:
+      return 500;
+  }
+}
+
+Json OpenAiError(const absl::Status& status) {
+  const int code = HttpCode(status);
+  return {{"error",
+           {{"message", std::string(status.message())},
+            {"type", TypeOf(code)},
+            {"param", code < 500 ? ParamOf(status.message()) : Json()},
+            {"code", code}}}};
+}
+
+}  // namespace sdar

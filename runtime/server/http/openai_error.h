@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Statuses as the OpenAI API reports them. Pure; any thread.
+#pragma once
+
+#include "absl/status/status.h"
+
+#include "common/json.h"
+
+namespace sdar {
+
+// The HTTP status code of a status.
+int HttpCode(const absl::Status& status);
+
+// {"error": {"message", "type", "param", "code"}} of a status that is not OK; param is the field
+// that its message begins with.
+Json OpenAiError(const absl::Status& status);
+
+}  // namespace sdar

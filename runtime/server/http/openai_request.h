@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bodies of the OpenAI API as calls of the service. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+#include "common/json.h"
+#include "runtime/server/generation_call.h"
+#include "runtime/server/http/output_splitter.h"
+#include "runtime/text/text_codec.h"
+
+namespace sdar {
+
+struct OpenAiCall {
+  GenerationCall call;
+  std::string model;  // the name that the answer bears
+  bool chat = false;
+  bool stream = false;
+  bool include_usage = false;         // a last chunk with the usage
+  OutputSplitter::Options splitting;  // chat only
+};
+
+// The body of POST /v1/chat/completions. Beside OpenAI's fields it may have those of JSON lines
+// (README), enable_thinking, chat_template_kwargs and provisional. Null counts as absent.
+// models: the names that are served, the first one is the default. InvalidArgument begins with the
+// field; so does what names one that is not known or not supported. NotFound: another model.
+absl::StatusOr<OpenAiCall> ParseChatCompletion(const Json& body,
+                                               absl::Span<const std::string> models,
+                                               const TextCodec& text);
+
+// The body of POST /v1/completions, likewise; one prompt, as text or token ids.
+absl::StatusOr<OpenAiCall> ParseCompletion(const Json& body, absl::Span<const std::string> models,
+                                           const TextCodec& text);
+
+// {"messages": [..], "tools": [..], ...} of a chat or tokenize body as the chat template takes it.
+// Removes from `body` what it has read.
+absl::StatusOr<ChatRequest> TakeChat(Json& body);
+
+}  // namespace sdar

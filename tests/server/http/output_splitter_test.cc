@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reasoning, content and tool calls come apart the same way however the text is cut.
+#include "runtime/server/http/output_splitter.h"
+
+#include "gtest/gtest.h"
+
+namespace sdar {
+namespace {
+
+void Append(const OutputPiece& piece, OutputPiece& to) {
+  to.reasoning += piece.reasoning;
+  to.content += piece.content;
+  to.tool_calls.insert(to.tool_calls.end(), piece.tool_calls.begin(), piece.tool_calls.end());
+}
+
+// Fed in pieces of `size` bytes.
+OutputPiece Split(const std::string& text, OutputSplitter::Options options, size_t size) {
+  OutputSplitter splitter(options);
+  OutputPiece all;
+  for (size_t i = 0; i < text.size(); i += size) Append(splitter.Push(text.substr(i, size)), all);
+  Append(splitter.Flush(), all);
+  return all;
+}
+
+struct Expected {
+  std::string reasoning;
+  std::string content;
+  std::vector<std::pair<std::string, std::string>> calls;
+};
+
+void ExpectSplit(const std::string& text, OutputSplitter::Options options,
+                 const Expected& expected) {
+  for (size_t size : {size_t{1}, size_t{2}, size_t{3}, size_t{7}, text.size() + 1}) {
+    const OutputPiece piece = Split(text, options, size);
+    EXPECT_EQ(piece.reasoning, expected.reasoning) << size << ": " << text;
+    EXPECT_EQ(piece.content, expected.content) << size << ": " << text;
+    ASSERT_EQ(piece.tool_calls.size(), expected.calls.size()) << size << ": " << text;
+    for (size_t i = 0; i < expected.calls.size(); ++i) {
+      EXPECT_EQ(piece.tool_calls[i].name, expected.calls[i].first);
+      EXPECT_EQ(piece.tool_calls[i].arguments, expected.calls[i].second);
+    }
+  }
+}
+
+constexpr OutputSplitter::Options kPlain{false, false};
+constexpr OutputSplitter::Options kTools{false, true};
+
+TEST(OutputSplitterTest, PlainTextIsContentToTheByte) {
+  ExpectSplit("", kPlain, {});
+  ExpectSplit(" Hello, <world>!\n\n", kPlain, {"", " Hello, <world>!\n\n", {}});
+  ExpectSplit("  a <tool_call> b \n", kTools, {"", "  a <tool_call> b \n", {}});
+  ExpectSplit("a <tool_call>{}</tool_call>", kPlain, {"", "a <tool_call>{}</tool_call>", {}});
+}
+
+TEST(OutputSplitterTest, WhatStandsInThinkMarksInFrontIsReasoning) {
+  ExpectSplit("<think>\nLet me see.\n\nYes.\n</think>\n\nIt is 4.", kPlain,
+              {"Let me see.\n\nYes.", "It is 4.", {}});
+  ExpectSplit("<think>\n\n</think>\n\nIt is 4.\n", kPlain, {"", "It is 4.\n", {}});
+  ExpectSplit("It <think>is</think> 4.", kPlain, {"", "It <think>is</think> 4.", {}});
+}
+
+TEST(OutputSplitterTest, APromptThatOpensTheThinkingIsGoneOnWith) {
+  ExpectSplit("So.\n</think>\n\n4", {true, false}, {"So.", "4", {}});
+}
+
+TEST(OutputSplitterTest, ReasoningThatNeverEndsStaysReasoning) {
+  ExpectSplit("<think>\nOn and on </thi", kPlain, {"On and on </thi", "", {}});
+}
+
+TEST(OutputSplitterTest, ToolCallsComeWholeAndTheSpaceAroundThemGoes) {
+  ExpectSplit(
+      "I look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Lima\", \"n\": "
+      "2}}\n</tool_call>\n"
+      "<tool_call>{\"name\":\"time\"}</tool_call>\n",
+      kTools, {"", "I look.", {{"weather", R"({"city":"Lima","n":2})"}, {"time", "{}"}}});
+}
+
+TEST(OutputSplitterTest, ReasoningMayGoBeforeToolCalls) {
+  ExpectSplit(
+      "<think>\nHm.\n</think>\n\n<tool_call>{\"name\":\"f\",\"arguments\":\"{}\"}</tool_call>",
+      kTools, {"Hm.", "", {{"f", "{}"}}});
+}
+
+TEST(OutputSplitterTest, AToolCallThatIsNoneIsContent) {
+  for (const std::string body : {"{\"name\": 3}", "[1]", "not json", "{\"arguments\": {}}",
+                                 "{\"name\": \"f\", \"arguments\": 3}"}) {
+    const std::string text = "a <tool_call>" + body + "</tool_call> b";
+    ExpectSplit(text, kTools, {"", text, {}});
+  }
+}
+
+TEST(OutputSplitterTest, AToolCallThatIsCutOffIsContent) {
+  ExpectSplit("<tool_call>{\"name\": \"f\"", kTools, {"", "<tool_call>{\"name\": \"f\"", {}});
+}
+
+TEST(OutputSplitterTest, CertainTextIsNotHeld) {
+  OutputSplitter splitter(kTools);
+  EXPECT_EQ(splitter.Push("Hello").content, "Hello");
+  EXPECT_EQ(splitter.Push(" <tool").content, "");
+  EXPECT_EQ(splitter.Push("s>").content, " <tools>");
+}
+
+}  // namespace
+}  // namespace sdar
