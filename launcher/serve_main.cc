@@ -171,7 +171,7 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
       std::min(config.health_limits.step_age, absl::Seconds(options.job.step_timeout_s) / 2);
   GenerationService service(config, job.text(), job.router());
   Servers servers;
-  if (const absl::Status status = Listen(options, service, servers); !status.ok()) {
+  if (absl::Status status = Listen(options, service, servers); !status.ok()) {
     job.Stop(absl::UnavailableError("the job does not start"));
     SDAR_RETURN_IF_ERROR(job.RunEngine());
     SDAR_RETURN_IF_ERROR(job.Finish());

@@ -29,7 +29,7 @@ class RefusedCall : public GenerateReactor {
 
 }  // namespace
 
-GenerateReactor* BeginGrpcCall(std::shared_ptr<GenerateStream> stream,
+GenerateReactor* BeginGrpcCall(const std::shared_ptr<GenerateStream>& stream,
                                std::function<void()> on_done) {
   auto* reactor = new StreamReactor(stream);
   stream->Begin(

@@ -16,7 +16,7 @@ namespace sdar {
 using GenerateReactor = grpc::ServerWriteReactor<sdar::v1::GenerateResponse>;
 
 // Begins the call; gRPC owns the reactor from then on. on_done is called when the call is over.
-GenerateReactor* BeginGrpcCall(std::shared_ptr<GenerateStream> stream,
+GenerateReactor* BeginGrpcCall(const std::shared_ptr<GenerateStream>& stream,
                                std::function<void()> on_done);
 // A call that ends with `status` at once.
 GenerateReactor* RefuseGrpcCall(const absl::Status& status);

@@ -86,7 +86,7 @@ HttpGateway::HttpGateway(GenerationService& service, std::vector<std::string> mo
               {"/startupz", {{"GET", &HttpGateway::Alive}}},
               {"/version", {{"GET", &HttpGateway::Version}}}} {}
 
-void HttpGateway::Handle(HttpExchange exchange) {
+void HttpGateway::Handle(HttpExchange&& exchange) {
   const std::string& path = exchange.request.path;
   const auto route = routes_.find(path);
   if (route == routes_.end()) {

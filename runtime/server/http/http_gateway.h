@@ -23,7 +23,7 @@ class HttpGateway {
   HttpGateway(GenerationService& service, std::vector<std::string> models);
 
   // Answers a request, now or as the answer is made.
-  void Handle(HttpExchange exchange);
+  void Handle(HttpExchange&& exchange);
 
  private:
   using Route = void (HttpGateway::*)(HttpExchange&);

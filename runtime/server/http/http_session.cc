@@ -105,7 +105,7 @@ HttpExchange HttpSession::MakeExchange() {
   exchange.send = [self = shared_from_this(), post](std::string piece,
                                                     std::function<void(bool)> sent) {
     post([self, piece = std::move(piece), sent = std::move(sent)]() mutable {
-      self->Send(std::move(piece), std::move(sent));
+      self->Send(piece, std::move(sent));
     });
   };
   exchange.end = [self = shared_from_this(), post] { post([self] { self->EndEvents(); }); };
@@ -169,7 +169,7 @@ void HttpSession::Respond(HttpResponse answer) {
   });
 }
 
-void HttpSession::Send(std::string piece, std::function<void(bool)> sent) {
+void HttpSession::Send(absl::string_view piece, std::function<void(bool)> sent) {
   if (gone_) return sent(false);
   if (!begun_events_) BeginEvents();
   AppendPiece(piece);

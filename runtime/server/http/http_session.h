@@ -42,7 +42,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void Watch();
   void OnWatched(ErrorCode error, size_t bytes);
   void Respond(HttpResponse answer);
-  void Send(std::string piece, std::function<void(bool)> sent);
+  void Send(absl::string_view piece, std::function<void(bool)> sent);
   void BeginEvents();
   void AppendPiece(absl::string_view piece);
   void WriteEvents(std::function<void(bool)> sent);
