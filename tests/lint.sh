@@ -4,16 +4,23 @@
 # clang-tidy passes over what is not ours to lint (generated sources), over tests/ (twice the time, and what is wrong
 # there shows when it runs), and over kernels/cpu/simd_*.cc, which are written in GCC's vector extensions and AVX
 # types that clang 14 does not parse: the compiler's warnings and the conformance tests watch over them.
-# A file that was clean is not read again until it, a header, a proto or the checks change.
+# It reads what the build compiles: in a unity build (the presets' `release`) several files at once, which saves
+# reading the libraries' headers again for each.
+# A unit that was clean is not read again until one of its files, a header, a proto or the checks change.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
+# The files that a unity file includes; nothing for another.
+sources_of() {
+  [[ $1 != */Unity/* ]] || sed -n 's/^#include "\(.*\.cc\)"$/\1/p' "$1"
+}
+
 # lint_one BUILD_DIR HEADERS_KEY FILE
 lint_one() {
   local key stamp
-  key=$({ echo "$2" "$3"; cat "$3"; } | sha256sum | cut -c1-40)
+  key=$({ echo "$2" "$3"; cat "$3"; sources_of "$3" | xargs -r -d '\n' cat; } | sha256sum | cut -c1-40)
   stamp=$1/lint/$key
   [ ! -f "$stamp" ] || return 0
   clang-tidy -p "$1" --quiet --extra-arg=-Wno-unknown-warning-option "$3" 2> "$stamp.log" || {
@@ -28,7 +35,7 @@ if [ "${1:-}" = --one ]; then
   exit
 fi
 
-build=${1:-$root/build/release}
+build=$(realpath "${1:-$root/build/release}")
 jobs=${2:-2}
 for tool in clang-format clang-tidy; do
   command -v "$tool" > /dev/null || { echo "lint: $tool is missing (packages-full.txt)" >&2; exit 1; }
@@ -39,7 +46,7 @@ git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run -Werror
 echo "lint: formatting is clean"
 
 mapfile -t units < <(grep -o '"file": "[^"]*"' "$build/compile_commands.json" | cut -d'"' -f4 | sort -u |
-  grep -E "^$root/(common|kernels|parallel|runtime|launcher)/" | grep -v '/kernels/cpu/simd_[a-z0-9_]*\.cc$')
+  grep -E "^($root|$build)/(common|kernels|parallel|runtime|launcher)/" | grep -v '/kernels/cpu/simd_[a-z0-9_]*\.cc$')
 headers=$({ clang-tidy --version; git ls-files -z '*.h' '*.proto' .clang-tidy | xargs -0 cat; } | sha256sum | cut -c1-40)
 mkdir -p "$build/lint"
 echo "lint: ${#units[@]} translation units"

@@ -48,6 +48,7 @@ struct JinjaExpr {
   std::vector<std::string> operators;
   std::vector<std::pair<std::string, JinjaExprPtr>> named;
 };
+using JinjaExprKind = JinjaExpr::Kind;
 
 // What an assignment writes: a name, an attribute of a namespace, or a tuple of targets.
 struct JinjaTarget {

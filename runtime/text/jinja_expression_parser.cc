@@ -10,9 +10,6 @@
 
 namespace sdar {
 
-using Kind = JinjaExpr::Kind;
-using TokenKind = JinjaToken::Kind;
-
 namespace {
 
 constexpr int kMaxLevel = 100;      // of the parser's recursion
@@ -33,11 +30,11 @@ absl::Status JinjaExpressionParser::CheckLevel() const {
 }
 
 bool JinjaExpressionParser::IsOperator(absl::string_view text) const {
-  return current().kind == TokenKind::kOperator && current().text == text;
+  return current().kind == JinjaTokenKind::kOperator && current().text == text;
 }
 
 bool JinjaExpressionParser::IsName(absl::string_view text) const {
-  return current().kind == TokenKind::kName && current().text == text;
+  return current().kind == JinjaTokenKind::kName && current().text == text;
 }
 
 bool JinjaExpressionParser::SkipOperator(absl::string_view text) {
@@ -58,13 +55,13 @@ absl::Status JinjaExpressionParser::ExpectOperator(absl::string_view text) {
 }
 
 absl::StatusOr<std::string> JinjaExpressionParser::ExpectName() {
-  if (current().kind != TokenKind::kName) return Unexpected("a name");
+  if (current().kind != JinjaTokenKind::kName) return Unexpected("a name");
   std::string name = current().text;
   Skip();
   return name;
 }
 
-JinjaExprPtr JinjaExpressionParser::Make(Kind kind) const {
+JinjaExprPtr JinjaExpressionParser::Make(JinjaExprKind kind) const {
   auto expr = std::make_unique<JinjaExpr>();
   expr->kind = kind;
   expr->line = current().line;
@@ -83,11 +80,11 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::Finish(JinjaExprPtr expr) c
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseTuple(bool with_condition,
                                                                 bool parenthesized) {
-  JinjaExprPtr tuple = Make(Kind::kTuple);
+  JinjaExprPtr tuple = Make(JinjaExprKind::kTuple);
   bool is_tuple = false;
   const auto at_end = [&] {
-    return current().kind == TokenKind::kVariableEnd || current().kind == TokenKind::kBlockEnd ||
-           IsOperator(")");
+    return current().kind == JinjaTokenKind::kVariableEnd ||
+           current().kind == JinjaTokenKind::kBlockEnd || IsOperator(")");
   };
   while (!at_end()) {
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr item, with_condition ? ParseExpression() : ParseOr());
@@ -105,7 +102,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseExpression() {
   SDAR_RETURN_IF_ERROR(CheckLevel());
   SDAR_ASSIGN_OR_RETURN(JinjaExprPtr value, ParseOr());
   while (IsName("if")) {
-    JinjaExprPtr condition = Make(Kind::kCondition);
+    JinjaExprPtr condition = Make(JinjaExprKind::kCondition);
     Skip();
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr test, ParseOr());
     JinjaExprPtr otherwise;
@@ -123,7 +120,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseExpression() {
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseOr() {
   SDAR_ASSIGN_OR_RETURN(JinjaExprPtr left, ParseAnd());
   while (IsName("or")) {
-    JinjaExprPtr expr = Make(Kind::kOr);
+    JinjaExprPtr expr = Make(JinjaExprKind::kOr);
     Skip();
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr right, ParseAnd());
     AddOperand(*expr, std::move(left));
@@ -136,7 +133,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseOr() {
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseAnd() {
   SDAR_ASSIGN_OR_RETURN(JinjaExprPtr left, ParseNot());
   while (IsName("and")) {
-    JinjaExprPtr expr = Make(Kind::kAnd);
+    JinjaExprPtr expr = Make(JinjaExprKind::kAnd);
     Skip();
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr right, ParseNot());
     AddOperand(*expr, std::move(left));
@@ -150,7 +147,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseNot() {
   const Level level(level_);
   SDAR_RETURN_IF_ERROR(CheckLevel());
   if (!IsName("not")) return ParseCompare();
-  JinjaExprPtr expr = Make(Kind::kUnary);
+  JinjaExprPtr expr = Make(JinjaExprKind::kUnary);
   expr->name = "not";
   Skip();
   SDAR_ASSIGN_OR_RETURN(JinjaExprPtr operand, ParseNot());
@@ -161,14 +158,14 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseNot() {
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseCompare() {
   static constexpr absl::string_view kOperators[] = {"==", "!=", "<", "<=", ">", ">="};
   SDAR_ASSIGN_OR_RETURN(JinjaExprPtr left, ParseSum());
-  JinjaExprPtr expr = Make(Kind::kCompare);
+  JinjaExprPtr expr = Make(JinjaExprKind::kCompare);
   while (true) {
-    const bool symbol = current().kind == TokenKind::kOperator &&
+    const bool symbol = current().kind == JinjaTokenKind::kOperator &&
                         std::find(std::begin(kOperators), std::end(kOperators), current().text) !=
                             std::end(kOperators);
     if (symbol || IsName("in")) {
       expr->operators.push_back(current().text);
-    } else if (IsName("not") && next().kind == TokenKind::kName && next().text == "in") {
+    } else if (IsName("not") && next().kind == JinjaTokenKind::kName && next().text == "in") {
       Skip();
       expr->operators.emplace_back("not in");
     } else {
@@ -188,7 +185,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseBinaryChain(
   SDAR_ASSIGN_OR_RETURN(JinjaExprPtr left, (this->*parse)());
   while (std::any_of(operators.begin(), operators.end(),
                      [&](absl::string_view op) { return IsOperator(op); })) {
-    JinjaExprPtr expr = Make(Kind::kBinary);
+    JinjaExprPtr expr = Make(JinjaExprKind::kBinary);
     expr->name = current().text;
     Skip();
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr right, (this->*parse)());
@@ -206,7 +203,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseSum() {
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseConcat() {
   SDAR_ASSIGN_OR_RETURN(JinjaExprPtr first, ParseProduct());
   if (!IsOperator("~")) return first;
-  JinjaExprPtr expr = Make(Kind::kConcat);
+  JinjaExprPtr expr = Make(JinjaExprKind::kConcat);
   AddOperand(*expr, std::move(first));
   while (SkipOperator("~")) {
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr part, ParseProduct());
@@ -230,7 +227,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseUnary(bool with_filter
   SDAR_RETURN_IF_ERROR(CheckLevel());
   JinjaExprPtr expr;
   if (IsOperator("-") || IsOperator("+")) {
-    expr = Make(Kind::kUnary);
+    expr = Make(JinjaExprKind::kUnary);
     expr->name = current().text;
     Skip();
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr operand, ParseUnary(false));
@@ -243,14 +240,14 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseUnary(bool with_filter
 }
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseConstantName(const std::string& name) {
-  JinjaExprPtr expr = Make(Kind::kConstant);
+  JinjaExprPtr expr = Make(JinjaExprKind::kConstant);
   Skip();
   if (name == "true" || name == "True") {
     expr->constant = JinjaValue(true);
   } else if (name == "false" || name == "False") {
     expr->constant = JinjaValue(false);
   } else if (name != "none" && name != "None") {
-    expr->kind = Kind::kName;
+    expr->kind = JinjaExprKind::kName;
     expr->name = name;
   }
   return expr;
@@ -258,17 +255,17 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseConstantName(const std
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParsePrimary() {
   const JinjaToken& token = current();
-  if (token.kind == TokenKind::kName) return ParseConstantName(token.text);
-  JinjaExprPtr expr = Make(Kind::kConstant);
-  if (token.kind == TokenKind::kString) {
+  if (token.kind == JinjaTokenKind::kName) return ParseConstantName(token.text);
+  JinjaExprPtr expr = Make(JinjaExprKind::kConstant);
+  if (token.kind == JinjaTokenKind::kString) {
     std::string text;
-    for (; current().kind == TokenKind::kString; Skip()) text += current().text;
+    for (; current().kind == JinjaTokenKind::kString; Skip()) text += current().text;
     expr->constant = JinjaValue(std::move(text));
     return expr;
   }
-  if (token.kind == TokenKind::kInteger || token.kind == TokenKind::kFloat) {
-    expr->constant =
-        token.kind == TokenKind::kInteger ? JinjaValue(token.integer) : JinjaValue(token.number);
+  if (token.kind == JinjaTokenKind::kInteger || token.kind == JinjaTokenKind::kFloat) {
+    expr->constant = token.kind == JinjaTokenKind::kInteger ? JinjaValue(token.integer)
+                                                            : JinjaValue(token.number);
     Skip();
     return expr;
   }
@@ -283,7 +280,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParsePrimary() {
 }
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseList() {
-  JinjaExprPtr expr = Make(Kind::kList);
+  JinjaExprPtr expr = Make(JinjaExprKind::kList);
   Skip();
   while (!IsOperator("]")) {
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr item, ParseExpression());
@@ -295,7 +292,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseList() {
 }
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseDict() {
-  JinjaExprPtr expr = Make(Kind::kDict);
+  JinjaExprPtr expr = Make(JinjaExprKind::kDict);
   Skip();
   while (!IsOperator("}")) {
     SDAR_ASSIGN_OR_RETURN(JinjaExprPtr key, ParseExpression());

@@ -14,8 +14,6 @@
 namespace sdar {
 namespace {
 
-using Kind = JinjaToken::Kind;
-
 bool IsNameStart(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80) != 0;
 }
@@ -55,7 +53,7 @@ class Lexer {
 
   absl::StatusOr<std::vector<JinjaToken>> Run() {
     while (position_ < source_.size()) SDAR_RETURN_IF_ERROR(LexText());
-    Push(Kind::kEnd, "end of template");
+    Push(JinjaTokenKind::kEnd, "end of template");
     return std::move(tokens_);
   }
 
@@ -68,7 +66,7 @@ class Lexer {
     return absl::string_view(source_).substr(position_, text.size()) == text;
   }
 
-  void Push(Kind kind, std::string text) {
+  void Push(JinjaTokenKind kind, std::string text) {
     JinjaToken token;
     token.kind = kind;
     token.line = line_;
@@ -100,7 +98,7 @@ class Lexer {
     while (true) {
       tag = source_.find('{', tag);
       if (tag == std::string::npos || tag + 1 >= source_.size()) {
-        Push(Kind::kData, source_.substr(position_));
+        Push(JinjaTokenKind::kData, source_.substr(position_));
         Advance(source_.size() - position_);
         return absl::OkStatus();
       }
@@ -113,12 +111,13 @@ class Lexer {
     const bool marked = mark == '-' || mark == '+';
     std::string text = source_.substr(position_, tag - position_);
     StripBeforeTag(opener, mark, text);
-    if (!text.empty()) Push(Kind::kData, std::move(text));
+    if (!text.empty()) Push(JinjaTokenKind::kData, std::move(text));
     Advance(tag + 2 - position_ + (marked ? 1 : 0));
     if (opener == '#') return LexComment();
-    if (opener == '{') return LexTag(Kind::kVariableBegin, Kind::kVariableEnd, "}}");
+    if (opener == '{')
+      return LexTag(JinjaTokenKind::kVariableBegin, JinjaTokenKind::kVariableEnd, "}}");
     if (IsRawBlock()) return LexRaw();
-    return LexTag(Kind::kBlockBegin, Kind::kBlockEnd, "%}");
+    return LexTag(JinjaTokenKind::kBlockBegin, JinjaTokenKind::kBlockEnd, "%}");
   }
 
   void StripBeforeTag(char opener, char mark, std::string& text) const {
@@ -180,28 +179,28 @@ class Lexer {
       if (end == std::string::npos || source_.compare(end, 2, "%}") != 0) continue;
       std::string text = source_.substr(position_, tag - position_);
       StripBeforeTag('%', before, text);
-      if (!text.empty()) Push(Kind::kData, std::move(text));
+      if (!text.empty()) Push(JinjaTokenKind::kData, std::move(text));
       Advance(end + 2 - position_);
       StripAfterTag(after, true);
       return absl::OkStatus();
     }
   }
 
-  absl::Status LexTag(Kind begin, Kind end, absl::string_view closer) {
-    Push(begin, begin == Kind::kVariableBegin ? "{{" : "{%");
+  absl::Status LexTag(JinjaTokenKind begin, JinjaTokenKind end, absl::string_view closer) {
+    Push(begin, begin == JinjaTokenKind::kVariableBegin ? "{{" : "{%");
     brackets_.clear();
     while (true) {
       while (position_ < source_.size() && IsSpace(source_[position_])) Advance(1);
       if (position_ >= source_.size()) return Error(absl::StrCat("expected '", closer, "'"));
       if (brackets_.empty()) {
         const char mark = source_[position_];
-        const bool marked = mark == '-' || (mark == '+' && end == Kind::kBlockEnd);
+        const bool marked = mark == '-' || (mark == '+' && end == JinjaTokenKind::kBlockEnd);
         const absl::string_view rest =
             absl::string_view(source_).substr(position_ + (marked ? 1 : 0));
         if (rest.substr(0, 2) == closer) {
           Push(end, std::string(closer));
           Advance(marked ? 3 : 2);
-          StripAfterTag(marked ? mark : ' ', end == Kind::kBlockEnd);
+          StripAfterTag(marked ? mark : ' ', end == JinjaTokenKind::kBlockEnd);
           return absl::OkStatus();
         }
       }
@@ -214,7 +213,7 @@ class Lexer {
     if (IsNameStart(c)) {
       size_t end = position_;
       while (end < source_.size() && (IsNameStart(source_[end]) || IsDigit(source_[end]))) ++end;
-      Push(Kind::kName, source_.substr(position_, end - position_));
+      Push(JinjaTokenKind::kName, source_.substr(position_, end - position_));
       Advance(end - position_);
       return absl::OkStatus();
     }
@@ -264,7 +263,7 @@ class Lexer {
         end = ReadDigits(exponent, digits);
       }
     }
-    Push(is_float ? Kind::kFloat : Kind::kInteger, digits);
+    Push(is_float ? JinjaTokenKind::kFloat : JinjaTokenKind::kInteger, digits);
     JinjaToken& token = tokens_.back();
     const bool read = is_float ? absl::SimpleAtod(digits, &token.number)
                                : absl::SimpleAtoi(digits, &token.integer);
@@ -280,7 +279,7 @@ class Lexer {
     if (end >= source_.size()) return Error("a string is not closed");
     SDAR_ASSIGN_OR_RETURN(std::string text,
                           Unescape(absl::string_view(source_).substr(begin, end - begin)));
-    Push(Kind::kString, std::move(text));
+    Push(JinjaTokenKind::kString, std::move(text));
     Advance(end + 1 - position_);
     return absl::OkStatus();
   }
@@ -343,7 +342,7 @@ class Lexer {
     for (const absl::string_view op : kOperators) {
       if (!At(op)) continue;
       SDAR_RETURN_IF_ERROR(CheckBrackets(op[0]));
-      Push(Kind::kOperator, std::string(op));
+      Push(JinjaTokenKind::kOperator, std::string(op));
       Advance(op.size());
       return absl::OkStatus();
     }

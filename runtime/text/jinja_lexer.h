@@ -32,6 +32,7 @@ struct JinjaToken {
   int64_t integer = 0;
   double number = 0;
 };
+using JinjaTokenKind = JinjaToken::Kind;
 
 // The tokens of `source`, ended by kEnd. InvalidArgument begins with "line N: ".
 absl::StatusOr<std::vector<JinjaToken>> LexJinja(absl::string_view source);

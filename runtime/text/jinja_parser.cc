@@ -14,8 +14,7 @@
 namespace sdar {
 namespace {
 
-using Kind = JinjaStatement::Kind;
-using TokenKind = JinjaToken::Kind;
+using StatementKind = JinjaStatement::Kind;
 using StatementPtr = std::unique_ptr<JinjaStatement>;
 using ParsedStatement = absl::StatusOr<StatementPtr>;
 
@@ -33,13 +32,13 @@ class StatementParser : public JinjaExpressionParser {
     const Level level(level_);
     SDAR_RETURN_IF_ERROR(CheckLevel());
     JinjaBody body;
-    while (current().kind != TokenKind::kEnd) {
+    while (current().kind != JinjaTokenKind::kEnd) {
       StatementPtr statement;
-      if (current().kind == TokenKind::kData) {
-        statement = Make(Kind::kData);
+      if (current().kind == JinjaTokenKind::kData) {
+        statement = Make(StatementKind::kData);
         statement->text = current().text;
         Skip();
-      } else if (current().kind == TokenKind::kVariableBegin) {
+      } else if (current().kind == JinjaTokenKind::kVariableBegin) {
         SDAR_ASSIGN_OR_RETURN(statement, ParseOutput());
       } else {
         Skip();
@@ -55,7 +54,7 @@ class StatementParser : public JinjaExpressionParser {
     return Unexpected(absl::StrCat("'", *(ends.end() - 1), "'"));
   }
 
-  StatementPtr Make(Kind kind) const {
+  StatementPtr Make(StatementKind kind) const {
     auto statement = std::make_unique<JinjaStatement>();
     statement->kind = kind;
     statement->line = current().line;
@@ -63,7 +62,7 @@ class StatementParser : public JinjaExpressionParser {
   }
 
   absl::Status ExpectBlockEnd() {
-    if (current().kind != TokenKind::kBlockEnd) return Unexpected("'%}'");
+    if (current().kind != JinjaTokenKind::kBlockEnd) return Unexpected("'%}'");
     Skip();
     return absl::OkStatus();
   }
@@ -77,16 +76,16 @@ class StatementParser : public JinjaExpressionParser {
   }
 
   ParsedStatement ParseOutput() {
-    StatementPtr statement = Make(Kind::kOutput);
+    StatementPtr statement = Make(StatementKind::kOutput);
     Skip();
     SDAR_ASSIGN_OR_RETURN(statement->expr, ParseTuple(true));
-    if (current().kind != TokenKind::kVariableEnd) return Unexpected("'}}'");
+    if (current().kind != JinjaTokenKind::kVariableEnd) return Unexpected("'}}'");
     Skip();
     return statement;
   }
 
   ParsedStatement ParseStatement() {
-    if (current().kind != TokenKind::kName) return Unexpected("a statement");
+    if (current().kind != JinjaTokenKind::kName) return Unexpected("a statement");
     const std::string name = current().text;
     if (name == "if") return ParseIf();
     if (name == "for") return ParseFor();
@@ -100,7 +99,7 @@ class StatementParser : public JinjaExpressionParser {
   }
 
   ParsedStatement ParseIf() {
-    StatementPtr statement = Make(Kind::kIf);
+    StatementPtr statement = Make(StatementKind::kIf);
     while (true) {
       Skip();  // if or elif
       SDAR_ASSIGN_OR_RETURN(JinjaExprPtr condition, ParseTuple(false));
@@ -119,7 +118,7 @@ class StatementParser : public JinjaExpressionParser {
   }
 
   ParsedStatement ParseFor() {
-    StatementPtr statement = Make(Kind::kFor);
+    StatementPtr statement = Make(StatementKind::kFor);
     Skip();
     SDAR_ASSIGN_OR_RETURN(statement->target, ParseTarget(false));
     if (!SkipName("in")) return Unexpected("'in'");
@@ -142,20 +141,20 @@ class StatementParser : public JinjaExpressionParser {
 
   ParsedStatement ParseJump(bool is_break) {
     if (num_loops_ == 0) return Error(absl::StrCat("'", current().text, "' outside a loop"));
-    StatementPtr statement = Make(is_break ? Kind::kBreak : Kind::kContinue);
+    StatementPtr statement = Make(is_break ? StatementKind::kBreak : StatementKind::kContinue);
     Skip();
     return statement;
   }
 
   ParsedStatement ParseSet() {
-    StatementPtr statement = Make(Kind::kSet);
+    StatementPtr statement = Make(StatementKind::kSet);
     Skip();
     SDAR_ASSIGN_OR_RETURN(statement->target, ParseTarget(true));
     if (SkipOperator("=")) {
       SDAR_ASSIGN_OR_RETURN(statement->expr, ParseTuple(true));
       return statement;
     }
-    statement->kind = Kind::kSetBlock;
+    statement->kind = StatementKind::kSetBlock;
     if (IsOperator("|")) {
       SDAR_ASSIGN_OR_RETURN(statement->expr, ParseFilter(Captured(), false));
     }
@@ -181,7 +180,7 @@ class StatementParser : public JinjaExpressionParser {
   }
 
   ParsedStatement ParseFilterBlock() {
-    StatementPtr statement = Make(Kind::kFilter);
+    StatementPtr statement = Make(StatementKind::kFilter);
     Skip();
     SDAR_ASSIGN_OR_RETURN(statement->expr, ParseFilter(Captured(), true));
     SDAR_ASSIGN_OR_RETURN(statement->body, ParseScopedBody("endfilter"));
@@ -190,16 +189,16 @@ class StatementParser : public JinjaExpressionParser {
 
   // {% generation %} marks what a model wrote, for training; it changes no text.
   ParsedStatement ParseGeneration() {
-    StatementPtr statement = Make(Kind::kScope);
+    StatementPtr statement = Make(StatementKind::kScope);
     Skip();
     SDAR_ASSIGN_OR_RETURN(statement->body, ParseScopedBody("endgeneration"));
     return statement;
   }
 
   ParsedStatement ParseWith() {
-    StatementPtr statement = Make(Kind::kWith);
+    StatementPtr statement = Make(StatementKind::kWith);
     Skip();
-    while (current().kind != TokenKind::kBlockEnd) {
+    while (current().kind != JinjaTokenKind::kBlockEnd) {
       if (!statement->assignments.empty()) SDAR_RETURN_IF_ERROR(ExpectOperator(","));
       SDAR_ASSIGN_OR_RETURN(JinjaTarget target, ParseSingleTarget(false));
       SDAR_RETURN_IF_ERROR(ExpectOperator("="));
@@ -213,7 +212,7 @@ class StatementParser : public JinjaExpressionParser {
   ParsedStatement ParseMacro() {
     // Elsewhere a macro would see variables that are gone when it is called.
     if (num_loops_ > 0 || num_scopes_ > 0) return Error("a macro inside a block is not supported");
-    StatementPtr statement = Make(Kind::kMacro);
+    StatementPtr statement = Make(StatementKind::kMacro);
     statement->macro = std::make_unique<JinjaMacro>();
     JinjaMacro& macro = *statement->macro;
     Skip();

@@ -11,9 +11,6 @@
 
 namespace sdar {
 
-using Kind = JinjaExpr::Kind;
-using TokenKind = JinjaToken::Kind;
-
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParsePostfix(JinjaExprPtr value) {
   while (true) {
     if (IsOperator(".")) {
@@ -29,12 +26,12 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParsePostfix(JinjaExprPtr v
 }
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseAttribute(JinjaExprPtr value) {
-  JinjaExprPtr expr = Make(Kind::kAttribute);
+  JinjaExprPtr expr = Make(JinjaExprKind::kAttribute);
   Skip();
   AddOperand(*expr, std::move(value));
-  if (current().kind == TokenKind::kInteger) {
-    expr->kind = Kind::kSubscript;
-    JinjaExprPtr index = Make(Kind::kConstant);
+  if (current().kind == JinjaTokenKind::kInteger) {
+    expr->kind = JinjaExprKind::kSubscript;
+    JinjaExprPtr index = Make(JinjaExprKind::kConstant);
     index->constant = JinjaValue(current().integer);
     Skip();
     AddOperand(*expr, std::move(index));
@@ -45,7 +42,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseAttribute(JinjaExprPtr
 }
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseSubscript(JinjaExprPtr value) {
-  JinjaExprPtr expr = Make(Kind::kSubscript);
+  JinjaExprPtr expr = Make(JinjaExprKind::kSubscript);
   Skip();
   AddOperand(*expr, std::move(value));
   JinjaExprPtr part;
@@ -54,14 +51,14 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseSubscript(JinjaExprPtr
   }
   AddOperand(*expr, std::move(part));
   for (int i = 0; i < 2 && SkipOperator(":"); ++i) {
-    expr->kind = Kind::kSlice;
+    expr->kind = JinjaExprKind::kSlice;
     JinjaExprPtr bound;
     if (!IsOperator(":") && !IsOperator("]")) {
       SDAR_ASSIGN_OR_RETURN(bound, ParseExpression());
     }
     AddOperand(*expr, std::move(bound));
   }
-  if (expr->kind == Kind::kSlice) expr->operands.resize(4);
+  if (expr->kind == JinjaExprKind::kSlice) expr->operands.resize(4);
   if (IsOperator(",")) return Error("a subscript of several keys is not supported");
   SDAR_RETURN_IF_ERROR(ExpectOperator("]"));
   return Finish(std::move(expr));
@@ -71,8 +68,8 @@ absl::Status JinjaExpressionParser::ParseArguments(JinjaExpr& expr) {
   SDAR_RETURN_IF_ERROR(ExpectOperator("("));
   while (!IsOperator(")")) {
     if (IsOperator("*") || IsOperator("**")) return Error("arguments by * are not supported");
-    const bool named = current().kind == TokenKind::kName && next().kind == TokenKind::kOperator &&
-                       next().text == "=";
+    const bool named = current().kind == JinjaTokenKind::kName &&
+                       next().kind == JinjaTokenKind::kOperator && next().text == "=";
     std::string name;
     if (named) {
       name = current().text;
@@ -94,7 +91,7 @@ absl::Status JinjaExpressionParser::ParseArguments(JinjaExpr& expr) {
 }
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseCall(JinjaExprPtr callee) {
-  JinjaExprPtr expr = Make(Kind::kCall);
+  JinjaExprPtr expr = Make(JinjaExprKind::kCall);
   AddOperand(*expr, std::move(callee));
   SDAR_RETURN_IF_ERROR(ParseArguments(*expr));
   return Finish(std::move(expr));
@@ -104,7 +101,7 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseFilter(JinjaExprPtr va
                                                                  bool name_first) {
   while (name_first || SkipOperator("|")) {
     name_first = false;
-    JinjaExprPtr expr = Make(Kind::kFilter);
+    JinjaExprPtr expr = Make(JinjaExprKind::kFilter);
     SDAR_ASSIGN_OR_RETURN(expr->name, ExpectName());
     if (!IsKnownJinjaFilter(expr->name)) {
       return Error(absl::StrCat("the filter '", expr->name, "' is not supported"));
@@ -132,11 +129,11 @@ JinjaExpressionParser::Parsed JinjaExpressionParser::ParseFilterChain(JinjaExprP
 
 bool JinjaExpressionParser::BeginsTestArgument() const {
   switch (current().kind) {
-    case TokenKind::kString:
-    case TokenKind::kInteger:
-    case TokenKind::kFloat:
+    case JinjaTokenKind::kString:
+    case JinjaTokenKind::kInteger:
+    case JinjaTokenKind::kFloat:
       return true;
-    case TokenKind::kName:
+    case JinjaTokenKind::kName:
       return !IsName("else") && !IsName("or") && !IsName("and") && !IsName("if") &&
              !IsName("not") && !IsName("in");
     default:
@@ -145,7 +142,7 @@ bool JinjaExpressionParser::BeginsTestArgument() const {
 }
 
 JinjaExpressionParser::Parsed JinjaExpressionParser::ParseTest(JinjaExprPtr value) {
-  JinjaExprPtr expr = Make(Kind::kTest);
+  JinjaExprPtr expr = Make(JinjaExprKind::kTest);
   Skip();
   expr->negated = SkipName("not");
   SDAR_ASSIGN_OR_RETURN(expr->name, ExpectName());

@@ -21,12 +21,6 @@ namespace {
 constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 
-struct Pcre2Deleter {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
-};
-
 std::string Pcre2Message(int code) {
   PCRE2_UCHAR buffer[256];
   if (pcre2_get_error_message(code, buffer, sizeof(buffer)) < 0) return absl::StrCat("code ", code);
@@ -58,8 +52,14 @@ std::string WithUnicodeSpaces(absl::string_view pattern) {
 }  // namespace
 
 struct CompiledPattern {
-  std::unique_ptr<pcre2_code, Pcre2Deleter> code;
-  std::unique_ptr<pcre2_match_context, Pcre2Deleter> context;
+  struct Deleter {
+    void operator()(pcre2_code* pointer) const { pcre2_code_free(pointer); }
+    void operator()(pcre2_match_data* pointer) const { pcre2_match_data_free(pointer); }
+    void operator()(pcre2_match_context* pointer) const { pcre2_match_context_free(pointer); }
+  };
+
+  std::unique_ptr<pcre2_code, Deleter> code;
+  std::unique_ptr<pcre2_match_context, Deleter> context;
 };
 
 namespace {
@@ -155,7 +155,7 @@ absl::StatusOr<std::vector<absl::string_view>> Pretokenizer::Split(absl::string_
   AppendPiece(text, 0, text.size(), pieces);
   for (const auto& pattern : patterns_) {
     // Match data belongs to one call, which makes const use thread-safe.
-    std::unique_ptr<pcre2_match_data, Pcre2Deleter> data(
+    std::unique_ptr<pcre2_match_data, CompiledPattern::Deleter> data(
         pcre2_match_data_create_from_pattern(pattern->code.get(), nullptr));
     std::vector<absl::string_view> cut;
     for (const absl::string_view piece : pieces) {

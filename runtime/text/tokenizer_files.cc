@@ -19,10 +19,6 @@ namespace {
 
 constexpr absl::string_view kConfig = "tokenizer_config.json";
 
-absl::Status Invalid(absl::string_view source, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(source, ": ", what));
-}
-
 absl::StatusOr<std::optional<std::string>> ReadIfPresent(const std::string& folder,
                                                          const char* name) {
   const std::filesystem::path path = std::filesystem::path(folder) / name;
@@ -44,8 +40,8 @@ absl::Status ReadMergesText(absl::string_view text, TokenizerDescription& out) {
     if (line.empty() || (line_number == 1 && line.substr(0, 8) == "#version")) continue;
     const size_t space = line.find(' ');
     if (space == absl::string_view::npos || line.find(' ', space + 1) != absl::string_view::npos) {
-      return Invalid("merges.txt", absl::StrCat("line ", line_number, " is '", line,
-                                                "', expected two tokens and one space"));
+      return InvalidTokenizer("merges.txt", absl::StrCat("line ", line_number, " is '", line,
+                                                         "', expected two tokens and one space"));
     }
     out.merges.emplace_back(std::string(line.substr(0, space)),
                             std::string(line.substr(space + 1)));
@@ -67,7 +63,7 @@ absl::Status ReadLegacyAddedTokens(const std::string& text, TokenizerDescription
   std::vector<std::pair<std::string, TokenId>> entries;
   SDAR_RETURN_IF_ERROR(ReadVocab(root, "added_tokens.json", entries));
   for (auto& [content, id] : entries) {
-    if (content.empty()) return Invalid("added_tokens.json", "a token is empty");
+    if (content.empty()) return InvalidTokenizer("added_tokens.json", "a token is empty");
     AddedToken token;
     token.id = id;
     token.content = std::move(content);
@@ -77,13 +73,14 @@ absl::Status ReadLegacyAddedTokens(const std::string& text, TokenizerDescription
 }
 
 absl::Status ReadAddedTokensDecoder(const Json& decoder, TokenizerDescription& out) {
-  if (!decoder.is_object()) return Invalid(kConfig, "added_tokens_decoder is not an object");
+  if (!decoder.is_object())
+    return InvalidTokenizer(kConfig, "added_tokens_decoder is not an object");
   for (const auto& [key, entry] : decoder.items()) {
     AddedToken token;
     if (!absl::SimpleAtoi(key, &token.id) || token.id < 0 ||
         token.id == std::numeric_limits<TokenId>::max()) {
-      return Invalid(kConfig, absl::StrCat("added_tokens_decoder has the key '", key,
-                                           "', expected a token id"));
+      return InvalidTokenizer(kConfig, absl::StrCat("added_tokens_decoder has the key '", key,
+                                                    "', expected a token id"));
     }
     SDAR_RETURN_IF_ERROR(ReadAddedToken(entry, kConfig, token));
     PlaceAddedToken(std::move(token), out.added_tokens);
@@ -96,12 +93,12 @@ absl::Status CheckConfig(const Json& config) {
   for (const char* key : {"add_prefix_space", "add_bos_token", "add_eos_token",
                           "split_special_tokens", "clean_up_tokenization_spaces"}) {
     if (config.contains(key) && config[key] == true) {
-      return Invalid(kConfig, absl::StrCat(key, " true is not supported"));
+      return InvalidTokenizer(kConfig, absl::StrCat(key, " true is not supported"));
     }
   }
   if (config.contains("errors") && config["errors"] != "replace") {
-    return Invalid(kConfig, absl::StrCat("errors ", DumpJson(config["errors"]),
-                                         " is not supported; expected \"replace\""));
+    return InvalidTokenizer(kConfig, absl::StrCat("errors ", DumpJson(config["errors"]),
+                                                  " is not supported; expected \"replace\""));
   }
   return absl::OkStatus();
 }
@@ -155,7 +152,7 @@ absl::Status ReadConfig(const TokenizerFiles& files, TokenizerDescription& out) 
   Json config = Json::object();
   if (files.tokenizer_config_json.has_value()) {
     SDAR_ASSIGN_OR_RETURN(config, ParseJson(*files.tokenizer_config_json, kConfig));
-    if (!config.is_object()) return Invalid(kConfig, "expected an object");
+    if (!config.is_object()) return InvalidTokenizer(kConfig, "expected an object");
   }
   SDAR_RETURN_IF_ERROR(CheckConfig(config));
   if (config.contains("added_tokens_decoder")) {

@@ -19,10 +19,6 @@ constexpr absl::string_view kSource = "tokenizer.json";
 constexpr size_t kMaxPatterns = 16;
 constexpr size_t kMaxSequenceDepth = 8;
 
-absl::Status Invalid(absl::string_view source, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(source, ": ", what));
-}
-
 // The member `key` of an object, or null where there is none.
 const Json& Member(const Json& object, const char* key) {
   static const Json* const null = new Json(nullptr);
@@ -35,20 +31,21 @@ absl::StatusOr<bool> BoolMember(const Json& object, const char* key, bool absent
   const Json& value = Member(object, key);
   if (value.is_null()) return absent;
   if (value.is_boolean()) return value.get<bool>();
-  return Invalid(kSource, absl::StrCat(key, " is ", DumpJson(value), ", expected true or false"));
+  return InvalidTokenizer(kSource,
+                          absl::StrCat(key, " is ", DumpJson(value), ", expected true or false"));
 }
 
 // The "type" of a component. InvalidArgument when the component has none.
 absl::StatusOr<std::string> TypeOf(const Json& component, absl::string_view name) {
   const Json& type = Member(component, "type");
-  if (!type.is_string()) return Invalid(kSource, absl::StrCat(name, " has no type"));
+  if (!type.is_string()) return InvalidTokenizer(kSource, absl::StrCat(name, " has no type"));
   return type.get<std::string>();
 }
 
 absl::Status Unsupported(absl::string_view component, absl::string_view got,
                          absl::string_view expected) {
-  return Invalid(kSource,
-                 absl::StrCat(component, " '", got, "' is not supported; expected ", expected));
+  return InvalidTokenizer(
+      kSource, absl::StrCat(component, " '", got, "' is not supported; expected ", expected));
 }
 
 absl::Status ReadNormalizer(const Json& normalizer, size_t depth, TokenizerDescription& out) {
@@ -93,7 +90,8 @@ absl::Status ReadSplit(const Json& split, TokenizerDescription& out) {
   } else if (literal.is_string()) {
     out.patterns.push_back(QuotePattern(literal.get_ref<const std::string&>()));
   } else {
-    return Invalid(kSource, "pre_tokenizer Split has a pattern that is neither Regex nor String");
+    return InvalidTokenizer(kSource,
+                            "pre_tokenizer Split has a pattern that is neither Regex nor String");
   }
   return absl::OkStatus();
 }
@@ -112,7 +110,7 @@ absl::Status ReadPretokenizer(const Json& pretokenizer, size_t depth, bool& byte
   SDAR_ASSIGN_OR_RETURN(const std::string type, TypeOf(pretokenizer, "pre_tokenizer"));
   if (byte_level) return Unsupported("pre_tokenizer after ByteLevel", type, "ByteLevel to be last");
   if (out.patterns.size() > kMaxPatterns)
-    return Invalid(kSource, "pre_tokenizer has over 16 parts");
+    return InvalidTokenizer(kSource, "pre_tokenizer has over 16 parts");
   if (type == "ByteLevel") return ReadByteLevel(pretokenizer, byte_level, out);
   if (type == "Split") return ReadSplit(pretokenizer, out);
   const Json& parts = Member(pretokenizer, "pretokenizers");
@@ -165,7 +163,8 @@ absl::Status ReadMerge(const Json& merge, TokenizerDescription& out) {
       return absl::OkStatus();
     }
   }
-  return Invalid(kSource, absl::StrCat("model merge ", out.merges.size(), " is ", DumpJson(merge),
+  return InvalidTokenizer(kSource,
+                          absl::StrCat("model merge ", out.merges.size(), " is ", DumpJson(merge),
                                        ", expected [\"a\", \"b\"] or \"a b\""));
 }
 
@@ -174,7 +173,7 @@ absl::Status ReadModel(const Json& model, TokenizerDescription& out) {
   SDAR_ASSIGN_OR_RETURN(out.ignore_merges, BoolMember(model, "ignore_merges", false));
   SDAR_RETURN_IF_ERROR(ReadVocab(Member(model, "vocab"), kSource, out.vocab));
   const Json& merges = Member(model, "merges");
-  if (!merges.is_array()) return Invalid(kSource, "model has no list of merges");
+  if (!merges.is_array()) return InvalidTokenizer(kSource, "model has no list of merges");
   out.merges.reserve(merges.size());
   for (const Json& merge : merges) SDAR_RETURN_IF_ERROR(ReadMerge(merge, out));
   return absl::OkStatus();
@@ -182,14 +181,15 @@ absl::Status ReadModel(const Json& model, TokenizerDescription& out) {
 
 absl::Status ReadAddedTokens(const Json& tokens, TokenizerDescription& out) {
   if (tokens.is_null()) return absl::OkStatus();
-  if (!tokens.is_array()) return Invalid(kSource, "added_tokens is not a list");
+  if (!tokens.is_array()) return InvalidTokenizer(kSource, "added_tokens is not a list");
   for (const Json& entry : tokens) {
     AddedToken token;
     SDAR_RETURN_IF_ERROR(ReadAddedToken(entry, kSource, token));
     const Json& id = Member(entry, "id");
     if (!id.is_number_unsigned() || id.get<uint64_t>() >= std::numeric_limits<TokenId>::max()) {
-      return Invalid(kSource, absl::StrCat("added token '", token.content, "' has id ",
-                                           DumpJson(id), ", expected a non-negative integer"));
+      return InvalidTokenizer(
+          kSource, absl::StrCat("added token '", token.content, "' has id ", DumpJson(id),
+                                ", expected a non-negative integer"));
     }
     token.id = static_cast<TokenId>(id.get<uint64_t>());
     out.added_tokens.push_back(std::move(token));
@@ -199,14 +199,18 @@ absl::Status ReadAddedTokens(const Json& tokens, TokenizerDescription& out) {
 
 }  // namespace
 
+absl::Status InvalidTokenizer(absl::string_view source, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(source, ": ", what));
+}
+
 absl::Status ReadVocab(const Json& vocab, absl::string_view source,
                        std::vector<std::pair<std::string, TokenId>>& out) {
-  if (!vocab.is_object()) return Invalid(source, "the vocabulary is not an object");
+  if (!vocab.is_object()) return InvalidTokenizer(source, "the vocabulary is not an object");
   out.reserve(vocab.size());
   for (const auto& [token, id] : vocab.items()) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() >= std::numeric_limits<TokenId>::max()) {
-      return Invalid(source, absl::StrCat("token '", token, "' has id ", DumpJson(id),
-                                          ", expected a non-negative integer"));
+      return InvalidTokenizer(source, absl::StrCat("token '", token, "' has id ", DumpJson(id),
+                                                   ", expected a non-negative integer"));
     }
     out.emplace_back(token, static_cast<TokenId>(id.get<uint64_t>()));
   }
@@ -216,8 +220,8 @@ absl::Status ReadVocab(const Json& vocab, absl::string_view source,
 absl::Status ReadAddedToken(const Json& entry, absl::string_view source, AddedToken& out) {
   const Json& content = Member(entry, "content");
   if (!content.is_string() || content.get_ref<const std::string&>().empty()) {
-    return Invalid(source, absl::StrCat("an added token has content ", DumpJson(content),
-                                        ", expected a non-empty string"));
+    return InvalidTokenizer(source, absl::StrCat("an added token has content ", DumpJson(content),
+                                                 ", expected a non-empty string"));
   }
   out.content = content.get<std::string>();
   // As in the tokenizers library, a token that says nothing is normalised unless it is special.
@@ -230,8 +234,8 @@ absl::Status ReadAddedToken(const Json& entry, absl::string_view source, AddedTo
     const bool absent = target == &out.normalized && !out.special;
     const Json& flag = Member(entry, key);
     if (!flag.is_null() && !flag.is_boolean()) {
-      return Invalid(source, absl::StrCat("added token '", out.content, "': ", key, " is ",
-                                          DumpJson(flag), ", expected true or false"));
+      return InvalidTokenizer(source, absl::StrCat("added token '", out.content, "': ", key, " is ",
+                                                   DumpJson(flag), ", expected true or false"));
     }
     *target = flag.is_null() ? absent : flag.get<bool>();
   }
@@ -240,11 +244,11 @@ absl::Status ReadAddedToken(const Json& entry, absl::string_view source, AddedTo
 
 absl::Status ReadTokenizerJson(absl::string_view text, TokenizerDescription& out) {
   SDAR_ASSIGN_OR_RETURN(const Json root, ParseJson(text, kSource));
-  if (!root.is_object()) return Invalid(kSource, "expected an object");
+  if (!root.is_object()) return InvalidTokenizer(kSource, "expected an object");
   SDAR_RETURN_IF_ERROR(ReadNormalizer(Member(root, "normalizer"), 0, out));
   bool byte_level = false;
   SDAR_RETURN_IF_ERROR(ReadPretokenizer(Member(root, "pre_tokenizer"), 0, byte_level, out));
-  if (!byte_level) return Invalid(kSource, "pre_tokenizer has no ByteLevel part");
+  if (!byte_level) return InvalidTokenizer(kSource, "pre_tokenizer has no ByteLevel part");
   SDAR_RETURN_IF_ERROR(CheckDecoding(root));
   SDAR_RETURN_IF_ERROR(ReadModel(Member(root, "model"), out));
   return ReadAddedTokens(Member(root, "added_tokens"), out);

@@ -10,6 +10,9 @@
 
 namespace sdar {
 
+// InvalidArgument "SOURCE: WHAT", as every refusal of a tokenizer's file reads.
+absl::Status InvalidTokenizer(absl::string_view source, absl::string_view what);
+
 // Fills `out` from the text of a tokenizer.json. InvalidArgument names the component that is
 // missing, malformed or not supported.
 absl::Status ReadTokenizerJson(absl::string_view text, TokenizerDescription& out);

@@ -10,7 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-LoadOptions OpenLoop() {
+LoadOptions FiveCalls() {
   LoadOptions options;
   options.server = "127.0.0.1:1";
   options.rate = 10;
@@ -23,7 +23,7 @@ std::string Message(const LoadOptions& options) {
 }
 
 TEST(LoadOptionsTest, AcceptsOpenAndClosedLoops) {
-  LoadOptions options = OpenLoop();
+  LoadOptions options = FiveCalls();
   EXPECT_TRUE(options.Validate().ok());
   options.rate = 0;
   options.clients = 4;
@@ -33,28 +33,28 @@ TEST(LoadOptionsTest, AcceptsOpenAndClosedLoops) {
 }
 
 TEST(LoadOptionsTest, WantsOneLoopAndAnEnd) {
-  LoadOptions options = OpenLoop();
+  LoadOptions options = FiveCalls();
   options.clients = 4;
   EXPECT_THAT(Message(options), HasSubstr("--rate"));
-  options = OpenLoop();
+  options = FiveCalls();
   options.rate = 0;
   EXPECT_THAT(Message(options), HasSubstr("--clients"));
-  options = OpenLoop();
+  options = FiveCalls();
   options.requests = 0;
   EXPECT_THAT(Message(options), HasSubstr("--duration"));
 }
 
 TEST(LoadOptionsTest, NamesTheFlagThatIsOutOfRange) {
-  LoadOptions options = OpenLoop();
+  LoadOptions options = FiveCalls();
   options.cancel_fraction = 1.5;
   EXPECT_THAT(Message(options), HasSubstr("--cancel-fraction"));
-  options = OpenLoop();
+  options = FiveCalls();
   options.rate = -1;
   EXPECT_THAT(Message(options), HasSubstr("--rate"));
-  options = OpenLoop();
+  options = FiveCalls();
   options.prefix_groups = 0;
   EXPECT_THAT(Message(options), HasSubstr("--prefix-groups"));
-  options = OpenLoop();
+  options = FiveCalls();
   options.output_tokens = "many";
   EXPECT_THAT(Message(options), HasSubstr("--output-tokens"));
 }

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kInvalidCheckpoint = absl::StatusCode::kInvalidArgument;
 constexpr auto kNotFound = absl::StatusCode::kNotFound;
 constexpr char kSourceDir[] = SDAR_SOURCE_DIR;
 constexpr uint64_t kManyFiles = 2000;  // bytes: a few tensors of the small models
@@ -94,10 +94,11 @@ TEST(CheckpointTest, AWrongShapeNamesFileTensorExpectedAndFound) {
   auto tensors = Declarations(SmallDenseConfig());
   Named(tensors, "model.layers.1.self_attn.k_proj.weight").shape = {16, 17};
   Rewrite(folder, tensors);
-  EXPECT_THAT(Checkpoint::Open(folder.path()),
-              StatusIs(kInvalid, AllOf(HasSubstr("model.safetensors"),
-                                       HasSubstr("model.layers.1.self_attn.k_proj.weight"),
-                                       HasSubstr("[16, 16]"), HasSubstr("[16, 17]"))));
+  EXPECT_THAT(
+      Checkpoint::Open(folder.path()),
+      StatusIs(kInvalidCheckpoint, AllOf(HasSubstr("model.safetensors"),
+                                         HasSubstr("model.layers.1.self_attn.k_proj.weight"),
+                                         HasSubstr("[16, 16]"), HasSubstr("[16, 17]"))));
 }
 
 TEST(CheckpointTest, ANeededTensorOfAnotherDTypeIsRefused) {
@@ -105,8 +106,9 @@ TEST(CheckpointTest, ANeededTensorOfAnotherDTypeIsRefused) {
   auto tensors = Declarations(SmallDenseConfig());
   Named(tensors, "model.norm.weight").dtype = StoredDType::kI64;
   Rewrite(folder, tensors);
-  EXPECT_THAT(Checkpoint::Open(folder.path()),
-              StatusIs(kInvalid, AllOf(HasSubstr("model.norm.weight"), HasSubstr("got I64"))));
+  EXPECT_THAT(
+      Checkpoint::Open(folder.path()),
+      StatusIs(kInvalidCheckpoint, AllOf(HasSubstr("model.norm.weight"), HasSubstr("got I64"))));
 }
 
 TEST(CheckpointTest, AMissingTensorIsNamed) {
@@ -125,15 +127,16 @@ TEST(CheckpointTest, AnUnexpectedTensorIsNamed) {
   tensors.push_back({"model.layers.0.self_attn.q_proj.bias", StoredDType::kBF16, {32}});
   Rewrite(folder, tensors);
   EXPECT_THAT(Checkpoint::Open(folder.path()),
-              StatusIs(kInvalid, HasSubstr("model.layers.0.self_attn.q_proj.bias")));
+              StatusIs(kInvalidCheckpoint, HasSubstr("model.layers.0.self_attn.q_proj.bias")));
 }
 
 TEST(CheckpointTest, ATruncatedFileIsNamed) {
   const TempCheckpoint folder(SmallDenseConfig());
   const std::string bytes = folder.Read("model.safetensors");
   folder.Write("model.safetensors", bytes.substr(0, bytes.size() - 1));
-  EXPECT_THAT(Checkpoint::Open(folder.path()),
-              StatusIs(kInvalid, AllOf(HasSubstr("model.safetensors"), HasSubstr("truncated"))));
+  EXPECT_THAT(
+      Checkpoint::Open(folder.path()),
+      StatusIs(kInvalidCheckpoint, AllOf(HasSubstr("model.safetensors"), HasSubstr("truncated"))));
 }
 
 TEST(CheckpointTest, EveryPrefixOfAFileIsRefused) {
@@ -158,9 +161,10 @@ TEST(CheckpointTest, ATensorInTwoFilesIsNamed) {
   WriteZeros(folder.File("extra.safetensors"),
              {{"model.norm.weight", StoredDType::kBF16, {16}}, {"x", StoredDType::kBF16, {1}}});
   EditIndex(folder, [](Json& index) { index["weight_map"]["x"] = "extra.safetensors"; });
-  EXPECT_THAT(Checkpoint::Open(folder.path()),
-              StatusIs(kInvalid, AllOf(HasSubstr("model.norm.weight"), HasSubstr("expected once"),
-                                       HasSubstr("extra.safetensors"))));
+  EXPECT_THAT(
+      Checkpoint::Open(folder.path()),
+      StatusIs(kInvalidCheckpoint, AllOf(HasSubstr("model.norm.weight"), HasSubstr("expected once"),
+                                         HasSubstr("extra.safetensors"))));
 }
 
 TEST(CheckpointTest, ATensorThatTheIndexPlacesElsewhereIsNamed) {
@@ -171,8 +175,8 @@ TEST(CheckpointTest, ATensorThatTheIndexPlacesElsewhereIsNamed) {
     index["weight_map"]["lm_head.weight"] = wrong;
   });
   EXPECT_THAT(Checkpoint::Open(folder.path()),
-              StatusIs(kInvalid, AllOf(HasSubstr(wrong), HasSubstr("lm_head.weight"),
-                                       HasSubstr("places it here"))));
+              StatusIs(kInvalidCheckpoint, AllOf(HasSubstr(wrong), HasSubstr("lm_head.weight"),
+                                                 HasSubstr("places it here"))));
 }
 
 TEST(CheckpointTest, AShardThatLeavesTheFolderIsRefused) {
@@ -180,7 +184,7 @@ TEST(CheckpointTest, AShardThatLeavesTheFolderIsRefused) {
     Json index;
     index["weight_map"]["t"] = name;
     EXPECT_THAT(ParseShardIndex(index.dump(), "index.json"),
-                StatusIs(kInvalid, AllOf(HasSubstr("index.json"), HasSubstr("'t'"))))
+                StatusIs(kInvalidCheckpoint, AllOf(HasSubstr("index.json"), HasSubstr("'t'"))))
         << name;
   }
 }
@@ -189,7 +193,8 @@ TEST(CheckpointTest, AnIndexWithoutItsMapIsRefused) {
   for (const char* text :
        {"[]", "{}", "{\"weight_map\": []}", "{\"weight_map\": {}}", "{\"weight_map\": {\"t\": 1}}",
         "{\"weight_map\": {\"t\": \"a\", \"t\": \"b\"}}"}) {
-    EXPECT_THAT(ParseShardIndex(text, "index.json"), StatusIs(kInvalid, HasSubstr("index.json")))
+    EXPECT_THAT(ParseShardIndex(text, "index.json"),
+                StatusIs(kInvalidCheckpoint, HasSubstr("index.json")))
         << text;
   }
 }
@@ -210,8 +215,8 @@ TEST(CheckpointTest, AHubNameIsToldThatFoldersLoad) {
 TEST(CheckpointTest, AFileInPlaceOfAFolderIsRefused) {
   const TempCheckpoint folder(SmallDenseConfig());
   EXPECT_THAT(CheckModelFolder(folder.File("config.json")),
-              StatusIs(kInvalid, HasSubstr("found a file")));
-  EXPECT_THAT(CheckModelFolder(""), StatusIs(kInvalid, HasSubstr("folder")));
+              StatusIs(kInvalidCheckpoint, HasSubstr("found a file")));
+  EXPECT_THAT(CheckModelFolder(""), StatusIs(kInvalidCheckpoint, HasSubstr("folder")));
 }
 
 TEST(TiedModelTest, IgnoresAnOutputMatrix) {
@@ -276,7 +281,7 @@ TEST(VerifyTest, NamesABrokenShardOnceAndStillChecksTheOthers) {
   folder.Write(index.files[0], "broken");
   std::filesystem::remove(folder.File(index.files[1]));
   EXPECT_THAT(VerifyCheckpoint(folder.path(), Progress()),
-              ElementsAre(StatusIs(kInvalid, HasSubstr(index.files[0])),
+              ElementsAre(StatusIs(kInvalidCheckpoint, HasSubstr(index.files[0])),
                           StatusIs(kNotFound, HasSubstr(index.files[1]))));
 }
 

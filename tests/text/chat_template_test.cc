@@ -14,7 +14,7 @@ namespace sdar {
 namespace {
 
 using ::testing::HasSubstr;
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kInvalidChat = absl::StatusCode::kInvalidArgument;
 
 absl::StatusOr<std::string> RenderMessages(const Json& messages) {
   auto chat_template =
@@ -35,16 +35,17 @@ TEST(ChatTemplateTest, TextPartsAreJoinedByNewlines) {
 TEST(ChatTemplateTest, OtherPartsAreRefusedByName) {
   const Json part = {{"type", "image_url"}};
   const Json message = {{"role", "user"}, {"content", Json::array({part})}};
-  EXPECT_THAT(RenderMessages(Json::array({message})), StatusIs(kInvalid, HasSubstr("image_url")));
+  EXPECT_THAT(RenderMessages(Json::array({message})),
+              StatusIs(kInvalidChat, HasSubstr("image_url")));
 }
 
 TEST(ChatTemplateTest, MalformedMessagesAreRefusedByPosition) {
-  EXPECT_THAT(RenderMessages("x"), StatusIs(kInvalid, HasSubstr("not a list")));
-  EXPECT_THAT(RenderMessages(Json::array()), StatusIs(kInvalid, HasSubstr("empty")));
+  EXPECT_THAT(RenderMessages("x"), StatusIs(kInvalidChat, HasSubstr("not a list")));
+  EXPECT_THAT(RenderMessages(Json::array()), StatusIs(kInvalidChat, HasSubstr("empty")));
   EXPECT_THAT(RenderMessages({{{"role", "user"}}, {{"role", 1}}}),
-              StatusIs(kInvalid, HasSubstr("messages[1]")));
+              StatusIs(kInvalidChat, HasSubstr("messages[1]")));
   EXPECT_THAT(RenderMessages(Json::array({{{"role", "user"}, {"content", 5}}})),
-              StatusIs(kInvalid, HasSubstr("messages[0].content")));
+              StatusIs(kInvalidChat, HasSubstr("messages[0].content")));
 }
 
 TEST(ChatTemplateTest, AbsentVariablesAreUndefined) {
@@ -72,7 +73,7 @@ TEST(ChatTemplateTest, RaisedExceptionsKeepTheirMessage) {
                             ChatTemplate::Parse("{{ raise_exception('No system turn!') }}"));
   ChatRequest request;
   request.messages = Json::array({{{"role", "user"}}});
-  EXPECT_THAT(chat_template.Render(request), StatusIs(kInvalid, "No system turn!"));
+  EXPECT_THAT(chat_template.Render(request), StatusIs(kInvalidChat, "No system turn!"));
 }
 
 // A folder with the files that a test writes, removed after it.

@@ -13,7 +13,7 @@ namespace sdar {
 namespace {
 
 using ::testing::HasSubstr;
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kInvalidTemplate = absl::StatusCode::kInvalidArgument;
 
 absl::StatusOr<std::string> TryRender(const std::string& source, const JinjaLimits& limits = {}) {
   auto chat_template = ChatTemplate::Parse(source);
@@ -72,7 +72,8 @@ TEST(JinjaExpressionTest, DivisionRoundsDown) {
 }
 
 TEST(JinjaExpressionTest, IntegersDoNotWrapAround) {
-  EXPECT_THAT(TryRender("{{ 9223372036854775807 + 1 }}"), StatusIs(kInvalid, HasSubstr("64 bits")));
+  EXPECT_THAT(TryRender("{{ 9223372036854775807 + 1 }}"),
+              StatusIs(kInvalidTemplate, HasSubstr("64 bits")));
 }
 
 TEST(JinjaExpressionTest, SlicesCountFromBothEndsAndStep) {
@@ -97,10 +98,14 @@ TEST(JinjaUndefinedTest, PrintsAsNothingAndIsFalse) {
 }
 
 TEST(JinjaUndefinedTest, AttributeOfUndefinedIsAnError) {
-  EXPECT_THAT(TryRender("\n{{ x.y }}"), StatusIs(kInvalid, HasSubstr("line 2: 'x' is undefined")));
-  EXPECT_THAT(TryRender("{{ messages[9].role }}"), StatusIs(kInvalid, HasSubstr("no element 9")));
-  EXPECT_THAT(TryRender("{{ messages[0].a.b }}"), StatusIs(kInvalid, HasSubstr("attribute 'a'")));
-  EXPECT_THAT(TryRender("{{ 'a' + x }}"), StatusIs(kInvalid, HasSubstr("'x' is undefined")));
+  EXPECT_THAT(TryRender("\n{{ x.y }}"),
+              StatusIs(kInvalidTemplate, HasSubstr("line 2: 'x' is undefined")));
+  EXPECT_THAT(TryRender("{{ messages[9].role }}"),
+              StatusIs(kInvalidTemplate, HasSubstr("no element 9")));
+  EXPECT_THAT(TryRender("{{ messages[0].a.b }}"),
+              StatusIs(kInvalidTemplate, HasSubstr("attribute 'a'")));
+  EXPECT_THAT(TryRender("{{ 'a' + x }}"),
+              StatusIs(kInvalidTemplate, HasSubstr("'x' is undefined")));
 }
 
 TEST(JinjaForTest, LoopVariablesCount) {
@@ -153,7 +158,7 @@ TEST(JinjaMacroTest, ArgumentsBindByPositionNameAndDefault) {
 
 TEST(JinjaMacroTest, EndlessRecursionIsAnError) {
   EXPECT_THAT(TryRender("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
-              StatusIs(kInvalid, HasSubstr("too deep")));
+              StatusIs(kInvalidTemplate, HasSubstr("too deep")));
 }
 
 TEST(JinjaFilterTest, TojsonWritesLikePythonWithoutAsciiEscapes) {
@@ -214,7 +219,7 @@ TEST(JinjaErrorTest, UnknownConstructsAreNamedWithTheirLine) {
       {"{{ 2 ** 3 }}", "line 1: the operator ** is not supported"},
       {"{% set x = [] %}\n{{ x.append(1) }}", "line 2: the list method 'append'"}};
   for (const auto& [source, message] : cases) {
-    EXPECT_THAT(TryRender(source), StatusIs(kInvalid, HasSubstr(message))) << source;
+    EXPECT_THAT(TryRender(source), StatusIs(kInvalidTemplate, HasSubstr(message))) << source;
   }
 }
 
@@ -222,14 +227,14 @@ TEST(JinjaErrorTest, MalformedTemplatesAreRefused) {
   for (const char* source : {"{{ 1", "{% if x %}", "{% endif %}", "{# a", "{{ 'a }}", "{{ (1 }}",
                              "{{ 1 + }}", "{% for x %}{% endfor %}", "{{ ] }}", "{% set 1 = 2 %}",
                              "{% break %}", "{% raw %}", "\xFF"}) {
-    EXPECT_THAT(TryRender(source), StatusIs(kInvalid, HasSubstr("line 1"))) << source;
+    EXPECT_THAT(TryRender(source), StatusIs(kInvalidTemplate, HasSubstr("line 1"))) << source;
   }
 }
 
 TEST(JinjaErrorTest, WrongTypesAreErrors) {
   for (const char* source : {"{{ 'a' + 1 }}", "{{ none + 'a' }}", "{{ 1 < 'a' }}", "{{ 5|list }}",
                              "{{ 1 in 'a' }}", "{{ 1 / 0 }}", "{{ messages|map('upper') }}"}) {
-    EXPECT_THAT(TryRender(source), StatusIs(kInvalid, HasSubstr("line 1"))) << source;
+    EXPECT_THAT(TryRender(source), StatusIs(kInvalidTemplate, HasSubstr("line 1"))) << source;
   }
 }
 
@@ -275,7 +280,8 @@ TEST(JinjaLimitTest, DeepNestingIsRefused) {
                                  "{% set ns = namespace(s=[]) %}{% for i in range(5000) %}{% set "
                                  "ns.s = [ns.s] %}{% endfor %}"};
   for (const std::string& source : sources) {
-    EXPECT_THAT(TryRender(source), StatusIs(kInvalid, HasSubstr("deep"))) << source.substr(0, 40);
+    EXPECT_THAT(TryRender(source), StatusIs(kInvalidTemplate, HasSubstr("deep")))
+        << source.substr(0, 40);
   }
 }
 

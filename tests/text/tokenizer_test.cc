@@ -150,20 +150,22 @@ TEST(TokenizerTest, UnsupportedComponentsAreNamed) {
     json[Json::json_pointer(path)] = value;
     return FromTokenizerJson(json).status();
   };
-  constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+  constexpr auto kUnsupported = absl::StatusCode::kInvalidArgument;
   EXPECT_THAT(error_of("/normalizer/type", "Lowercase"),
-              StatusIs(kInvalid, HasSubstr("Lowercase")));
-  EXPECT_THAT(error_of("/model/type", "Unigram"), StatusIs(kInvalid, HasSubstr("Unigram")));
-  EXPECT_THAT(error_of("/decoder/type", "Metaspace"), StatusIs(kInvalid, HasSubstr("Metaspace")));
+              StatusIs(kUnsupported, HasSubstr("Lowercase")));
+  EXPECT_THAT(error_of("/model/type", "Unigram"), StatusIs(kUnsupported, HasSubstr("Unigram")));
+  EXPECT_THAT(error_of("/decoder/type", "Metaspace"),
+              StatusIs(kUnsupported, HasSubstr("Metaspace")));
   EXPECT_THAT(error_of("/pre_tokenizer/pretokenizers/0/type", "Digits"),
-              StatusIs(kInvalid, HasSubstr("Digits")));
+              StatusIs(kUnsupported, HasSubstr("Digits")));
   EXPECT_THAT(error_of("/pre_tokenizer/pretokenizers/0/behavior", "Removed"),
-              StatusIs(kInvalid, HasSubstr("Removed")));
+              StatusIs(kUnsupported, HasSubstr("Removed")));
   EXPECT_THAT(error_of("/pre_tokenizer/pretokenizers/0/pattern/Regex", "(a"),
-              StatusIs(kInvalid, HasSubstr("(a")));
+              StatusIs(kUnsupported, HasSubstr("(a")));
   EXPECT_THAT(error_of("/post_processor", {{"type", "TemplateProcessing"}}),
-              StatusIs(kInvalid, HasSubstr("TemplateProcessing")));
-  EXPECT_THAT(error_of("/model/end_of_word_suffix", "</w>"), StatusIs(kInvalid, HasSubstr("</w>")));
+              StatusIs(kUnsupported, HasSubstr("TemplateProcessing")));
+  EXPECT_THAT(error_of("/model/end_of_word_suffix", "</w>"),
+              StatusIs(kUnsupported, HasSubstr("</w>")));
 }
 
 TEST(TokenizerTest, VocabularyWithoutAByteIsRefused) {
