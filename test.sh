@@ -120,6 +120,7 @@ mkdir -p build
 packages=(packages.txt)
 ! $full || packages+=(packages-full.txt)
 stage packages cmake/install_packages.sh "${packages[@]}"
+stage "python environment" tests/python/make_venv.sh
 stage "release build" build release
 stage "release tests" run_tests release
 if $full; then

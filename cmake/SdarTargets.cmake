@@ -1,4 +1,5 @@
-# Functions that declare this project's targets: sdar_cc_library (one per room), sdar_cc_binary and sdar_cc_test.
+# Functions that declare this project's targets: sdar_cc_library (one per room), sdar_cc_binary, sdar_cc_test and
+# sdar_py_test.
 
 function(sdar_compile_options target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
@@ -85,6 +86,20 @@ function(sdar_cc_test)
     include(GoogleTest)
     gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 1200)
   endif()
+endfunction()
+
+# sdar_py_test(NAME test SCRIPT file [ARGS ...] [LABELS label]): a test written in Python, which runs in build/venv with
+# SDAR_BIN_DIR set to the programs' folder; skipped where there is no build/venv.
+function(sdar_py_test)
+  cmake_parse_arguments(ARG "" "NAME;SCRIPT;LABELS" "ARGS" ${ARGN})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  add_test(NAME ${ARG_NAME}
+    COMMAND ${PROJECT_SOURCE_DIR}/tests/python/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGS})
+  set_tests_properties(${ARG_NAME} PROPERTIES
+    LABELS ${ARG_LABELS} TIMEOUT 600 SKIP_RETURN_CODE 77
+    ENVIRONMENT "SDAR_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};SDAR_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
 endfunction()
 
 # sdar_fuzz_target(NAME target SRCS ... DEPS ...): a libFuzzer program; needs SDAR_FUZZ and clang.
