@@ -13,7 +13,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 
 #include "common/log.h"
@@ -23,6 +22,7 @@
 #include "launcher/signal_watcher.h"
 #include "runtime/model/safetensors_writer.h"
 #include "runtime/server/generation_service.h"
+#include "runtime/server/graceful_stop.h"
 #include "runtime/server/grpc_server.h"
 #include "runtime/server/http/http_gateway.h"
 #include "runtime/server/http/http_server.h"
@@ -34,8 +34,8 @@ constexpr char kProgram[] = "sdar-serve";
 constexpr char kVersion[] = "0.1.0";
 // How long open calls may take to hear that the job ends.
 constexpr absl::Duration kFailTimeout = absl::Milliseconds(400);
-// How long the engine may take to end what runs; then the calls are ended without it.
-constexpr absl::Duration kStopTimeout = absl::Milliseconds(400);
+// A rank that has not been heard of for so long has its process restarted by whoever probes it.
+constexpr absl::Duration kStalledSilence = absl::Seconds(30);
 
 struct Options {
   JobOptions job;
@@ -46,11 +46,16 @@ struct Options {
   std::string http_address_file;
   std::string served_model_name;
   int64_t max_stream_backlog_kib = 1024;
+  double drain_timeout_s = 30;
 
   absl::Status Validate() const {
     if (http_port < -1 || http_port > 65535) {
       return absl::InvalidArgumentError(
           absl::StrCat("--http-port: expected -1 .. 65535, got ", http_port));
+    }
+    if (!(drain_timeout_s >= 0 && drain_timeout_s <= 86400)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--drain-timeout: expected 0 .. 86400 seconds, got ", drain_timeout_s));
     }
     if (max_stream_backlog_kib >= 1 && max_stream_backlog_kib <= int64_t{1} << 20) {
       return absl::OkStatus();
@@ -65,7 +70,8 @@ FlagSpec MakeFlags(Options& options) {
   spec.program = kProgram;
   spec.purpose =
       "Serves a model over gRPC (sdar.v1.GenerationService, health, reflection) and HTTP (OpenAI's "
-      "API)\nuntil SIGTERM or Ctrl-C. Under mpirun rank 0 listens and the model is split over all "
+      "API)\nuntil SIGTERM or Ctrl-C (at once) or SIGUSR1 (after the calls in hand). Under mpirun "
+      "rank 0 listens and the model is split over all "
       "ranks, or over groups "
       "of them\n"
       "that are replicas (--tensor-parallel).";
@@ -82,6 +88,8 @@ FlagSpec MakeFlags(Options& options) {
       "names of the model over HTTP, by commas; without, its folder's name")(
       "max-stream-backlog", Flag(&options.max_stream_backlog_kib),
       "KiB of a call's answer that may wait for a slow reader, beside what gRPC buffers")(
+      "drain-timeout", Flag(&options.drain_timeout_s),
+      "seconds that calls in hand may take after SIGUSR1, when new ones are refused")(
       "max-waiting", Flag(&options.job.max_waiting),
       "samples in the queue at most; more are refused with RESOURCE_EXHAUSTED")(
       "max-waiting-tokens", Flag(&options.job.max_waiting_tokens),
@@ -167,8 +175,9 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
   };
   config.max_backlog_bytes = static_cast<size_t>(options.max_stream_backlog_kib) << 10;
   // A stuck step shows before it ends the job.
-  config.health_limits.step_age =
-      std::min(config.health_limits.step_age, absl::Seconds(options.job.step_timeout_s) / 2);
+  const absl::Duration step_timeout = absl::Seconds(options.job.step_timeout_s);
+  config.health_limits.step_age = std::min(config.health_limits.step_age, step_timeout / 2);
+  config.stall_limits = {step_timeout * 2, kStalledSilence};
   GenerationService service(config, job.text(), job.router());
   Servers servers;
   if (absl::Status status = Listen(options, service, servers); !status.ok()) {
@@ -185,16 +194,16 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
                    if (trouble.empty()) spdlog::info("health: SERVING again");
                    if (!trouble.empty()) spdlog::warn("health: NOT_SERVING: {}", trouble);
                  });
-  const absl::Status stopping = absl::UnavailableError("the server is stopping");
-  absl::Notification engine_ended;
-  signals.OnSignal([&](int signal) {
-    spdlog::info("signal {}: stopping", signal);
-    service.Refuse(stopping);
-    job.Stop(stopping);
-    // mpirun kills, a second after SIGTERM, a rank that waits for one that is lost.
-    if (!engine_ended.WaitForNotificationWithTimeout(kStopTimeout)) {
-      service.FailAll(stopping, kFailTimeout);
-    }
+  GracefulStop::Timeouts timeouts;
+  timeouts.drain = absl::Seconds(options.drain_timeout_s);
+  timeouts.answers = kFailTimeout;
+  GracefulStop stop(
+      service, [&job](const absl::Status& status) { job.Stop(status); }, timeouts);
+  signals.OnSignal([&stop](int signal) {
+    const bool drain = signal == SIGUSR1;
+    spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
+    if (drain) stop.Drain();
+    if (!drain) stop.Stop();
   });
   spdlog::info("serving {} on {} (gRPC) and {} (HTTP) with {} replica(s) of {} rank(s)",
                config.model_info.model(), servers.grpc->address(),
@@ -202,14 +211,15 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
                job.group_size());
   std::thread engine([&] {
     const absl::Status run = job.RunEngine();
-    if (run.ok()) return engine_ended.Notify();
+    stop.EngineEnded();
+    if (run.ok()) return;
     front.Fail(absl::UnavailableError(absl::StrCat("the job has failed: ", run.message())));
     job.Abandon(run);
   });
   engine.join();
   health.reset();
   servers.grpc->SetServing(false);
-  service.FailAll(stopping, kFailTimeout);
+  service.FailAll(absl::UnavailableError("the server is stopping"), kFailTimeout);
   signals.OnSignal([](int) {});
   front.Set(nullptr);
   servers.http.reset();

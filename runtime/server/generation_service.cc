@@ -152,15 +152,28 @@ void GenerationService::FailAll(const absl::Status& status, absl::Duration timeo
   mutex_.AwaitWithTimeout(absl::Condition(&all_over), timeout);
 }
 
-std::string GenerationService::FindTrouble() const {
+size_t GenerationService::num_open_calls() const {
+  absl::MutexLock lock(&mutex_);
+  return open_.size();
+}
+
+HealthView GenerationService::View() const {
   HealthView view;
   view.step_age = router_.GetStatus().total.step_age;
   view.ranks = config_.rank_health();
-  {
-    absl::MutexLock lock(&mutex_);
-    view.refusal = refusal_;
-  }
-  return sdar::FindTrouble(view, config_.health_limits, absl::Now());
+  absl::MutexLock lock(&mutex_);
+  view.refusal = refusal_;
+  return view;
+}
+
+std::string GenerationService::FindTrouble() const {
+  return sdar::FindTrouble(View(), config_.health_limits, absl::Now());
+}
+
+std::string GenerationService::FindStall() const {
+  HealthView view = View();
+  view.refusal = absl::OkStatus();
+  return sdar::FindTrouble(view, config_.stall_limits, absl::Now());
 }
 
 grpc::ServerUnaryReactor* GenerationService::Abort(grpc::CallbackServerContext* context,

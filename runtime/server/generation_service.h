@@ -35,7 +35,8 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
     RequestDefaults defaults;
     sdar::v1::GetModelInfoResponse model_info;
     std::function<std::vector<RankHealth>()> rank_health;  // one per rank
-    HealthLimits health_limits;
+    HealthLimits health_limits;          // beyond them a balancer should go elsewhere
+    HealthLimits stall_limits;           // beyond them a restart is all that helps
     size_t max_backlog_bytes = 1 << 20;  // per call, of answers that its client does not take
   };
   // Requires: text and router outlive the service and its calls.
@@ -47,8 +48,13 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   // are over.
   void FailAll(const absl::Status& status, absl::Duration timeout);
 
+  // Calls that have begun and are not over.
+  size_t num_open_calls() const;
+
   // Why health should say NOT_SERVING; empty while it should say SERVING.
   std::string FindTrouble() const;
+  // Why the process should be restarted; empty while it should not. Refusing calls is no reason.
+  std::string FindStall() const;
 
   // Queues a call's samples; the call has to Begin, and to be closed when it is over. Errors as of
   // the Generate method (generation.proto).
@@ -83,6 +89,7 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
                       const std::shared_ptr<GenerateStream>& stream);
   absl::Status TokenizeInto(const sdar::v1::TokenizeRequest& request,
                             sdar::v1::TokenizeResponse& response) const;
+  HealthView View() const;
   absl::Status Register(const std::shared_ptr<GenerateStream>& stream);
   std::string NewRequestId();
 

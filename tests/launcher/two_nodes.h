@@ -66,6 +66,18 @@ class TwoNodes {
                                    std::string(SDAR_BIN_DIR) + "/" + program});
     return command;
   }
+  // The command line that runs `command` on a node, "a" or "b".
+  std::vector<std::string> On(const std::string& node,
+                              const std::vector<std::string>& command) const {
+    std::vector<std::string> words = {"sh", "-c", "exec " + Inside(node) + " \"$@\"", "sh"};
+    words.insert(words.end(), command.begin(), command.end());
+    return words;
+  }
+  // Ends every process of a node.
+  bool KillAll(const std::string& node) const {
+    return Run("ip netns pids " + Name(node) + " | xargs -r kill -9");
+  }
+
   // A word on the command lines of mpirun and of its daemon on the other node.
   std::string agent() const { return folder_.File("agent"); }
 
@@ -75,6 +87,10 @@ class TwoNodes {
     const std::string nobody = " lladdr 02:00:00:00:00:99 dev veth0 nud permanent";
     return Run("ip -n " + Name("a") + " neigh replace 10.77.0.2" + nobody) &&
            Run("ip -n " + Name("b") + " neigh replace 10.77.0.1" + nobody);
+  }
+  bool Mend() const {
+    return Run("ip -n " + Name("a") + " neigh del 10.77.0.2 dev veth0") &&
+           Run("ip -n " + Name("b") + " neigh del 10.77.0.1 dev veth0");
   }
 
  private:

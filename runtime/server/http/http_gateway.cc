@@ -69,6 +69,12 @@ HttpResponse NotAllowed(const std::string& path, const std::string& allowed) {
   return response;
 }
 
+HttpResponse ProbeResponse(const std::string& trouble) {
+  HttpResponse response = JsonResponse({{"status", trouble.empty() ? "ok" : trouble}});
+  if (!trouble.empty()) response.code = 503;
+  return response;
+}
+
 }  // namespace
 
 HttpGateway::HttpGateway(GenerationService& service, std::vector<std::string> models)
@@ -83,7 +89,7 @@ HttpGateway::HttpGateway(GenerationService& service, std::vector<std::string> mo
               {"/health", {{"GET", &HttpGateway::Health}}},
               {"/readyz", {{"GET", &HttpGateway::Health}}},
               {"/livez", {{"GET", &HttpGateway::Alive}}},
-              {"/startupz", {{"GET", &HttpGateway::Alive}}},
+              {"/startupz", {{"GET", &HttpGateway::Started}}},
               {"/version", {{"GET", &HttpGateway::Version}}}} {}
 
 void HttpGateway::Handle(HttpExchange&& exchange) {
@@ -135,14 +141,16 @@ void HttpGateway::Detokenize(HttpExchange& exchange) {
 }
 
 void HttpGateway::Health(HttpExchange& exchange) {
-  const std::string trouble = service_.FindTrouble();
-  HttpResponse response = JsonResponse({{"status", trouble.empty() ? "ok" : trouble}});
-  if (!trouble.empty()) response.code = 503;
-  exchange.respond(std::move(response));
+  exchange.respond(ProbeResponse(service_.FindTrouble()));
 }
 
 void HttpGateway::Alive(HttpExchange& exchange) {
-  exchange.respond(JsonResponse({{"status", "ok"}}));
+  exchange.respond(ProbeResponse(service_.FindStall()));
+}
+
+void HttpGateway::Started(HttpExchange& exchange) {
+  // Nothing listens before every rank has loaded its part of the model.
+  exchange.respond(ProbeResponse(""));
 }
 
 void HttpGateway::Version(HttpExchange& exchange) {

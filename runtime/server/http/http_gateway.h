@@ -36,6 +36,7 @@ class HttpGateway {
   void Detokenize(HttpExchange& exchange);
   void Health(HttpExchange& exchange);
   void Alive(HttpExchange& exchange);
+  void Started(HttpExchange& exchange);
   void Version(HttpExchange& exchange);
 
   GenerationService& service_;

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/launch/job_supervisor.h"
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/time/clock.h"
+#include <unistd.h>
+
+#include "common/log.h"
+#include "launcher/launch/mpirun_line.h"
+#include "launcher/launch/peers.h"
+
+namespace sdar {
+namespace {
+
+constexpr absl::Duration kFirstDelay = absl::Seconds(1);
+constexpr absl::Duration kLongestDelay = absl::Seconds(60);
+// A run that lasted so long was a healthy one: the next delay is the first again.
+constexpr absl::Duration kHealthyRun = absl::Seconds(60);
+// mpirun takes two seconds to end after SIGTERM; more when another machine does not answer.
+constexpr absl::Duration kTerminateTimeout = absl::Seconds(10);
+// What the programs and mpirun say about bad input and missing files.
+constexpr int kUsageError = 2;
+// Of a rank that SIGUSR1 met before it began to serve.
+constexpr int kDrainedEarly = 128 + SIGUSR1;
+
+// As the first process of a container this is the only job there: what an earlier run has left in
+// shared memory is nobody's, and would fill it in time.
+void RemoveStaleSharedMemory() {
+  if (getpid() != 1) return;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", error)) {
+    const std::string name = entry.path().filename().string();
+    if (absl::StartsWith(name, "nccl-") || absl::StartsWith(name, "vader_segment.")) {
+      std::filesystem::remove(entry.path(), error);
+    }
+  }
+}
+
+}  // namespace
+
+JobSupervisor::JobSupervisor(const LaunchOptions& options, std::vector<Host> hosts,
+                             std::vector<std::string> line, const SignalQueue& signals)
+    : options_(options), hosts_(std::move(hosts)), line_(std::move(line)), signals_(signals) {}
+
+int JobSupervisor::Run() {
+  absl::Duration delay = kFirstDelay;
+  while (true) {
+    int exit_code = 0;
+    if (!AwaitMachines(exit_code)) return exit_code;
+    RemoveStaleSharedMemory();
+    const absl::Time begin = absl::Now();
+    exit_code = RunOnce();
+    if (stopping_ && exit_code == kDrainedEarly) exit_code = 0;
+    if (!WorthAnotherTry(exit_code)) return exit_code;
+    if (absl::Now() - begin > kHealthyRun) delay = kFirstDelay;
+    ++restarts_;
+    spdlog::warn("the job ended with exit code {} after {}; start {} follows in {}", exit_code,
+                 absl::FormatDuration(absl::Trunc(absl::Now() - begin, absl::Milliseconds(100))),
+                 restarts_ + 1, absl::FormatDuration(delay));
+    if (!Pause(delay)) return 0;
+    delay = std::min(delay * 2, kLongestDelay);
+  }
+}
+
+bool JobSupervisor::AwaitMachines(int& exit_code) {
+  if (hosts_.empty() || options_.ssh_port == 0) return true;
+  const absl::Duration timeout = options_.peer_timeout_s == 0
+                                     ? absl::InfiniteDuration()
+                                     : absl::Seconds(options_.peer_timeout_s);
+  const absl::Status status = AwaitPeers(hosts_, options_.ssh_port, timeout,
+                                         [this](absl::Duration wait) { return Pause(wait); });
+  if (status.ok()) return true;
+  if (!stopping_) spdlog::error("{}", std::string(status.message()));
+  exit_code = stopping_ ? 0 : 1;
+  return false;
+}
+
+bool JobSupervisor::WorthAnotherTry(int exit_code) const {
+  if (stopping_ || exit_code == 0) return false;
+  if (options_.restart == "never" || exit_code == kUsageError) return false;
+  if (options_.max_restarts == 0 || restarts_ < options_.max_restarts) return true;
+  spdlog::error("the job ended with exit code {}; it has been started again {} times", exit_code,
+                restarts_);
+  return false;
+}
+
+int JobSupervisor::RunOnce() {
+  const absl::StatusOr<ChildProcess> job = ChildProcess::Start(line_);
+  if (!job.ok()) return ExitCode("sdar-launch", job.status());
+  spdlog::info("started: {}", ShellQuoted(line_));
+  while (true) {
+    const std::optional<int> signal = signals_.Next(next_pressure_);
+    if (!signal.has_value()) {
+      Escalate(*job);
+    } else if (*signal != SIGCHLD) {
+      Stop(*job, *signal);
+    } else if (const std::optional<int> exit_code = job->Reap()) {
+      return *exit_code;
+    }
+  }
+}
+
+void JobSupervisor::Stop(const ChildProcess& job, int signal) {
+  stopping_ = true;
+  if (signal == SIGINT || pressure_ != Pressure::kNone) {
+    spdlog::info("signal {}: ending the job", signal);
+    pressure_ = std::max(pressure_, Pressure::kDraining);
+    return Escalate(job);
+  }
+  spdlog::info("signal {}: the job may drain for {}", signal,
+               absl::FormatDuration(absl::Seconds(options_.stop_timeout_s)));
+  pressure_ = Pressure::kDraining;
+  next_pressure_ = absl::Now() + absl::Seconds(options_.stop_timeout_s);
+  job.Signal(SIGUSR1);
+}
+
+void JobSupervisor::Escalate(const ChildProcess& job) {
+  if (pressure_ == Pressure::kDraining) {
+    pressure_ = Pressure::kTerminated;
+    next_pressure_ = absl::Now() + kTerminateTimeout;
+    return job.Signal(SIGTERM);
+  }
+  spdlog::warn("mpirun has not ended after SIGTERM: killing it");
+  pressure_ = Pressure::kKilled;
+  next_pressure_ = absl::InfiniteFuture();
+  job.KillGroup();
+}
+
+bool JobSupervisor::Pause(absl::Duration duration) {
+  const absl::Time deadline = absl::Now() + duration;
+  while (true) {
+    const std::optional<int> signal = signals_.Next(deadline);
+    if (!signal.has_value()) return true;
+    if (*signal == SIGCHLD) continue;
+    stopping_ = true;
+    return false;
+  }
+}
+
+}  // namespace sdar

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeps a job running until it is told to stop.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "launcher/launch/child_process.h"
+#include "launcher/launch/hosts.h"
+#include "launcher/launch/launch_options.h"
+#include "launcher/launch/signal_queue.h"
+
+namespace sdar {
+
+// Starts mpirun once the other machines can be reached, and again, after a delay that doubles, when
+// it fails. SIGTERM, SIGHUP and SIGUSR1 let the job drain (mpirun passes SIGUSR1 to every rank); a
+// second one, or SIGINT, ends it at once. Single-threaded.
+class JobSupervisor {
+ public:
+  // `line`: mpirun's. Requires: signals outlives this.
+  JobSupervisor(const LaunchOptions& options, std::vector<Host> hosts,
+                std::vector<std::string> line, const SignalQueue& signals);
+
+  // Runs the job until it ends for good. Returns the exit code: 0 after a clean end and after a
+  // stop that was asked for, else that of the last run (the lowest failed rank's, by mpirun).
+  int Run();
+
+ private:
+  bool AwaitMachines(int& exit_code);
+  int RunOnce();
+  void Stop(const ChildProcess& job, int signal);
+  void Escalate(const ChildProcess& job);
+  bool WorthAnotherTry(int exit_code) const;
+  bool Pause(absl::Duration duration);
+
+  const LaunchOptions& options_;
+  const std::vector<Host> hosts_;
+  const std::vector<std::string> line_;
+  const SignalQueue& signals_;
+  int restarts_ = 0;
+  bool stopping_ = false;  // a stop was asked for
+  // How hard the job has been asked to end, and when to ask harder.
+  enum class Pressure { kNone, kDraining, kTerminated, kKilled };
+  Pressure pressure_ = Pressure::kNone;
+  absl::Time next_pressure_ = absl::InfiniteFuture();
+};
+
+}  // namespace sdar

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signals taken one at a time, when the program asks for them.
+#pragma once
+
+#include <algorithm>
+#include <csignal>
+#include <ctime>
+#include <optional>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace sdar {
+
+// Blocks SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGCHLD for the process; make it before any thread.
+// They stay blocked in children until these unblock them.
+class SignalQueue {
+ public:
+  SignalQueue() {
+    sigemptyset(&set_);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD}) sigaddset(&set_, signal);
+    sigprocmask(SIG_BLOCK, &set_, nullptr);
+  }
+
+  // The next signal; none has come by `deadline` where there is none.
+  std::optional<int> Next(absl::Time deadline) const {
+    while (true) {
+      const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+      const timespec timeout = absl::ToTimespec(std::min(left, absl::Hours(1)));
+      const int signal = sigtimedwait(&set_, nullptr, &timeout);
+      if (signal > 0) return signal;
+      if (absl::Now() >= deadline) return std::nullopt;
+    }
+  }
+
+ private:
+  sigset_t set_;
+};
+
+}  // namespace sdar

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// sdar-launch: runs a program on all ranks of a job and keeps it running.
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/status_macros.h"
+#include "launcher/flags.h"
+#include "launcher/launch/job_supervisor.h"
+#include "launcher/launch/launch_options.h"
+#include "launcher/launch/mpirun_line.h"
+
+namespace sdar {
+namespace {
+
+constexpr char kProgram[] = "sdar-launch";
+
+FlagSpec MakeFlags(LaunchOptions& options) {
+  FlagSpec spec;
+  spec.program = kProgram;
+  spec.purpose =
+      "Runs a program of this project under mpirun, on one machine or several, and keeps it "
+      "running:\nwaits for the other machines' ssh, starts the job again when it fails, turns "
+      "SIGTERM into a drain.\nIt can be the first process of a container.";
+  spec.usage = "sdar-launch [flags] -- PROGRAM [ARGUMENT...]";
+  AddLaunchFlags(options, spec);
+  return spec;
+}
+
+// A program of this project that is named without a folder is the one beside this program, on every
+// machine.
+std::string FindProgram(const std::string& name) {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path beside = self.parent_path() / name;
+  const bool found = name.find('/') == std::string::npos && std::filesystem::exists(beside, error);
+  return found ? beside.string() : name;
+}
+
+absl::StatusOr<int> Launch(LaunchOptions& options, const SignalQueue& signals) {
+  SDAR_RETURN_IF_ERROR(options.Validate());
+  options.command[0] = FindProgram(options.command[0]);
+  SDAR_ASSIGN_OR_RETURN(std::vector<Host> hosts, options.FindHosts());
+  SDAR_ASSIGN_OR_RETURN(std::vector<std::string> line, MpirunLine(options, hosts, geteuid() == 0));
+  if (options.dry_run) {
+    std::cout << ShellQuoted(line) << std::endl;
+    return 0;
+  }
+  return JobSupervisor(options, std::move(hosts), std::move(line), signals).Run();
+}
+
+int Main(int argc, char** argv) {
+  const SignalQueue signals;
+  LaunchOptions options;
+  int own = 1;  // arguments before "--"
+  while (own < argc && std::string(argv[own]) != "--") ++own;
+  for (int i = own + 1; i < argc; ++i) options.command.emplace_back(argv[i]);
+  FlagSpec spec = MakeFlags(options);
+  const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, own, argv);
+  if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
+  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  InitLogging(-1, spdlog::level::info);
+  const absl::StatusOr<int> exit_code = Launch(options, signals);
+  return exit_code.ok() ? *exit_code : ExitCode(kProgram, exit_code.status());
+}
+
+}  // namespace
+}  // namespace sdar
+
+int main(int argc, char** argv) { return sdar::Main(argc, argv); }
