@@ -8,7 +8,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "grpcpp/create_channel.h"
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "common/status_macros.h"
 #include "launcher/answer_printer.h"
 #include "launcher/client_call.h"
+#include "launcher/client_channel.h"
 #include "launcher/client_options.h"
 #include "launcher/client_report.h"
 #include "launcher/flags.h"
@@ -53,13 +53,9 @@ int TerminalColumns() {
 // One connection to a server, and how its answers are shown.
 class Client {
  public:
-  Client(const ClientOptions& options, Interrupts& interrupts)
-      : options_(options), interrupts_(interrupts) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    stub_ = GenerationService::NewStub(
-        grpc::CreateCustomChannel(options.server, grpc::InsecureChannelCredentials(), arguments));
-  }
+  Client(const ClientOptions& options, const std::shared_ptr<grpc::Channel>& channel,
+         Interrupts& interrupts)
+      : options_(options), interrupts_(interrupts), stub_(GenerationService::NewStub(channel)) {}
 
   // Each prints what it got and returns the program's exit code.
   int PrintStatus();
@@ -85,7 +81,7 @@ void Client::Limit(grpc::ClientContext& context) const {
 }
 
 int Client::Fail(const absl::Status& status) {
-  std::cerr << kProgram << ": " << DescribeError(status, options_.server) << std::endl;
+  std::cerr << kProgram << ": " << DescribeError(status, options_.access.server) << std::endl;
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
@@ -187,7 +183,8 @@ absl::StatusOr<std::string> ReadMessageFromInput() {
 absl::StatusOr<int> Run(const ClientOptions& options) {
   Interrupts interrupts;
   SDAR_ASSIGN_OR_RETURN(GenerateRequest request, MakeRequest(options));
-  Client client(options, interrupts);
+  SDAR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, OpenChannel(options.access));
+  Client client(options, channel, interrupts);
   if (options.status) return client.PrintStatus();
   if (options.info) return client.PrintInfo();
   if (!options.prompt.empty()) {

@@ -154,7 +154,7 @@ absl::Status ClientOptions::Validate() const {
   for (const std::string& word : message) SDAR_RETURN_IF_ERROR(CheckText("message", word));
   SDAR_RETURN_IF_ERROR(CheckText("prompt", prompt));
   SDAR_RETURN_IF_ERROR(CheckText("system", system));
-  if (server.empty()) return absl::InvalidArgumentError("--server: expected HOST:PORT");
+  if (access.server.empty()) return absl::InvalidArgumentError("--server: expected HOST:PORT");
   if (status && info) return absl::InvalidArgumentError("--status and --info: choose one");
   if (!message.empty() && !prompt.empty()) {
     return absl::InvalidArgumentError("--message and --prompt: choose one");
@@ -178,7 +178,15 @@ absl::Status ClientOptions::Validate() const {
 }
 
 void AddClientFlags(ClientOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("server", Flag(&o.server), "HOST:PORT of sdar-serve")(
+  spec.options.add_options()("server", Flag(&o.access.server), "HOST:PORT of sdar-serve")(
+      "tls", SwitchFlag(&o.access.tls), "the server speaks TLS; implied by the files below")(
+      "tls-ca", TextFlag(&o.access.tls_ca),
+      "PEM file of authorities; without, those of the system")(
+      "tls-cert", TextFlag(&o.access.tls_cert),
+      "PEM file of the certificate to show to the server")("tls-key", TextFlag(&o.access.tls_key),
+                                                           "PEM file of its key")(
+      "api-key-file", TextFlag(&o.access.api_key_file),
+      "file that holds the bearer token; without, the variable SDAR_API_KEY")(
       "message", ListFlag(&o.message),
       "the user's turn of a chat; words without a flag are the same; without any, a chat starts")(
       "prompt", TextFlag(&o.prompt), "text to go on from, sent without the chat template")(

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "launcher/client_channel.h"
 #include "launcher/flags.h"
 #include "sdar/v1/generation.pb.h"
 
@@ -17,7 +18,7 @@ namespace sdar {
 
 // An absent optional is not sent: the server's default applies.
 struct ClientOptions {
-  std::string server = "127.0.0.1:50051";
+  ServerAccess access;
   std::vector<std::string> message;  // the words of the user's turn
   std::string prompt;
   std::string system;

@@ -21,11 +21,13 @@
 #include "launcher/job_main.h"
 #include "launcher/signal_watcher.h"
 #include "runtime/model/safetensors_writer.h"
+#include "runtime/server/access_keys.h"
 #include "runtime/server/generation_service.h"
 #include "runtime/server/graceful_stop.h"
 #include "runtime/server/grpc_server.h"
 #include "runtime/server/http/http_gateway.h"
 #include "runtime/server/http/http_server.h"
+#include "runtime/server/tls_files.h"
 
 namespace sdar {
 namespace {
@@ -47,6 +49,8 @@ struct Options {
   std::string served_model_name;
   int64_t max_stream_backlog_kib = 1024;
   double drain_timeout_s = 30;
+  std::string api_keys_file;
+  TlsFiles tls;
 
   absl::Status Validate() const {
     if (http_port < -1 || http_port > 65535) {
@@ -77,7 +81,7 @@ FlagSpec MakeFlags(Options& options) {
       "that are replicas (--tensor-parallel).";
   spec.usage = "[mpirun -n RANKS] sdar-serve --model=DIR [--host=HOST] [--port=PORT] [flags]";
   spec.options.add_options()("host", Flag(&options.host),
-                             "address to listen on; there is no TLS, so think before 0.0.0.0")(
+                             "address to listen on; loopback unless asked for more")(
       "port", Flag(&options.port), "port to listen on; 0: a free one")(
       "address-file", TextFlag(&options.address_file),
       "file to write HOST:PORT to once the job serves")(
@@ -88,6 +92,13 @@ FlagSpec MakeFlags(Options& options) {
       "names of the model over HTTP, by commas; without, its folder's name")(
       "max-stream-backlog", Flag(&options.max_stream_backlog_kib),
       "KiB of a call's answer that may wait for a slow reader, beside what gRPC buffers")(
+      "api-keys-file", TextFlag(&options.api_keys_file),
+      "file of bearer tokens, one a line, one of which callers must show; read again when it "
+      "changes")("tls-cert", TextFlag(&options.tls.certificate),
+                 "PEM file of the server's certificate chain: gRPC and HTTP speak TLS; read again "
+                 "when it changes")("tls-key", TextFlag(&options.tls.key), "PEM file of its key")(
+      "tls-client-ca", TextFlag(&options.tls.client_ca),
+      "PEM file of the authorities of which clients must show a certificate")(
       "drain-timeout", Flag(&options.drain_timeout_s),
       "seconds that calls in hand may take after SIGUSR1, when new ones are refused")(
       "max-waiting", Flag(&options.job.max_waiting),
@@ -143,7 +154,8 @@ struct Servers {
 };
 
 absl::Status Listen(const Options& options, GenerationService& service, Servers& servers) {
-  SDAR_ASSIGN_OR_RETURN(servers.grpc, GrpcServer::Start(options.host, options.port, service));
+  SDAR_ASSIGN_OR_RETURN(servers.grpc,
+                        GrpcServer::Start(options.host, options.port, options.tls, service));
   if (options.http_port >= 0) {
     std::vector<std::string> names =
         absl::StrSplit(options.served_model_name, ',', absl::SkipEmpty());
@@ -152,6 +164,7 @@ absl::Status Listen(const Options& options, GenerationService& service, Servers&
     HttpServerOptions http;
     http.host = options.host;
     http.port = options.http_port;
+    http.tls = options.tls;
     SDAR_ASSIGN_OR_RETURN(
         servers.http,
         HttpServer::Start(http, [gateway = servers.gateway.get()](HttpExchange exchange) {
@@ -166,8 +179,9 @@ absl::Status Listen(const Options& options, GenerationService& service, Servers&
   return WriteFileAtomically(options.address_file, servers.grpc->address() + "\n");
 }
 
-absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher& signals) {
+GenerationService::Config ServiceConfig(const Options& options, Job& job, AccessKeys* access) {
   GenerationService::Config config;
+  config.access = access;
   config.defaults = job.defaults();
   config.model_info = MakeModelInfo(options, job);
   config.rank_health = [&job] {
@@ -178,6 +192,12 @@ absl::Status Serve(const Options& options, Job& job, Front& front, SignalWatcher
   const absl::Duration step_timeout = absl::Seconds(options.job.step_timeout_s);
   config.health_limits.step_age = std::min(config.health_limits.step_age, step_timeout / 2);
   config.stall_limits = {step_timeout * 2, kStalledSilence};
+  return config;
+}
+
+absl::Status Serve(const Options& options, Job& job, AccessKeys* access, Front& front,
+                   SignalWatcher& signals) {
+  const GenerationService::Config config = ServiceConfig(options, job, access);
   GenerationService service(config, job.text(), job.router());
   Servers servers;
   if (absl::Status status = Listen(options, service, servers); !status.ok()) {
@@ -242,10 +262,17 @@ int Main(int argc, char** argv) {
   }
   SignalWatcher signals;
   Front front;
+  std::unique_ptr<AccessKeys> access;  // rank 0; null: everybody may call
   Job::Hooks hooks;
+  hooks.prepare = [&options, &access] {
+    SDAR_RETURN_IF_ERROR(options.tls.Check());
+    if (options.api_keys_file.empty()) return absl::OkStatus();
+    SDAR_ASSIGN_OR_RETURN(access, AccessKeys::Open(options.api_keys_file));
+    return absl::OkStatus();
+  };
   hooks.on_failure = [&front](const absl::Status& status) { front.Fail(status); };
   return RunJob(kProgram, options.job, std::move(hooks), signals,
-                [&](Job& job) { return Serve(options, job, front, signals); });
+                [&](Job& job) { return Serve(options, job, access.get(), front, signals); });
 }
 
 }  // namespace

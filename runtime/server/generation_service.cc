@@ -37,6 +37,14 @@ void FillTotals(const EngineStatus& total, sdar::v1::GetStatusResponse& response
   }
 }
 
+absl::Status CheckGrpcAccess(const GenerationService& service,
+                             const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("authorization");
+  if (found == metadata.end()) return service.CheckAccess("");
+  return service.CheckAccess({found->second.data(), found->second.size()});
+}
+
 grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
                                       const absl::Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -49,12 +57,18 @@ grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
 GenerationService::GenerationService(Config config, const TextCodec& text, Router& router)
     : config_(std::move(config)), text_(text), router_(router) {}
 
+absl::Status GenerationService::CheckAccess(absl::string_view authorization) const {
+  return config_.access == nullptr ? absl::OkStatus() : config_.access->Check(authorization);
+}
+
 std::string GenerationService::NewRequestId() {
   return absl::StrCat("request-", next_request_.fetch_add(1));
 }
 
 GenerateReactor* GenerationService::Generate(grpc::CallbackServerContext* context,
                                              const sdar::v1::GenerateRequest* request) {
+  const absl::Status access = CheckGrpcAccess(*this, *context);
+  if (!access.ok()) return RefuseGrpcCall(access);
   auto call = Translate(*request, absl::FromChrono(context->deadline()));
   if (!call.ok()) return RefuseGrpcCall(call.status());
   auto stream = Open(*std::move(call));
@@ -179,6 +193,8 @@ std::string GenerationService::FindStall() const {
 grpc::ServerUnaryReactor* GenerationService::Abort(grpc::CallbackServerContext* context,
                                                    const sdar::v1::AbortRequest* request,
                                                    sdar::v1::AbortResponse*) {
+  const absl::Status access = CheckGrpcAccess(*this, *context);
+  if (!access.ok()) return FinishUnary(context, access);
   std::shared_ptr<GenerateStream> stream;
   {
     absl::MutexLock lock(&mutex_);
@@ -211,12 +227,16 @@ absl::Status GenerationService::TokenizeInto(const sdar::v1::TokenizeRequest& re
 grpc::ServerUnaryReactor* GenerationService::Tokenize(grpc::CallbackServerContext* context,
                                                       const sdar::v1::TokenizeRequest* request,
                                                       sdar::v1::TokenizeResponse* response) {
+  const absl::Status access = CheckGrpcAccess(*this, *context);
+  if (!access.ok()) return FinishUnary(context, access);
   return FinishUnary(context, TokenizeInto(*request, *response));
 }
 
 grpc::ServerUnaryReactor* GenerationService::Detokenize(grpc::CallbackServerContext* context,
                                                         const sdar::v1::DetokenizeRequest* request,
                                                         sdar::v1::DetokenizeResponse* response) {
+  const absl::Status access = CheckGrpcAccess(*this, *context);
+  if (!access.ok()) return FinishUnary(context, access);
   std::vector<TokenId> ids;
   for (uint32_t id : request->ids()) {
     if (!text_.tokenizer().HasToken(static_cast<TokenId>(id))) {
@@ -232,6 +252,8 @@ grpc::ServerUnaryReactor* GenerationService::Detokenize(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* GenerationService::GetModelInfo(
     grpc::CallbackServerContext* context, const sdar::v1::GetModelInfoRequest*,
     sdar::v1::GetModelInfoResponse* response) {
+  const absl::Status access = CheckGrpcAccess(*this, *context);
+  if (!access.ok()) return FinishUnary(context, access);
   *response = config_.model_info;
   return FinishUnary(context, absl::OkStatus());
 }
@@ -239,6 +261,8 @@ grpc::ServerUnaryReactor* GenerationService::GetModelInfo(
 grpc::ServerUnaryReactor* GenerationService::GetStatus(grpc::CallbackServerContext* context,
                                                        const sdar::v1::GetStatusRequest*,
                                                        sdar::v1::GetStatusResponse* response) {
+  const absl::Status access = CheckGrpcAccess(*this, *context);
+  if (!access.ok()) return FinishUnary(context, access);
   const RouterStatus status = router_.GetStatus();
   FillTotals(status.total, *response);
   for (const EngineStatus& replica : status.replicas)

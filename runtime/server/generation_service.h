@@ -18,6 +18,7 @@
 #include "runtime/engine/request_fields.h"
 #include "runtime/engine/router.h"
 #include "runtime/engine/watchdog.h"
+#include "runtime/server/access_keys.h"
 #include "runtime/server/delivery.h"
 #include "runtime/server/generate_stream.h"
 #include "runtime/server/generation_call.h"
@@ -37,10 +38,15 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
     std::function<std::vector<RankHealth>()> rank_health;  // one per rank
     HealthLimits health_limits;          // beyond them a balancer should go elsewhere
     HealthLimits stall_limits;           // beyond them a restart is all that helps
+    AccessKeys* access = nullptr;        // who may call; null: everybody
     size_t max_backlog_bytes = 1 << 20;  // per call, of answers that its client does not take
   };
   // Requires: text and router outlive the service and its calls.
   GenerationService(Config config, const TextCodec& text, Router& router);
+
+  // Unauthenticated unless the value of an Authorization header, or of gRPC's metadata of that
+  // name, lets its sender in. Every transport asks before it does anything for a caller.
+  absl::Status CheckAccess(absl::string_view authorization) const;
 
   // From now on new calls get `status`.
   void Refuse(const absl::Status& status);

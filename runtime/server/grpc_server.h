@@ -8,15 +8,19 @@
 #include "absl/status/statusor.h"
 #include <grpcpp/grpcpp.h>
 
+#include "runtime/server/tls_files.h"
+
 namespace sdar {
 
 // A running gRPC server. Health answers SERVING for "" and for the service's name, until told
 // otherwise.
 class GrpcServer {
  public:
-  // Listens on HOST:PORT (port 0: a free one) without TLS. Unavailable when it cannot. Requires:
-  // the service outlives the server.
+  // Listens on HOST:PORT (port 0: a free one), with TLS where there are files for it, which are
+  // read again when they change. Unavailable when it cannot, and the errors of TlsFiles::Check.
+  // Requires: the service outlives the server.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& host, int port,
+                                                           const TlsFiles& tls,
                                                            grpc::Service& service);
   // Cancels what is still open.
   ~GrpcServer();

@@ -13,7 +13,8 @@ struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // without the query
   std::string body;
-  std::string request_id;  // X-Request-Id, or empty
+  std::string request_id;     // X-Request-Id, or empty
+  std::string authorization;  // the header's value, or empty
 };
 
 struct HttpResponse {

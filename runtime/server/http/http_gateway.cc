@@ -75,6 +75,17 @@ HttpResponse ProbeResponse(const std::string& trouble) {
   return response;
 }
 
+// What probes and scrapers ask, who have no token, and which says nothing about anybody's calls.
+bool IsOpenToAll(const std::string& path) {
+  return path == "/health" || path == "/readyz" || path == "/livez" || path == "/startupz";
+}
+
+HttpResponse NotAllowedIn(const absl::Status& access) {
+  HttpResponse response = ErrorResponse(access);
+  response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
 }  // namespace
 
 HttpGateway::HttpGateway(GenerationService& service, std::vector<std::string> models)
@@ -102,6 +113,10 @@ void HttpGateway::Handle(HttpExchange&& exchange) {
   const auto method = route->second.find(exchange.request.method);
   if (method == route->second.end()) {
     return exchange.respond(NotAllowed(path, route->second.begin()->first));
+  }
+  if (!IsOpenToAll(path)) {
+    const absl::Status access = service_.CheckAccess(exchange.request.authorization);
+    if (!access.ok()) return exchange.respond(NotAllowedIn(access));
   }
   (this->*method->second)(exchange);
 }

@@ -16,7 +16,9 @@
 #include "boost/asio/post.hpp"
 #include "boost/asio/steady_timer.hpp"
 #include "boost/asio/strand.hpp"
+#include "common/status_macros.h"
 #include "runtime/server/http/http_session.h"
+#include "runtime/server/http/tls_context.h"
 
 namespace sdar {
 namespace {
@@ -25,7 +27,8 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
 
-// After an accept that failed, for want of file descriptors for example.
+// After an accept that failed, for want of file descriptors for example, and while there are as
+// many connections as there may be.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
 }  // namespace
@@ -52,6 +55,9 @@ class HttpServer::Listener {
   }
 
   absl::StatusOr<int> Listen() {
+    if (options_.tls.enabled()) {
+      SDAR_ASSIGN_OR_RETURN(tls_, TlsContext::Create(options_.tls));
+    }
     ErrorCode error;
     const tcp::endpoint endpoint(asio::ip::make_address(options_.host, error),
                                  static_cast<uint16_t>(options_.port));
@@ -76,32 +82,45 @@ class HttpServer::Listener {
           if (error) return AcceptLater();
           ErrorCode ignored;
           socket.set_option(tcp::no_delay(true), ignored);
-          auto session = std::make_shared<HttpSession>(std::move(socket), options_, handler_);
+          auto tls = tls_ == nullptr ? nullptr : tls_->Current();
+          auto session =
+              std::make_shared<HttpSession>(std::move(socket), std::move(tls), options_, handler_);
           if (Remember(session)) session->Start();
-          Accept();
+          IsFull() ? AcceptLater() : Accept();
         });
   }
 
   void AcceptLater() {
     pause_.expires_after(kAcceptPause);
     pause_.async_wait([this](ErrorCode error) {
-      if (!error) Accept();
+      if (error) return;
+      IsFull() ? AcceptLater() : Accept();
     });
+  }
+
+  bool IsFull() {
+    absl::MutexLock lock(&mutex_);
+    ForgetEnded();
+    return sessions_.size() >= static_cast<size_t>(options_.max_connections);
+  }
+
+  void ForgetEnded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    for (auto it = sessions_.begin(); it != sessions_.end();) {
+      it = it->second.expired() ? sessions_.erase(it) : std::next(it);
+    }
   }
 
   // False when the server is closing.
   bool Remember(const std::shared_ptr<HttpSession>& session) {
     absl::MutexLock lock(&mutex_);
     if (closing_) return false;
-    for (auto it = sessions_.begin(); it != sessions_.end();) {
-      it = it->second.expired() ? sessions_.erase(it) : std::next(it);
-    }
     sessions_[next_session_++] = session;
     return true;
   }
 
   const HttpServerOptions options_;
   const HttpHandler handler_;
+  std::unique_ptr<TlsContext> tls_;  // null without
   asio::io_context context_;
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_{
       asio::make_work_guard(context_)};

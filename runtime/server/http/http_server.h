@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 
 #include "runtime/server/http/http_exchange.h"
+#include "runtime/server/tls_files.h"
 
 namespace sdar {
 
@@ -16,6 +17,8 @@ struct HttpServerOptions {
   std::string host = "127.0.0.1";
   int port = 0;  // 0: a free one
   int threads = 2;
+  int max_connections = 1024;  // more wait until one ends
+  TlsFiles tls;
   size_t max_header_bytes = 16 << 10;
   size_t max_body_bytes = 16 << 20;
   absl::Duration idle_timeout = absl::Seconds(60);   // between requests, and for one to come whole
@@ -26,7 +29,8 @@ struct HttpServerOptions {
 class HttpServer {
  public:
   // handler: called on the server's threads with every well-formed request; must not block. What is
-  // not well-formed or too large is answered here. Unavailable when it cannot listen.
+  // not well-formed or too large is answered here. Unavailable when it cannot listen,
+  // and the errors of TlsFiles::Check.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpServerOptions& options,
                                                            HttpHandler handler);
   // Closes all connections: the exchanges that are open see their clients go.

@@ -28,15 +28,24 @@ std::string ToString(beast::string_view text) { return {text.data(), text.size()
 
 }  // namespace
 
-HttpSession::HttpSession(asio::ip::tcp::socket socket, const HttpServerOptions& options,
-                         const HttpHandler& handler)
-    : stream_(std::move(socket)),
+HttpSession::HttpSession(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls,
+                         const HttpServerOptions& options, const HttpHandler& handler)
+    : stream_(std::move(socket), std::move(tls)),
       idle_(stream_.get_executor()),
       options_(options),
       handler_(handler) {}
 
 void HttpSession::Start() {
-  asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->ReadRequest(); });
+  asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->Handshake(); });
+}
+
+void HttpSession::Handshake() {
+  if (gone_) return;
+  stream_.tcp().expires_after(Nanoseconds(options_.idle_timeout));
+  stream_.async_handshake([self = shared_from_this()](ErrorCode error) {
+    if (error) return self->Gone();
+    self->ReadRequest();
+  });
 }
 
 void HttpSession::Close() {
@@ -48,7 +57,7 @@ void HttpSession::ReadRequest() {
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(options_.max_header_bytes));
   parser_->body_limit(options_.max_body_bytes);
-  stream_.expires_after(Nanoseconds(options_.idle_timeout));
+  stream_.tcp().expires_after(Nanoseconds(options_.idle_timeout));
   http::async_read(
       stream_, buffer_, *parser_,
       [self = shared_from_this()](ErrorCode error, size_t) { self->OnRequest(error); });
@@ -60,7 +69,7 @@ void HttpSession::OnRequest(ErrorCode error) {
   const auto& request = parser_->get();
   version_ = request.version();
   keep_alive_ = request.keep_alive();
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   in_exchange_ = true;
   begun_events_ = false;
   HttpExchange exchange = MakeExchange();
@@ -94,6 +103,7 @@ HttpExchange HttpSession::MakeExchange() {
   const beast::string_view target = request.target();
   exchange.request.path = ToString(target.substr(0, target.find('?')));
   exchange.request.request_id = ToString(request["X-Request-Id"]);
+  exchange.request.authorization = ToString(request[http::field::authorization]);
   exchange.request.body = std::move(parser_->get().body());
   const auto post = [self = shared_from_this()](std::function<void()> work) {
     asio::post(self->stream_.get_executor(), std::move(work));
@@ -161,7 +171,7 @@ void HttpSession::Respond(HttpResponse answer) {
   for (const auto& [name, value] : answer.headers) response_->set(name, value);
   response_->body() = std::move(answer.body);
   response_->prepare_payload();
-  stream_.expires_after(Nanoseconds(options_.write_timeout));
+  stream_.tcp().expires_after(Nanoseconds(options_.write_timeout));
   http::async_write(stream_, *response_, [self = shared_from_this()](ErrorCode error, size_t) {
     self->response_.reset();
     if (error) return self->Gone();
@@ -200,12 +210,12 @@ void HttpSession::AppendPiece(absl::string_view piece) {
 }
 
 void HttpSession::WriteEvents(std::function<void(bool)> sent) {
-  stream_.expires_after(Nanoseconds(options_.write_timeout));
+  stream_.tcp().expires_after(Nanoseconds(options_.write_timeout));
   asio::async_write(stream_, asio::buffer(events_),
                     [self = shared_from_this(), sent = std::move(sent)](ErrorCode error, size_t) {
                       self->events_.clear();
                       if (error) self->Gone();
-                      if (!error) self->stream_.expires_never();
+                      if (!error) self->stream_.tcp().expires_never();
                       sent(!error);
                     });
 }
@@ -237,8 +247,8 @@ void HttpSession::Gone() {
   if (std::exchange(gone_, true)) return;
   idle_.cancel();
   ErrorCode ignored;
-  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
-  stream_.close();
+  stream_.tcp().socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  stream_.tcp().close();
   if (const auto call = std::exchange(on_gone_, nullptr)) call();
   if (const auto call = std::exchange(on_ended_, nullptr)) call();
 }

@@ -15,6 +15,7 @@
 #include "boost/beast/http.hpp"
 #include "runtime/server/http/http_exchange.h"
 #include "runtime/server/http/http_server.h"
+#include "runtime/server/http/http_stream.h"
 
 namespace sdar {
 
@@ -22,9 +23,9 @@ namespace sdar {
 // the socket's strand.
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
-  // Requires: options and handler outlive the session.
-  HttpSession(boost::asio::ip::tcp::socket socket, const HttpServerOptions& options,
-              const HttpHandler& handler);
+  // tls: null without. Requires: options and handler outlive the session.
+  HttpSession(boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> tls,
+              const HttpServerOptions& options, const HttpHandler& handler);
 
   void Start();
   // Closes the connection. Any thread.
@@ -35,6 +36,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
   using Response = boost::beast::http::response<boost::beast::http::string_body>;
 
+  void Handshake();
   void ReadRequest();
   void OnRequest(ErrorCode error);
   void Refuse(ErrorCode error);
@@ -52,7 +54,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   template <typename Head>
   void FillHead(Head& head, int code, const std::string& content_type) const;
 
-  boost::beast::tcp_stream stream_;
+  HttpStream stream_;
   boost::asio::steady_timer idle_;
   const HttpServerOptions& options_;
   const HttpHandler& handler_;

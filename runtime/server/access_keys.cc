@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/access_keys.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include "common/log.h"
+#include "common/status_macros.h"
+
+namespace sdar {
+namespace {
+
+constexpr size_t kMinTokenBytes = 16;
+constexpr size_t kMaxTokenBytes = 512;
+constexpr absl::Duration kLookInterval = absl::Seconds(1);
+
+bool IsToken(absl::string_view text) {
+  return text.size() >= kMinTokenBytes && text.size() <= kMaxTokenBytes &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AccessKeys>> AccessKeys::Open(const std::string& path) {
+  auto keys = std::unique_ptr<AccessKeys>(new AccessKeys(path));
+  absl::MutexLock lock(&keys->mutex_);
+  SDAR_RETURN_IF_ERROR(keys->Read());
+  return keys;
+}
+
+absl::Status AccessKeys::Read() {
+  std::error_code error;
+  const auto written = std::filesystem::last_write_time(path_, error);
+  std::ifstream file(path_, std::ios::binary);
+  std::stringstream content;
+  content << file.rdbuf();
+  if (error || !file) return absl::NotFoundError(absl::StrCat("cannot read ", path_));
+  written_ = written;
+  std::vector<Digest> digests;
+  int number = 0;
+  const std::string text = content.str();
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty() || line[0] == '#') continue;
+    if (!IsToken(line)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path_, ": line ", number, ": expected a token of ", kMinTokenBytes, " .. ",
+                       kMaxTokenBytes, " visible ASCII characters, got ", line.size(), " bytes"));
+    }
+    Digest& digest = digests.emplace_back();
+    SHA256(reinterpret_cast<const unsigned char*>(line.data()), line.size(), digest.data());
+  }
+  if (digests.empty()) return absl::InvalidArgumentError(absl::StrCat(path_, " holds no token"));
+  digests_ = std::move(digests);
+  return absl::OkStatus();
+}
+
+void AccessKeys::ReadAgainIfChanged() {
+  const absl::Time now = absl::Now();
+  if (now < next_look_) return;
+  next_look_ = now + kLookInterval;
+  std::error_code error;
+  if (std::filesystem::last_write_time(path_, error) == written_ && !error) return;
+  const absl::Status status = Read();
+  if (status.ok()) spdlog::info("tokens read again from {}", path_);
+  if (!status.ok()) spdlog::error("tokens stay as they were: {}", std::string(status.message()));
+}
+
+absl::Status AccessKeys::Check(absl::string_view authorization) {
+  constexpr absl::string_view kScheme = "bearer ";
+  if (!absl::StartsWithIgnoreCase(authorization, kScheme)) {
+    return absl::UnauthenticatedError("expected the header Authorization: Bearer TOKEN");
+  }
+  const absl::string_view token = absl::StripAsciiWhitespace(authorization.substr(kScheme.size()));
+  Digest digest;
+  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(), digest.data());
+  absl::MutexLock lock(&mutex_);
+  ReadAgainIfChanged();
+  // All digests are compared, whole, whatever is found.
+  int found = 0;
+  for (const Digest& known : digests_) {
+    found |= CRYPTO_memcmp(known.data(), digest.data(), digest.size()) == 0 ? 1 : 0;
+  }
+  if (found != 0) return absl::OkStatus();
+  return absl::UnauthenticatedError("the bearer token is not one that this server knows");
+}
+
+}  // namespace sdar

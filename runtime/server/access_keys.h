@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may call: the bearer tokens of a file.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace sdar {
+
+// Thread-safe. The file holds a token a line, 16 .. 512 visible ASCII characters; # begins a
+// comment line. It is read again when it has changed, so that tokens can be rotated; a file that
+// has become wrong or is gone leaves the tokens as they were, with an error in the log.
+class AccessKeys {
+ public:
+  // NotFound when the file cannot be read; InvalidArgument names the line that is no token, or says
+  // that there is none. Tokens are never part of a message.
+  static absl::StatusOr<std::unique_ptr<AccessKeys>> Open(const std::string& path);
+
+  // OK for the value "Bearer TOKEN" of an Authorization header whose token is one of the file's,
+  // else Unauthenticated. Takes the same time for every wrong token of a length. Looks at the file
+  // once a second at most.
+  absl::Status Check(absl::string_view authorization);
+
+ private:
+  using Digest = std::array<unsigned char, 32>;
+
+  explicit AccessKeys(std::string path) : path_(std::move(path)) {}
+  absl::Status Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReadAgainIfChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::string path_;
+  absl::Mutex mutex_;
+  std::vector<Digest> digests_ ABSL_GUARDED_BY(mutex_);
+  std::filesystem::file_time_type written_ ABSL_GUARDED_BY(mutex_);
+  absl::Time next_look_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+};
+
+}  // namespace sdar

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bytes of an HTTP connection, with TLS or without.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "boost/asio/ip/tcp.hpp"
+#include "boost/asio/ssl/context.hpp"
+#include "boost/beast/core/tcp_stream.hpp"
+#include "boost/beast/ssl/ssl_stream.hpp"
+
+namespace sdar {
+
+// An AsyncStream of Asio. Time limits are those of the TCP stream below.
+class HttpStream {
+ public:
+  // NOLINTNEXTLINE(readability-identifier-naming): the name that Asio asks a stream for
+  using executor_type = boost::beast::tcp_stream::executor_type;
+
+  // context: null without TLS.
+  HttpStream(boost::asio::ip::tcp::socket socket,
+             std::shared_ptr<boost::asio::ssl::context> context)
+      : context_(std::move(context)) {
+    if (context_ == nullptr) {
+      plain_.emplace(std::move(socket));
+    } else {
+      tls_.emplace(std::move(socket), *context_);
+    }
+  }
+
+  boost::beast::tcp_stream& tcp() { return tls_.has_value() ? tls_->next_layer() : *plain_; }
+  executor_type get_executor() { return tcp().get_executor(); }
+
+  // Calls handler(error); at once, as if posted, without TLS.
+  template <typename Handler>
+  void async_handshake(Handler&& handler) {
+    if (tls_.has_value()) {
+      tls_->async_handshake(boost::asio::ssl::stream_base::server, std::forward<Handler>(handler));
+    } else {
+      boost::asio::post(get_executor(), [handler = std::forward<Handler>(handler)]() mutable {
+        handler(boost::system::error_code());
+      });
+    }
+  }
+  template <typename Buffers, typename Handler>
+  void async_read_some(const Buffers& buffers, Handler&& handler) {
+    if (tls_.has_value()) {
+      tls_->async_read_some(buffers, std::forward<Handler>(handler));
+    } else {
+      plain_->async_read_some(buffers, std::forward<Handler>(handler));
+    }
+  }
+  template <typename Buffers, typename Handler>
+  void async_write_some(const Buffers& buffers, Handler&& handler) {
+    if (tls_.has_value()) {
+      tls_->async_write_some(buffers, std::forward<Handler>(handler));
+    } else {
+      plain_->async_write_some(buffers, std::forward<Handler>(handler));
+    }
+  }
+
+ private:
+  const std::shared_ptr<boost::asio::ssl::context> context_;
+  std::optional<boost::beast::tcp_stream> plain_;
+  std::optional<boost::beast::ssl_stream<boost::beast::tcp_stream>> tls_;  // either of the two
+};
+
+}  // namespace sdar

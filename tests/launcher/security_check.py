@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS, client certificates and bearer tokens of a served job, over gRPC and HTTP.
+
+The certificates are made with openssl; the server's is replaced while it serves.
+"""
+
+import http.client
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import unittest
+
+import grpc
+
+SOURCE = pathlib.Path(os.environ["SDAR_SOURCE_DIR"])
+BIN = pathlib.Path(os.environ["SDAR_BIN_DIR"])
+TOKEN = "a-token-for-this-test"
+MODEL_INFO = "/sdar.v1.GenerationService/GetModelInfo"
+HEALTH = "/grpc.health.v1.Health/Check"
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+class Authority:
+    """Signs certificates for 127.0.0.1."""
+
+    def __init__(self, folder, name):
+        self.folder = pathlib.Path(folder)
+        self.key, self.certificate = self.folder / f"{name}.key", self.folder / f"{name}.pem"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.certificate)
+
+    def sign(self, name, serial):
+        """Makes NAME.key and NAME.crt, whole or not at all."""
+        request, extensions = self.folder / "request", self.folder / "extensions"
+        key, certificate = self.folder / f"{name}.key", self.folder / f"{name}.crt"
+        extensions.write_text("subjectAltName=IP:127.0.0.1\n")
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", f"{key}.new", "-out", request)
+        openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-days", "2",
+                "-set_serial", str(serial), "-extfile", extensions, "-out", f"{certificate}.new")
+        os.replace(f"{key}.new", key)
+        os.replace(f"{certificate}.new", certificate)
+        return key, certificate
+
+
+class Server:
+    """sdar-serve on one rank; a context that ends with it."""
+
+    def __init__(self, folder, *flags):
+        self.folder = pathlib.Path(folder)
+        self.flags = flags
+
+    def __enter__(self):
+        grpc_file, http_file = self.folder / "grpc-address", self.folder / "http-address"
+        self.log = open(self.folder / "log", "w+b")
+        self.process = subprocess.Popen(
+            [BIN / "sdar-serve", f"--model={SOURCE}/models/sdar-tiny", "--port=0", f"--address-file={grpc_file}",
+             "--http-port=0", f"--http-address-file={http_file}", *self.flags],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        wait_until(lambda: grpc_file.exists() or self.process.poll() is not None, "the server listens")
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        self.grpc_address, self.http_address = grpc_file.read_text().strip(), http_file.read_text().strip()
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+        self.log.close()
+
+    def get(self, path, tls=None, token=None):
+        """The status code; with TLS also the serial number of the server's certificate."""
+        connect = http.client.HTTPConnection if tls is None else http.client.HTTPSConnection
+        connection = connect(self.http_address, timeout=20, **({} if tls is None else {"context": tls}))
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+            serial = None if tls is None else int(connection.sock.getpeercert()["serialNumber"], 16)
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status if tls is None else (answer.status, serial)
+        finally:
+            connection.close()
+
+    def call(self, method, credentials=None, token=None):
+        """The status of a gRPC call with an empty message."""
+        channel = (grpc.insecure_channel(self.grpc_address) if credentials is None else
+                   grpc.secure_channel(self.grpc_address, credentials))
+        with channel:
+            metadata = [("authorization", f"Bearer {token}")] if token else []
+            try:
+                channel.unary_unary(method)(b"", metadata=metadata, timeout=20)
+                return grpc.StatusCode.OK
+            except grpc.RpcError as error:
+                return error.code()
+
+    def client(self, *flags, **environment):
+        return subprocess.run([BIN / "sdar-client", f"--server={self.grpc_address}", "--info", *flags],
+                              env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+
+
+def wait_until(holds, what, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+class SecurityTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory(prefix="sdar-security-")
+        self.addCleanup(scratch.cleanup)
+        self.folder = pathlib.Path(scratch.name)
+
+    def test_without_a_token_only_probes_are_answered(self):
+        tokens = self.folder / "tokens"
+        tokens.write_text(f"# of this test\n{TOKEN}\n")
+        with Server(self.folder, f"--api-keys-file={tokens}") as server:
+            for token, code in [(None, 401), ("a-token-that-is-wrong", 401), (TOKEN, 200)]:
+                self.assertEqual(server.get("/v1/models", token=token), code)
+            for path in ["/health", "/readyz", "/livez", "/startupz"]:
+                self.assertEqual(server.get(path), 200, path)
+            self.assertEqual(server.call(MODEL_INFO), grpc.StatusCode.UNAUTHENTICATED)
+            self.assertEqual(server.call(MODEL_INFO, token="a-token-that-is-wrong"), grpc.StatusCode.UNAUTHENTICATED)
+            self.assertEqual(server.call(MODEL_INFO, token=TOKEN), grpc.StatusCode.OK)
+            self.assertEqual(server.call(HEALTH), grpc.StatusCode.OK)
+            self.assertIn("UNAUTHENTICATED", server.client().stderr)
+            self.assertEqual(server.client(SDAR_API_KEY=TOKEN).returncode, 0)
+            self.assertEqual(server.client(f"--api-key-file={self.key_file()}").returncode, 0)
+            self.assertNotIn(TOKEN, (self.folder / "log").read_text())
+
+    def key_file(self):
+        path = self.folder / "key"
+        path.write_text(TOKEN + "\n")
+        return path
+
+    def test_both_ends_speak_tls_and_take_a_new_certificate_while_they_serve(self):
+        authority = Authority(self.folder, "authority")
+        key, certificate = authority.sign("server", 1001)
+        tls = ssl.create_default_context(cafile=authority.certificate)
+        roots = grpc.ssl_channel_credentials(authority.certificate.read_bytes())
+        with Server(self.folder, f"--tls-cert={certificate}", f"--tls-key={key}") as server:
+            self.assertEqual(server.get("/livez", tls), (200, 1001))
+            with self.assertRaises((http.client.HTTPException, OSError)):
+                server.get("/livez")
+            self.assertEqual(server.call(MODEL_INFO, roots), grpc.StatusCode.OK)
+            self.assertEqual(server.call(MODEL_INFO), grpc.StatusCode.UNAVAILABLE)
+            self.assertEqual(server.client(f"--tls-ca={authority.certificate}").returncode, 0)
+            self.assertNotEqual(server.client("--timeout=5").returncode, 0)
+            authority.sign("server", 1002)
+            wait_until(lambda: server.get("/livez", tls) == (200, 1002), "HTTP shows the new certificate")
+            wait_until(lambda: self.grpc_serial(server, authority) == 1002, "gRPC shows the new certificate")
+            self.assertEqual(server.call(MODEL_INFO, roots), grpc.StatusCode.OK)
+
+    def grpc_serial(self, server, authority):
+        host, port = server.grpc_address.split(":")
+        context = ssl.create_default_context(cafile=authority.certificate)
+        context.set_alpn_protocols(["h2"])
+        with context.wrap_socket(socket.create_connection((host, int(port)), 20),
+                                 server_hostname=host) as connection:
+            return int(connection.getpeercert()["serialNumber"], 16)
+
+    def test_with_client_authorities_only_their_certificates_are_let_in(self):
+        authority, stranger = Authority(self.folder, "authority"), Authority(self.folder, "stranger")
+        key, certificate = authority.sign("server", 1)
+        own_key, own_certificate = authority.sign("client", 2)
+        strange_key, strange_certificate = stranger.sign("guest", 3)
+        with Server(self.folder, f"--tls-cert={certificate}", f"--tls-key={key}",
+                    f"--tls-client-ca={authority.certificate}") as server:
+            for pair, let_in in [((own_certificate, own_key), True), ((strange_certificate, strange_key), False),
+                                 (None, False)]:
+                tls = ssl.create_default_context(cafile=authority.certificate)
+                chain = private = None
+                if pair is not None:
+                    tls.load_cert_chain(*pair)
+                    chain, private = pair[0].read_bytes(), pair[1].read_bytes()
+                credentials = grpc.ssl_channel_credentials(authority.certificate.read_bytes(), private, chain)
+                status = server.call(MODEL_INFO, credentials)
+                self.assertEqual(status == grpc.StatusCode.OK, let_in, pair)
+                if let_in:
+                    self.assertEqual(server.get("/livez", tls), (200, 1))
+                else:
+                    with self.assertRaises((http.client.HTTPException, OSError)):
+                        server.get("/livez", tls)
+            self.assertEqual(server.client(f"--tls-ca={authority.certificate}", f"--tls-cert={own_certificate}",
+                                           f"--tls-key={own_key}").returncode, 0)
+
+    def test_files_that_cannot_be_used_are_refused_by_flag(self):
+        authority = Authority(self.folder, "authority")
+        key, certificate = authority.sign("server", 1)
+        other_key, _ = authority.sign("other", 2)
+        empty = self.folder / "empty"
+        empty.write_text("")
+        for flags, words in [
+                ([f"--tls-cert={certificate}"], "--tls-cert and --tls-key together"),
+                ([f"--tls-client-ca={certificate}"], "--tls-client-ca: expected --tls-cert"),
+                ([f"--tls-cert={certificate}", "--tls-key=/nowhere"], "--tls-key: cannot read /nowhere"),
+                ([f"--tls-cert={certificate}", f"--tls-key={other_key}"], "--tls-key: "),
+                ([f"--tls-cert={empty}", f"--tls-key={key}"], "--tls-cert: "),
+                ([f"--api-keys-file={empty}"], "holds no token"),
+                (["--api-keys-file=/nowhere"], "cannot read /nowhere")]:
+            outcome = subprocess.run([BIN / "sdar-serve", f"--model={SOURCE}/models/sdar-tiny", *flags],
+                                     capture_output=True, text=True, timeout=60)
+            self.assertEqual(outcome.returncode, 2, flags)
+            self.assertIn(words, outcome.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/access_keys.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/status_matchers.h"
+
+namespace sdar {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kToken[] = "a-token-of-somebody";
+constexpr char kOther[] = "another-one-entirely";
+constexpr auto kUnknown = absl::StatusCode::kUnauthenticated;
+
+class AccessKeysTest : public ::testing::Test {
+ protected:
+  AccessKeysTest() : path_(testing::TempDir() + "access_keys_test.txt") { Write({kToken, kOther}); }
+  ~AccessKeysTest() override { std::filesystem::remove(path_); }
+
+  void Write(const std::vector<std::string>& lines) {
+    std::ofstream file(path_);
+    for (const std::string& line : lines) file << line << '\n';
+  }
+
+  const std::string path_;
+};
+
+TEST_F(AccessKeysTest, LetsInWhoShowsOneOfTheTokens) {
+  SDAR_ASSERT_OK_AND_ASSIGN(const auto keys, AccessKeys::Open(path_));
+  EXPECT_THAT(keys->Check(std::string("Bearer ") + kToken), IsOk());
+  EXPECT_THAT(keys->Check(std::string("bearer   ") + kOther + " "), IsOk());
+}
+
+TEST_F(AccessKeysTest, RefusesEverybodyElseWithoutRepeatingWhatTheySaid) {
+  SDAR_ASSERT_OK_AND_ASSIGN(const auto keys, AccessKeys::Open(path_));
+  for (const char* value : {"", "Bearer", "Bearer ", "Basic a-token-of-somebody", kToken,
+                            "Bearer a-token-of-somebod", "Bearer a-token-of-somebodyx"}) {
+    EXPECT_THAT(keys->Check(value), StatusIs(kUnknown, Not(HasSubstr("a-token")))) << value;
+  }
+}
+
+TEST_F(AccessKeysTest, CommentsAndEmptyLinesAreNoTokens) {
+  Write({"# for the batch jobs: 0123456789", "", std::string("  ") + kToken + "\r"});
+  SDAR_ASSERT_OK_AND_ASSIGN(const auto keys, AccessKeys::Open(path_));
+  EXPECT_THAT(keys->Check(std::string("Bearer ") + kToken), IsOk());
+  EXPECT_THAT(keys->Check("Bearer # for the batch jobs: 0123456789"),
+              StatusIs(kUnknown, testing::_));
+}
+
+TEST_F(AccessKeysTest, AFileThatIsWrongIsRefusedByLineAndNotQuoted) {
+  Write({kToken, "short"});
+  EXPECT_THAT(AccessKeys::Open(path_).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("line 2: expected a token")));
+  EXPECT_THAT(AccessKeys::Open(path_).status().ToString(), Not(HasSubstr("short")));
+  Write({"# nothing"});
+  EXPECT_THAT(AccessKeys::Open(path_).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("holds no token")));
+  EXPECT_THAT(AccessKeys::Open(path_ + ".missing").status(),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("cannot read")));
+}
+
+TEST_F(AccessKeysTest, AFileThatChangesIsReadAgainAndOneThatBecomesWrongIsNot) {
+  SDAR_ASSERT_OK_AND_ASSIGN(const auto keys, AccessKeys::Open(path_));
+  const std::string first = std::string("Bearer ") + kToken;
+  const std::string later = "Bearer a-token-of-tomorrow";
+  const auto await = [&](const std::string& authorization, bool in) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (keys->Check(authorization).ok() != in && absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    return keys->Check(authorization).ok() == in;
+  };
+  EXPECT_THAT(keys->Check(first), IsOk());
+  Write({"a-token-of-tomorrow"});
+  std::filesystem::last_write_time(path_, std::filesystem::file_time_type::clock::now());
+  EXPECT_TRUE(await(later, true));
+  EXPECT_TRUE(await(first, false));
+  Write({"short"});
+  EXPECT_TRUE(await(later, true));
+  absl::SleepFor(absl::Milliseconds(1100));  // the file has been looked at again
+  EXPECT_THAT(keys->Check(later), IsOk());
+}
+
+}  // namespace
+}  // namespace sdar
