@@ -53,7 +53,7 @@ spec:
         limits:
           {{- $resources | nindent 10 }}
       securityContext:
-        {{- include "sdar.containerSecurity" (dict "ipcLock" $v.rdma.enabled) | nindent 8 }}
+        {{- include "sdar.containerSecurity" $root | nindent 8 }}
       volumeMounts:
         {{- include "sdar.mounts" $root | nindent 8 }}
   volumes:
@@ -102,9 +102,6 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
-  {{- if .ipcLock }}
-  add: [IPC_LOCK]
-  {{- end }}
 {{- end }}
 
 {{- define "sdar.leaderContainer" -}}
