@@ -76,17 +76,16 @@ stop() {
   local begin=$SECONDS
   while has_orted && [ $((SECONDS - begin)) -lt "$grace" ]; do sleep 0.2; done
   if has_orted; then echo "worker: ranks are left after $grace s; ending" >&2; fi
-  [ -z "$sshd" ] || kill "$sshd" 2> /dev/null || true
+  local server
+  for server in $(jobs -p); do kill "$server" 2> /dev/null || true; done
   exit 0
 }
 
-sshd=
 trap stop TERM INT
 prepare
 /usr/sbin/sshd -D -e -f "$HOME/.ssh/sshd_config" &
-sshd=$!
 echo "worker: ssh server on port $port" >&2
 status=0
-wait "$sshd" || status=$?
+wait "$!" || status=$?
 echo "worker: the ssh server ended with status $status" >&2
 exit 1

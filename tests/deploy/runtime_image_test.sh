@@ -52,6 +52,8 @@ install -m 755 "$bin"/sdar-* "$root/usr/local/bin/"
 cp -r "$checkout/models/sdar-tiny" "$root/models/"
 chmod -R a+rX "$root/models"
 
+printf '127.0.0.1 localhost\n10.77.0.1 leader\n10.77.0.2 worker\n' > "$root/etc/hosts"
+
 missing=$(chroot "$root" bash -c 'ldd /usr/local/bin/sdar-*' | grep 'not found' | sort -u || true)
 [ -z "$missing" ] || fail "runtime-packages.txt lacks what holds $missing"
 [ -z "$(find "$root/etc/ssh" -name 'ssh_host_*')" ] || fail "the image holds host keys"
@@ -74,6 +76,7 @@ hostname "$name"
 mount --bind "$root" "$root"
 mount -o remount,ro,bind "$root"
 mount -t proc proc "$root/proc"
+mount -t sysfs -o ro sysfs "$root/sys"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 mkdir "$root/dev/shm"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
@@ -159,7 +162,7 @@ echo "runtime image: ssh between pods takes the group's key, and no other on eit
 
 echo '{"id": "a", "prompt": "The capital of", "max_tokens": 4, "temperature": 0}' > "$root/models/question"
 pod leader "${mpirun[@]}" /usr/local/bin/sdar-generate --model=/models/sdar-tiny --input=/models/question \
-  --output=/tmp/answer --threads=1 > "$work/generate.log" 2>&1 || fail "a job of two pods: $(cat "$work/generate.log")"
+  --output=/tmp/answer --threads=1 > "$work/generate.log" 2>&1 || fail "a job of two pods: $(cat "$work/generate.log" "$work/worker.log")"
 echo "runtime image: a job of two pods answers"
 
 # Worker and leader are told to stop at the same time; ranks take 2 s to drain.
