@@ -108,16 +108,13 @@ class RefusedValues(unittest.TestCase):
         check(schema, values, "values")
 
     def test_every_value_has_a_comment_which_it_may_share_with_its_neighbours(self):
-        explained = None  # indent of the comment above
+        explained = False
         for line in (chart.CHART / "values.yaml").read_text().splitlines():
-            indent = len(line) - len(line.lstrip())
             if not line.strip():
-                explained = None
+                explained = False
             elif line.lstrip().startswith("#"):
-                explained = indent
-            elif line.endswith(":"):
-                explained = None if explained == indent == 0 else explained
-            elif explained is None and not line.lstrip().startswith("- "):
+                explained = True
+            elif not explained and not line.endswith(":") and not line.lstrip().startswith("- "):
                 self.fail(f"no comment explains the value {line.strip()}")
 
     def test_numbers_out_of_range_are_refused(self):

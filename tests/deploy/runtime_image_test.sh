@@ -59,8 +59,8 @@ missing=$(chroot "$root" bash -c 'ldd /usr/local/bin/sdar-*' | grep 'not found' 
 [ -z "$(find "$root/etc/ssh" -name 'ssh_host_*')" ] || fail "the image holds host keys"
 
 # The group's key, as the chart makes it and as the kubelet mounts it; and a stranger's.
-ssh-keygen -q -t ecdsa -m PEM -N '' -f "$root/etc/sdar/ssh/ssh-privatekey"
-ssh-keygen -q -t ecdsa -m PEM -N '' -f "$root/etc/sdar/ssh/strangers-key"
+chroot "$root" ssh-keygen -q -t ecdsa -m PEM -N '' -f /etc/sdar/ssh/ssh-privatekey
+chroot "$root" ssh-keygen -q -t ecdsa -m PEM -N '' -f /etc/sdar/ssh/strangers-key
 rm "$root"/etc/sdar/ssh/*.pub
 chown root:10001 "$root"/etc/sdar/ssh/*
 chmod 440 "$root"/etc/sdar/ssh/*
