@@ -125,7 +125,6 @@ args:
   {{- else }}
   - --ranks={{ include "sdar.ranksPerNode" . }}
   {{- end }}
-  - --partition-timeout={{ int $v.launcher.partitionTimeoutSeconds }}
   - --stop-timeout={{ include "sdar.stopSeconds" . }}
   {{- range $v.launcher.mpirunArgs }}
   - {{ printf "--mpirun-arg=%s" . | quote }}
