@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs the tests:
 #   ./test.sh           packages, release build, ctest
-#   ./test.sh --full    also a soak, lint, sanitizers, fuzz targets, and a build on a fresh machine
+#   ./test.sh --full    also a soak, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's root
 # SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -133,6 +133,7 @@ if $full; then
   stage "fuzz build" build fuzz "${targets[@]}"
   stage "fuzz runs" run_fuzzers
   stage "fresh machine" tests/fresh_machine.sh
+  stage "runtime image" tests/deploy/runtime_image_test.sh build/release/bin
 fi
 
 echo "==> all stages passed"

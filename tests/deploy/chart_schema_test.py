@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every object of every mode is what its kind's schema allows, and wrong values are refused."""
+
+import json
+import pathlib
+import unittest
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+import chart
+
+KUBERNETES = "1.31"
+CUSTOM = {
+    kind: json.loads((pathlib.Path(__file__).parent / "schemas" / f"{kind.lower()}.json").read_text())
+    for kind in ("LeaderWorkerSet", "ServiceMonitor", "ScaledObject")
+}
+
+
+def validate(thing):
+    """Checks an object against its kind's schema, in which no unknown field passes."""
+    if thing["kind"] in CUSTOM:
+        jsonschema.Draft7Validator(CUSTOM[thing["kind"]]).validate(thing)
+    else:
+        kubernetes_validate.validate(thing, KUBERNETES, strict=True)
+
+
+class RenderedObjects(unittest.TestCase):
+    def test_helm_lint_finds_nothing_in_any_mode(self):
+        for mode, values in chart.MODES.items():
+            with self.subTest(mode):
+                result = chart.helm("lint", values, arguments=["--strict"])
+                self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_every_object_fits_the_schema_of_its_kind(self):
+        for mode, values in chart.MODES.items():
+            for thing in chart.rendered(values):
+                with self.subTest(f"{mode}: {thing['kind']} {thing['metadata']['name']}"):
+                    validate(thing)
+
+    def test_pod_templates_of_a_leader_worker_set_fit_the_schema_of_pod_templates(self):
+        for mode, values in chart.MODES.items():
+            objects = chart.rendered(values)
+            if not chart.of_kind(objects, "LeaderWorkerSet"):
+                continue
+            for role in ("leader", "worker"):
+                with self.subTest(f"{mode}: {role}"):
+                    template = chart.pod_templates(objects)[role]
+                    metadata = {"name": "checked"}
+                    validate({"apiVersion": "v1", "kind": "PodTemplate", "metadata": metadata, "template": template})
+                    validate({"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], **metadata}})
+
+    def test_the_checks_themselves_see_a_misspelt_field(self):
+        for values, kind in (({}, "Deployment"), ({"nodes": 2}, "LeaderWorkerSet"),
+                             ({"monitoring": {"serviceMonitor": {"enabled": True}}}, "ServiceMonitor")):
+            with self.subTest(kind):
+                thing = json.loads(json.dumps(chart.only(
+                    chart.rendered(chart.merged(chart.MODES["cpu on one node"], values)), kind)))
+                thing["spec"]["replicaz"] = 1
+                with self.assertRaises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
+                    validate(thing)
+
+
+class RefusedValues(unittest.TestCase):
+    def refused(self, message, *values):
+        text = chart.refusal(chart.merged({"model": {"existingClaim": "given-model"}}, *values))
+        self.assertIn(message, text)
+
+    def test_a_model_is_wanted_and_only_one(self):
+        wanted = "set exactly one of model.existingClaim"
+        self.refused(wanted, {"model": {"existingClaim": ""}})
+        self.refused(wanted, {"model": {"hostPath": "/srv/models"}})
+
+    def test_unknown_values_are_named(self):
+        self.refused("Additional property replicaz is not allowed", {"replicaz": 2})
+        self.refused("Additional property timeout is not allowed", {"drain": {"timeout": 2}})
+        self.refused("Additional property secret is not allowed", {"tls": {"secret": "x"}})
+
+    def test_every_map_of_the_schema_says_what_it_may_hold(self):
+        schema = json.loads((chart.CHART / "values.schema.json").read_text())
+        free = {"global", "valueFrom", "nodeAffinity", "podAffinity", "podAntiAffinity", "objects"}
+
+        def check(node, path):
+            if isinstance(node, list):
+                for member in node:
+                    check(member, path)
+            elif isinstance(node, dict):
+                if node.get("type") == "object" and not free & set(path):
+                    self.assertIn("additionalProperties", node, "/".join(path))
+                for key, member in node.items():
+                    check(member, path + [key])
+
+        check(schema, [])
+
+    def test_every_value_has_a_place_in_the_schema_and_the_other_way_round(self):
+        schema = json.loads((chart.CHART / "values.schema.json").read_text())
+        values = yaml.safe_load((chart.CHART / "values.yaml").read_text())
+
+        def check(node, value, path):
+            known = set(node.get("properties", {})) - {"global"}
+            if not known or not isinstance(value, dict) or path == "affinity":
+                return
+            self.assertEqual(known, set(value), path)
+            for key in known:
+                check(node["properties"][key], value[key], key)
+
+        check(schema, values, "values")
+
+    def test_every_value_has_a_comment_which_it_may_share_with_its_neighbours(self):
+        explained = False
+        for line in (chart.CHART / "values.yaml").read_text().splitlines():
+            if not line.strip():
+                explained = False
+            elif line.lstrip().startswith("#"):
+                explained = True
+            elif not explained and not line.endswith(":") and not line.lstrip().startswith("- "):
+                self.fail(f"no comment explains the value {line.strip()}")
+
+    def test_numbers_out_of_range_are_refused(self):
+        self.refused("nodes: Must be greater than or equal to 1", {"nodes": 0})
+        self.refused("gpu.count: Must be greater than or equal to 0", {"gpu": {"count": -1}})
+        self.refused("drain.timeoutSeconds: Must be greater than or equal to 1", {"drain": {"timeoutSeconds": 0}})
+        self.refused("service.grpcPort: Must be less than or equal to 65535", {"service": {"grpcPort": 70000}})
+        self.refused("scaleDownStabilizationSeconds: Must be less than or equal to 3600",
+                     {"autoscaling": {"scaleDownStabilizationSeconds": 7200}})
+
+    def test_words_that_are_none_of_the_choices_are_refused(self):
+        self.refused("server.device must be one of the following", {"server": {"device": "tpu"}})
+        self.refused("autoscaling.kind must be one of the following", {"autoscaling": {"kind": "both"}})
+        self.refused("image.pullPolicy must be one of the following", {"image": {"pullPolicy": "Sometimes"}})
+
+    def test_texts_of_a_wrong_form_are_refused(self):
+        self.refused("model.path: Does not match pattern", {"model": {"path": "../other"}})
+        self.refused("resources.memory: Does not match pattern", {"resources": {"memory": "much"}})
+        self.refused("server.kvMemory: Does not match pattern", {"server": {"kvMemory": "4 GiB"}})
+        self.refused("extraArgs.0: Does not match pattern", {"extraArgs": ["max-waiting=1"]})
+
+    def test_flags_that_the_chart_sets_are_refused_as_further_ones(self):
+        for argument in ("--port=1", "--drain-timeout=5", "--tls-key=x"):
+            self.refused(f"extraArgs: {argument} is a flag that the chart sets", {"extraArgs": [argument]})
+
+    def test_values_that_contradict_each_other_are_refused(self):
+        self.refused("set only one of apiKeys.existingSecret and apiKeys.keys",
+                     {"apiKeys": {"existingSecret": "a", "keys": ["b"]}})
+        self.refused("tls.verifyClients needs tls.existingSecret", {"tls": {"verifyClients": True}})
+        self.refused("server.device is cuda, but gpu.count is 0", {"server": {"device": "cuda"}})
+        self.refused("ranksPerNode is 4, but a pod has gpu.count = 2 GPUs", {"ranksPerNode": 4, "gpu": {"count": 2}})
+        self.refused("server.tensorParallel is 3, which does not divide the job's 8 ranks",
+                     {"nodes": 2, "ranksPerNode": 4, "server": {"tensorParallel": 3}})
+        self.refused("exclusiveTopology is for groups of several pods", {"exclusiveTopology": "rack"})
+        self.refused("autoscaling.minReplicas is above autoscaling.maxReplicas",
+                     {"autoscaling": {"kind": "hpa", "minReplicas": 5, "maxReplicas": 4}})
+        self.refused("keda needs autoscaling.keda.prometheusAddress", {"autoscaling": {"kind": "keda"}})
+
+
+if __name__ == "__main__":
+    unittest.main()
