@@ -12,7 +12,8 @@ namespace sdar {
 struct TlsFiles {
   std::string certificate;  // the server's chain
   std::string key;
-  std::string client_ca;  // clients must show a certificate of one of these; empty: they need none
+  std::string client_ca;  // clients must show a certificate of one of these; empty: they
+                          // need none. HTTP's probes never do
 
   bool enabled() const { return !certificate.empty(); }
   // Checks which of them are given and that they can be used together. InvalidArgument or NotFound

@@ -184,7 +184,10 @@ class SecurityTest(unittest.TestCase):
                 status = server.call(MODEL_INFO, credentials)
                 self.assertEqual(status == grpc.StatusCode.OK, let_in, pair)
                 if let_in:
-                    self.assertEqual(server.get("/livez", tls), (200, 1))
+                    self.assertEqual(server.get("/v1/models", tls), (200, 1))
+                elif pair is None:
+                    self.assertEqual(server.get("/livez", tls), (200, 1))  # probes have no certificate
+                    self.assertEqual(server.get("/v1/models", tls), (401, 1))
                 else:
                     with self.assertRaises((http.client.HTTPException, OSError)):
                         server.get("/livez", tls)

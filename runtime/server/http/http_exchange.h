@@ -13,7 +13,9 @@ struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // without the query
   std::string body;
-  std::string request_id;     // X-Request-Id, or empty
+  std::string request_id;  // X-Request-Id, or empty
+  // The client has shown the certificate that it needs, or needs none.
+  bool has_certificate = true;
   std::string authorization;  // the header's value, or empty
 };
 

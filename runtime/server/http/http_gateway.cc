@@ -75,7 +75,8 @@ HttpResponse ProbeResponse(const std::string& trouble) {
   return response;
 }
 
-// What probes and scrapers ask, who have no token, and which says nothing about anybody's calls.
+// What probes and scrapers ask, who have neither token nor certificate; it says nothing about
+// anybody's calls.
 bool IsOpenToAll(const std::string& path) {
   return path == "/health" || path == "/readyz" || path == "/livez" || path == "/startupz";
 }
@@ -115,6 +116,10 @@ void HttpGateway::Handle(HttpExchange&& exchange) {
     return exchange.respond(NotAllowed(path, route->second.begin()->first));
   }
   if (!IsOpenToAll(path)) {
+    if (!exchange.request.has_certificate) {
+      return exchange.respond(ErrorResponse(
+          absl::UnauthenticatedError("expected a client certificate in the TLS handshake")));
+    }
     const absl::Status access = service_.CheckAccess(exchange.request.authorization);
     if (!access.ok()) return exchange.respond(NotAllowedIn(access));
   }

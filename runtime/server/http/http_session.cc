@@ -103,6 +103,8 @@ HttpExchange HttpSession::MakeExchange() {
   const beast::string_view target = request.target();
   exchange.request.path = ToString(target.substr(0, target.find('?')));
   exchange.request.request_id = ToString(request["X-Request-Id"]);
+  exchange.request.has_certificate =
+      options_.tls.client_ca.empty() || stream_.has_client_certificate();
   exchange.request.authorization = ToString(request[http::field::authorization]);
   exchange.request.body = std::move(parser_->get().body());
   const auto post = [self = shared_from_this()](std::function<void()> work) {

@@ -33,6 +33,14 @@ class HttpStream {
   boost::beast::tcp_stream& tcp() { return tls_.has_value() ? tls_->next_layer() : *plain_; }
   executor_type get_executor() { return tcp().get_executor(); }
 
+  // Whether the client has shown a certificate, which the handshake has then verified.
+  bool has_client_certificate() {
+    if (!tls_.has_value()) return false;
+    X509* certificate = SSL_get_peer_certificate(tls_->native_handle());
+    X509_free(certificate);
+    return certificate != nullptr;
+  }
+
   // Calls handler(error); at once, as if posted, without TLS.
   template <typename Handler>
   void async_handshake(Handler&& handler) {
