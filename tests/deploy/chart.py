@@ -41,9 +41,9 @@ MODES = {
         "several nodes without gpus": {"nodes": 3, "ranksPerNode": 2, "ssh": {"existingSecret": "given-ssh"}},
         "tls and keys": merged(_TLS, {"apiKeys": {"existingSecret": "given-keys", "key": "list"}}),
         "tls and keys on several nodes": merged(_TLS, _GROUP, {"apiKeys": {"keys": ["one", "two"]}}),
-        "certificates of clients": merged(_TLS, {"tls": {"verifyClients": True}}),
-        "certificates of clients and a test": merged(
-            _TLS, {"tls": {"verifyClients": True}, "tests": {"clientCertificateSecret": "given-client"}}),
+        "certificates of clients": merged(
+            _TLS, {"tls": {"verifyClients": True, "clientSecret": "given-client"},
+                   "monitoring": {"serviceMonitor": {"enabled": True}}}),
         "hpa": {"autoscaling": {"kind": "hpa"}},
         "hpa of groups": merged(_GROUP, {"autoscaling": {"kind": "hpa", "minReplicas": 2}}),
         "keda": {"autoscaling": {"kind": "keda", "keda": {"prometheusAddress": "http://prometheus:9090"}}},

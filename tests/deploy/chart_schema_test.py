@@ -144,6 +144,8 @@ class RefusedValues(unittest.TestCase):
         self.refused("set only one of apiKeys.existingSecret and apiKeys.keys",
                      {"apiKeys": {"existingSecret": "a", "keys": ["b"]}})
         self.refused("tls.verifyClients needs tls.existingSecret", {"tls": {"verifyClients": True}})
+        self.refused("tls.verifyClients and tls.clientSecret",
+                     {"tls": {"existingSecret": "given-tls", "verifyClients": True}})
         self.refused("server.device is cuda, but gpu.count is 0", {"server": {"device": "cuda"}})
         self.refused("ranksPerNode is 4, but a pod has gpu.count = 2 GPUs", {"ranksPerNode": 4, "gpu": {"count": 2}})
         self.refused("server.tensorParallel is 3, which does not divide the job's 8 ranks",

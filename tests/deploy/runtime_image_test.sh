@@ -52,7 +52,7 @@ install -m 755 "$bin"/sdar-* "$root/usr/local/bin/"
 cp -r "$checkout/models/sdar-tiny" "$root/models/"
 chmod -R a+rX "$root/models"
 
-printf '127.0.0.1 localhost\n10.77.0.1 leader\n10.77.0.2 worker\n' > "$root/etc/hosts"
+printf '127.0.0.1 localhost\n10.77.0.1 leader leader.group\n10.77.0.2 worker leader-1.group\n' > "$root/etc/hosts"
 
 missing=$(chroot "$root" bash -c 'ldd /usr/local/bin/sdar-*' | grep 'not found' | sort -u || true)
 [ -z "$missing" ] || fail "runtime-packages.txt lacks what holds $missing"
@@ -195,6 +195,24 @@ drained=$(grep -c 'drained on' "$work/drain.log" || true)
 within 5 worker_has_ended || fail "the worker goes on when its ranks have ended"
 wait "$worker" || fail "the drained worker ended with status $?"
 echo "runtime image: a worker outlives its SIGTERM for as long as its ranks drain"
+
+# The same with the launcher and the server, which find each other as in a LeaderWorkerSet.
+start_worker worker1 --grace=60
+unshare --mount --pid --uts --ipc --fork --kill-child --propagation private "$work/pod.sh" "$root" leader \
+  env LWS_LEADER_ADDRESS=leader.group LWS_GROUP_SIZE=2 /usr/local/bin/sdar-launch --lws-slots=1 --ssh-args="-F $config" \
+  --ssh-port=2222 --stop-timeout=30 -- /usr/local/bin/sdar-serve --model=/models/sdar-tiny --host=0.0.0.0 \
+  --drain-timeout=20 --threads=1 > "$work/serve.log" 2>&1 &
+leader=$!
+is_ready() { chroot "$root" curl --silent --fail --max-time 2 http://10.77.0.1:8000/readyz > /dev/null; }
+within 60 is_ready || fail "the served job is not ready: $(cat "$work/serve.log")"
+chroot "$root" curl --silent --fail --max-time 60 --data '{"prompt": "The capital of", "max_tokens": 4}' \
+  http://10.77.0.1:8000/v1/completions > /dev/null || fail "the served job does not answer: $(cat "$work/serve.log")"
+kill -TERM "$worker_first" "$(tr -d ' ' < "/proc/$leader/task/$leader/children")"
+status=0
+wait "$leader" || status=$?
+[ "$status" -eq 0 ] || fail "the stopped launcher ended with status $status: $(cat "$work/serve.log")"
+within 10 worker_has_ended || fail "the worker goes on when the served job has ended"
+echo "runtime image: a job of the launcher serves from two pods, and ends well when both are stopped"
 
 start_worker worker2 --grace=2
 pod leader "${mpirun[@]}" bash /models/rank.sh > "$work/drain.log" 2>&1 &

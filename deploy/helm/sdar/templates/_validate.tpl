@@ -11,6 +11,9 @@
 {{- if and $v.tls.verifyClients (not $v.tls.existingSecret) -}}
 {{- fail "tls.verifyClients needs tls.existingSecret" -}}
 {{- end -}}
+{{- if ne $v.tls.verifyClients (not (empty $v.tls.clientSecret)) -}}
+{{- fail "tls.verifyClients and tls.clientSecret, a client certificate for the probes, need each other" -}}
+{{- end -}}
 {{- if and (eq $v.server.device "cuda") (eq (int $v.gpu.count) 0) -}}
 {{- fail "server.device is cuda, but gpu.count is 0" -}}
 {{- end -}}
