@@ -13,7 +13,8 @@ struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // without the query
   std::string body;
-  std::string request_id;  // X-Request-Id, or empty
+  std::string request_id;   // X-Request-Id, or empty
+  std::string traceparent;  // likewise
 };
 
 struct HttpResponse {
@@ -30,6 +31,8 @@ struct HttpExchange {
   HttpRequest request;
   // Runs a function behind all that was posted before, one at a time.
   std::function<void(std::function<void()>)> post;
+  // Adds a header to the answer, whatever it will be. Before it begins.
+  std::function<void(std::string name, std::string value)> add_header;
   // The whole answer.
   std::function<void(HttpResponse)> respond;
   // A piece of an event stream; `sent` is called, as if posted, with whether it was. One at a time.

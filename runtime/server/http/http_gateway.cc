@@ -13,6 +13,7 @@
 #include "runtime/server/http/http_call.h"
 #include "runtime/server/http/openai_answer.h"
 #include "runtime/server/http/openai_request.h"
+#include "runtime/server/request_identity.h"
 
 namespace sdar {
 namespace {
@@ -25,7 +26,12 @@ absl::StatusOr<OpenAiCall> Parse(const HttpRequest& request, bool chat,
   SDAR_ASSIGN_OR_RETURN(const Json body, ParseJson(request.body, "the body", kMaxDepth));
   SDAR_ASSIGN_OR_RETURN(OpenAiCall call, chat ? ParseChatCompletion(body, models, text)
                                               : ParseCompletion(body, models, text));
-  if (call.call.request_id.empty()) call.call.request_id = request.request_id;
+  std::string& id = call.call.request_id;
+  if (!id.empty() && !IsPlainRequestId(id)) {
+    return absl::InvalidArgumentError("request_id: expected at most 128 visible ASCII characters");
+  }
+  if (id.empty()) id = request.request_id;
+  call.call.trace_id = TraceIdOf(request.traceparent);
   return call;
 }
 
@@ -84,7 +90,8 @@ HttpGateway::HttpGateway(GenerationService& service, std::vector<std::string> mo
               {"/readyz", {{"GET", &HttpGateway::Health}}},
               {"/livez", {{"GET", &HttpGateway::Alive}}},
               {"/startupz", {{"GET", &HttpGateway::Alive}}},
-              {"/version", {{"GET", &HttpGateway::Version}}}} {}
+              {"/version", {{"GET", &HttpGateway::Version}}},
+              {"/metrics", {{"GET", &HttpGateway::Metrics}}}} {}
 
 void HttpGateway::Handle(HttpExchange&& exchange) {
   const std::string& path = exchange.request.path;
@@ -101,8 +108,14 @@ void HttpGateway::Handle(HttpExchange&& exchange) {
 }
 
 void HttpGateway::Complete(HttpExchange& exchange, bool chat) {
+  std::string& request_id = exchange.request.request_id;
+  if (!IsPlainRequestId(request_id)) request_id = service_.NewRequestId();
   absl::StatusOr<OpenAiCall> call = Parse(exchange.request, chat, models_, service_.text());
-  if (!call.ok()) return exchange.respond(ErrorResponse(call.status()));
+  exchange.add_header("X-Request-Id", call.ok() ? call->call.request_id : request_id);
+  if (!call.ok()) {
+    service_.CountRefusal(call.status());
+    return exchange.respond(ErrorResponse(call.status()));
+  }
   auto stream = service_.Open(call->call);
   if (!stream.ok()) return exchange.respond(ErrorResponse(stream.status()));
   const std::string id = absl::StrCat(chat ? "chatcmpl-" : "cmpl-", (*stream)->request_id());
@@ -143,6 +156,13 @@ void HttpGateway::Health(HttpExchange& exchange) {
 
 void HttpGateway::Alive(HttpExchange& exchange) {
   exchange.respond(JsonResponse({{"status", "ok"}}));
+}
+
+void HttpGateway::Metrics(HttpExchange& exchange) {
+  HttpResponse response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = service_.Metrics();
+  exchange.respond(std::move(response));
 }
 
 void HttpGateway::Version(HttpExchange& exchange) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The service over HTTP: OpenAI's API, tokens, and what probes ask.
+// The service over HTTP: OpenAI's API, tokens, metrics, and what probes ask.
 #pragma once
 
 #include <map>
@@ -37,6 +37,7 @@ class HttpGateway {
   void Health(HttpExchange& exchange);
   void Alive(HttpExchange& exchange);
   void Version(HttpExchange& exchange);
+  void Metrics(HttpExchange& exchange);
 
   GenerationService& service_;
   const std::vector<std::string> models_;
