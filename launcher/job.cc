@@ -57,7 +57,7 @@ absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks
 // All ranks run it, and go on together or not at all.
 absl::Status Job::RunPhase(const char* name, absl::Status (Job::*phase)()) {
   const absl::Time started = absl::Now();
-  const absl::Status status = AgreeOnStatus(*world_, (this->*phase)());
+  absl::Status status = AgreeOnStatus(*world_, (this->*phase)());
   load_phases_.emplace_back(name, absl::Now() - started);
   return status;
 }
