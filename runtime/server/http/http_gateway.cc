@@ -20,6 +20,7 @@ namespace {
 
 // Deeper than any conversation or tool's schema.
 constexpr int kMaxDepth = 64;
+constexpr char kRequestIdHeader[] = "X-Request-Id";
 
 absl::StatusOr<OpenAiCall> Parse(const HttpRequest& request, bool chat,
                                  absl::Span<const std::string> models, const TextCodec& text) {
@@ -102,16 +103,21 @@ void HttpGateway::Handle(HttpExchange&& exchange) {
   }
   const auto method = route->second.find(exchange.request.method);
   if (method == route->second.end()) {
+    exchange.add_header(kRequestIdHeader, RequestIdOf(exchange.request));
     return exchange.respond(NotAllowed(path, route->second.begin()->first));
   }
   (this->*method->second)(exchange);
 }
 
+std::string HttpGateway::RequestIdOf(const HttpRequest& request) {
+  return IsPlainRequestId(request.request_id) ? request.request_id : service_.NewRequestId();
+}
+
 void HttpGateway::Complete(HttpExchange& exchange, bool chat) {
   std::string& request_id = exchange.request.request_id;
-  if (!IsPlainRequestId(request_id)) request_id = service_.NewRequestId();
+  request_id = RequestIdOf(exchange.request);
   absl::StatusOr<OpenAiCall> call = Parse(exchange.request, chat, models_, service_.text());
-  exchange.add_header("X-Request-Id", call.ok() ? call->call.request_id : request_id);
+  exchange.add_header(kRequestIdHeader, call.ok() ? call->call.request_id : request_id);
   if (!call.ok()) {
     service_.CountRefusal(call.status());
     return exchange.respond(ErrorResponse(call.status()));

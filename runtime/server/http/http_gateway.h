@@ -28,6 +28,8 @@ class HttpGateway {
  private:
   using Route = void (HttpGateway::*)(HttpExchange&);
 
+  // The id that a request brings, or a new one.
+  std::string RequestIdOf(const HttpRequest& request);
   void Complete(HttpExchange& exchange, bool chat);
   void ChatCompletions(HttpExchange& exchange) { Complete(exchange, true); }
   void Completions(HttpExchange& exchange) { Complete(exchange, false); }

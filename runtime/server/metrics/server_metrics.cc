@@ -93,17 +93,19 @@ ServerMetrics::ServerMetrics(const ServerMetricsOptions& options)
                             RequestTimeBounds())),
       queue_time_(AddHistogram("sdar_request_queue_time_seconds",
                                "From a call's arrival to its first slot.", RequestTimeBounds())),
-      request_prompt_tokens_(AddHistogram("sdar_request_prompt_tokens", "Prompt tokens of a call.",
-                                          TokenCountBounds(options.max_sequence_length))),
-      request_generation_tokens_(AddHistogram("sdar_request_generation_tokens",
-                                              "Generated tokens of a call, all samples together.",
-                                              TokenCountBounds(options.max_sequence_length))),
-      tokens_per_forward_pass_(
-          AddHistogram("sdar_tokens_per_forward_pass",
-                       "Generated tokens of a call by its forward passes, the prompt's included.",
-                       TokensPerPassBounds())) {
+      sizes_(AddSizes(options.max_sequence_length)) {
   AddConstants(options);
   AddZeros();
+}
+
+ServerMetrics::SizeHistograms ServerMetrics::AddSizes(int64_t max_sequence_length) {
+  const Bounds tokens = TokenCountBounds(max_sequence_length);
+  return {AddHistogram("sdar_request_prompt_tokens", "Prompt tokens of a call.", tokens),
+          AddHistogram("sdar_request_generation_tokens",
+                       "Generated tokens of a call, all samples together.", tokens),
+          AddHistogram("sdar_tokens_per_forward_pass",
+                       "Generated tokens of a call by its forward passes, the prompt's included.",
+                       TokensPerPassBounds())};
 }
 
 void ServerMetrics::AddZeros() {
@@ -177,15 +179,15 @@ void ServerMetrics::Ended(const EndedCall& call) {
   requests_.Add(ReasonLabel(call.reason)).Increment();
   if (call.reason != FinishedReason::kStop && call.reason != FinishedReason::kLength) return;
   latency_.Observe(absl::ToDoubleSeconds(call.total));
-  request_prompt_tokens_.Observe(static_cast<double>(call.prompt_tokens));
-  request_generation_tokens_.Observe(static_cast<double>(call.generation_tokens));
+  sizes_.prompt_tokens.Observe(static_cast<double>(call.prompt_tokens));
+  sizes_.generation_tokens.Observe(static_cast<double>(call.generation_tokens));
   if (call.queued) queue_time_.Observe(absl::ToDoubleSeconds(*call.queued));
   for (const absl::Duration time : call.time_per_output_token) {
     time_per_output_token_.Observe(absl::ToDoubleSeconds(time));
   }
   if (call.forward_passes > 0) {
-    tokens_per_forward_pass_.Observe(static_cast<double>(call.generation_tokens) /
-                                     static_cast<double>(call.forward_passes));
+    sizes_.tokens_per_forward_pass.Observe(static_cast<double>(call.generation_tokens) /
+                                           static_cast<double>(call.forward_passes));
   }
 }
 

@@ -66,10 +66,17 @@ class ServerMetrics {
   std::string Scrape(const JobView& view) const;
 
  private:
+  struct SizeHistograms {
+    prometheus::Histogram& prompt_tokens;
+    prometheus::Histogram& generation_tokens;
+    prometheus::Histogram& tokens_per_forward_pass;
+  };
+
   prometheus::Family<prometheus::Counter>& CounterFamily(const std::string& name,
                                                          const std::string& help);
   prometheus::Histogram& AddHistogram(const std::string& name, const std::string& help,
                                       const prometheus::Histogram::BucketBoundaries& bounds);
+  SizeHistograms AddSizes(int64_t max_sequence_length);
   // What has not happened yet is a zero, not a gap.
   void AddZeros();
   void AddConstants(const ServerMetricsOptions& options);
@@ -85,9 +92,7 @@ class ServerMetrics {
   prometheus::Histogram& time_per_output_token_;
   prometheus::Histogram& latency_;
   prometheus::Histogram& queue_time_;
-  prometheus::Histogram& request_prompt_tokens_;
-  prometheus::Histogram& request_generation_tokens_;
-  prometheus::Histogram& tokens_per_forward_pass_;
+  SizeHistograms sizes_;
 };
 
 }  // namespace sdar

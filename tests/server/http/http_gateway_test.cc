@@ -143,6 +143,10 @@ TEST_F(HttpGatewayTest, EveryAnswerHasTheRequestsId) {
   const HttpAnswer refused = Complete(header, {{"temperature", -1}});
   EXPECT_EQ(refused.code, 400);
   EXPECT_EQ(refused.headers.at("x-request-id"), "mine-7");
+  EXPECT_EQ(HttpClient(server_->address())
+                .Ask("GET", "/v1/completions", "", header)
+                .headers.at("x-request-id"),
+            "mine-7");
   EXPECT_EQ(Complete(header, {{"request_id", "other"}}).headers.at("x-request-id"), "other");
 }
 
