@@ -14,6 +14,8 @@ find_package(nlohmann_json 3.11 REQUIRED)
 find_package(Protobuf REQUIRED)
 find_package(gRPC CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED)
+# Its own way to serve is not used: only the core is linked.
+find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
 # mpi.h would otherwise declare the C++ bindings, whose library is not linked.
 target_compile_definitions(MPI::MPI_C INTERFACE OMPI_SKIP_MPICXX)

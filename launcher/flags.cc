@@ -66,9 +66,16 @@ absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
 }
 
 int ExitCode(absl::string_view program, const absl::Status& status) {
-  if (status.ok()) return 0;
-  std::cerr << program << ": " << std::string(status.message()) << std::endl;
+  if (!status.ok()) {
+    std::cerr << program << ": " << std::string(status.message()) << std::endl;
+  }
+  return ExitCodeOf(status);
+}
+
+int ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return 0;
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kFailedPrecondition:

@@ -43,5 +43,7 @@ absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv);
 // Prints "PROGRAM: message" to standard error and returns the exit code for `status` (0 when OK, 2
 // for bad input (InvalidArgument, NotFound, FailedPrecondition, OutOfRange), else 1).
 int ExitCode(absl::string_view program, const absl::Status& status);
+// The same code without a word.
+int ExitCodeOf(const absl::Status& status);
 
 }  // namespace sdar

@@ -28,11 +28,12 @@ std::string HostName() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks hooks) {
+  const absl::Time started = absl::Now();
   auto job = std::unique_ptr<Job>(new Job(options, std::move(hooks)));
   SDAR_RETURN_IF_ERROR(job->Connect());
   Communicator& world = *job->world_;
   SDAR_ASSIGN_OR_RETURN(job->hosts_, GatherStrings(world, HostName()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->OpenModel()));
+  SDAR_RETURN_IF_ERROR(job->RunPhase("checkpoint", &Job::OpenModel));
   SDAR_RETURN_IF_ERROR(AgreeOnValues(
       world, {{"config.json", DumpJson(ToJson(job->config()))},
               {"the checkpoint's tensors", absl::StrCat(job->checkpoint_->IndexHash())},
@@ -43,13 +44,22 @@ absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks
                             options.kv_memory, " ", options.tensor_parallel)}}));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->SplitRanks()));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->MakeBackend()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->LoadWeights()));
+  SDAR_RETURN_IF_ERROR(job->RunPhase("weights", &Job::LoadWeights));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->ChoosePages()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->LoadModel()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->LoadText()));
+  SDAR_RETURN_IF_ERROR(job->RunPhase("model", &Job::LoadModel));
+  SDAR_RETURN_IF_ERROR(job->RunPhase("text", &Job::LoadText));
   SDAR_RETURN_IF_ERROR(job->StartWatchdog());
   if (job->is_coordinator() && job->engine_ != nullptr) job->MakeRouter();
+  job->load_phases_.emplace_back("ready", absl::Now() - started);
   return job;
+}
+
+// All ranks run it, and go on together or not at all.
+absl::Status Job::RunPhase(const char* name, absl::Status (Job::*phase)()) {
+  const absl::Time started = absl::Now();
+  absl::Status status = AgreeOnStatus(*world_, (this->*phase)());
+  load_phases_.emplace_back(name, absl::Now() - started);
+  return status;
 }
 
 Job::Job(const JobOptions& options, Hooks hooks) : options_(options), hooks_(std::move(hooks)) {}

@@ -70,6 +70,11 @@ class Job {
   TokenId mask_token() const { return mask_token_; }
   // Rank 0 with text: the queue before the replicas.
   Router& router() { return *router_; }
+  // What the start consisted of and how long each part took here, the wait for the other ranks
+  // included; the last, "ready", is all of it.
+  const std::vector<std::pair<std::string, absl::Duration>>& load_phases() const {
+    return load_phases_;
+  }
   // Rank 0 of several: null otherwise.
   const WatchdogServer* watchdog() const { return watchdog_server_.get(); }
 
@@ -96,6 +101,7 @@ class Job {
  private:
   Job(const JobOptions& options, Hooks hooks);
 
+  absl::Status RunPhase(const char* name, absl::Status (Job::*phase)());
   absl::Status Connect();
   absl::Status CheckGroups() const;
   absl::Status SplitRanks();
@@ -130,6 +136,7 @@ class Job {
   TokenId mask_token_ = kNoToken;
   std::unique_ptr<Backend> backend_;
   ShardedWeights weights_;  // until the model has them
+  std::vector<std::pair<std::string, absl::Duration>> load_phases_;
   absl::Duration load_time_;
   std::unique_ptr<SdarModel> model_;
   std::unique_ptr<Worker> worker_;

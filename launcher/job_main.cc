@@ -16,13 +16,20 @@ bool SpeaksForAll() {
   return rank == nullptr || std::string(rank) == "0";
 }
 
+// Says once why the job ends, in the form that its log has.
+int Conclude(const std::string& program, const JobOptions& options, const absl::Status& status) {
+  if (status.ok() || options.log_format != "json") return ExitCode(program, status);
+  spdlog::error("{}: {}", program, std::string(status.message()));
+  return ExitCodeOf(status);
+}
+
 }  // namespace
 
 int RunJob(const std::string& program, const JobOptions& options, Job::Hooks hooks,
            SignalWatcher& signals, const std::function<absl::Status(Job&)>& coordinate) {
   auto job = Job::Start(options, std::move(hooks));
   if (!job.ok()) {
-    return SpeaksForAll() ? ExitCode(program, job.status()) : 1;
+    return SpeaksForAll() ? Conclude(program, options, job.status()) : 1;
   }
   if (!(*job)->is_coordinator()) {
     // Signals reach every rank of an mpirun job; rank 0 decides what they mean.
@@ -32,7 +39,7 @@ int RunJob(const std::string& program, const JobOptions& options, Job::Hooks hoo
     if (!status.ok()) (*job)->Abandon(status);
     return 0;
   }
-  return ExitCode(program, coordinate(**job));
+  return Conclude(program, options, coordinate(**job));
 }
 
 }  // namespace sdar

@@ -42,6 +42,7 @@ absl::Status JobOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(OneOf("moe-exchange", moe_exchange, {"auto", "allreduce", "alltoall"}));
   SDAR_RETURN_IF_ERROR(OneOf("generation-config", generation_config, {"auto", "none"}));
   SDAR_RETURN_IF_ERROR(OneOf("log-level", log_level, {"debug", "info", "warning", "error"}));
+  SDAR_RETURN_IF_ERROR(OneOf("log-format", log_format, {"text", "json"}));
   SDAR_RETURN_IF_ERROR(AtLeast("threads", threads, 0, 1024));
   SDAR_RETURN_IF_ERROR(AtLeast("tensor-parallel", tensor_parallel, 0, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequences", max_sequences, 1, 4096));
@@ -91,7 +92,8 @@ void AddJobFlags(JobOptions& o, FlagSpec& spec) {
       "generation-config", Flag(&o.generation_config),
       "auto: sampling defaults from generation_config.json; none: greedy")(
       "step-timeout", Flag(&o.step_timeout_s), "seconds after which a step counts as stuck")(
-      "log-level", Flag(&o.log_level), "debug, info, warning or error");
+      "log-level", Flag(&o.log_level), "debug, info, warning or error")(
+      "log-format", Flag(&o.log_format), "text, or json: one object a line");
 }
 
 }  // namespace sdar

@@ -35,6 +35,7 @@ struct JobOptions {
   std::string record_plans;  // file; empty: none
   int64_t exact_pages = 0;   // pages of K/V memory whatever its size; 0: as many as fit. No flag
   std::string log_level = "info";
+  std::string log_format = "text";
 
   // InvalidArgument names the flag.
   absl::Status Validate() const;

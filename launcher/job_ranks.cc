@@ -21,6 +21,15 @@ spdlog::level::level_enum LevelOf(const std::string& name) {
   return name == "error" ? spdlog::level::err : spdlog::level::info;
 }
 
+LogOptions LogOptionsOf(const JobOptions& options, const Communicator& world) {
+  LogOptions log;
+  log.rank = world.rank();
+  log.num_ranks = world.size();
+  log.level = LevelOf(options.log_level);
+  log.format = options.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
+  return log;
+}
+
 // How long ranks may take from the end of loading to their first heartbeat.
 constexpr absl::Duration kConnectTimeout = absl::Seconds(60);
 
@@ -52,12 +61,12 @@ Job::~Job() {
 absl::Status Job::Connect() {
   if (!StartedByMpi()) {
     world_ = MakeSingleCommunicator();
-    InitLogging(-1, LevelOf(options_.log_level));
+    InitLogging(LogOptionsOf(options_, *world_));
     return absl::OkStatus();
   }
   SDAR_ASSIGN_OR_RETURN(mpi_, MpiSession::Start());
   SDAR_ASSIGN_OR_RETURN(world_, MpiCommunicator::World());
-  InitLogging(num_ranks() == 1 ? -1 : rank(), LevelOf(options_.log_level));
+  InitLogging(LogOptionsOf(options_, *world_));
   return absl::OkStatus();
 }
 

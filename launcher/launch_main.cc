@@ -64,7 +64,7 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, own, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
   if (*outcome == FlagOutcome::kHelpPrinted) return 0;
-  InitLogging(-1, spdlog::level::info);
+  InitLogging(LogOptions());
   const absl::StatusOr<int> exit_code = Launch(options, signals);
   return exit_code.ok() ? *exit_code : ExitCode(kProgram, exit_code.status());
 }

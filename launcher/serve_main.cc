@@ -153,14 +153,21 @@ struct Servers {
   std::unique_ptr<HttpServer> http;  // null without HTTP
 };
 
+// The first is the default.
+std::vector<std::string> ServedNames(const Options& options,
+                                     const sdar::v1::GetModelInfoResponse& info) {
+  std::vector<std::string> names =
+      absl::StrSplit(options.served_model_name, ',', absl::SkipEmpty());
+  if (names.empty()) names.push_back(info.model());
+  return names;
+}
+
 absl::Status Listen(const Options& options, GenerationService& service, Servers& servers) {
   SDAR_ASSIGN_OR_RETURN(servers.grpc,
                         GrpcServer::Start(options.host, options.port, options.tls, service));
   if (options.http_port >= 0) {
-    std::vector<std::string> names =
-        absl::StrSplit(options.served_model_name, ',', absl::SkipEmpty());
-    if (names.empty()) names.push_back(service.model_info().model());
-    servers.gateway = std::make_unique<HttpGateway>(service, std::move(names));
+    servers.gateway =
+        std::make_unique<HttpGateway>(service, ServedNames(options, service.model_info()));
     HttpServerOptions http;
     http.host = options.host;
     http.port = options.http_port;
@@ -184,6 +191,8 @@ GenerationService::Config ServiceConfig(const Options& options, Job& job, Access
   config.access = access;
   config.defaults = job.defaults();
   config.model_info = MakeModelInfo(options, job);
+  config.model_name = ServedNames(options, config.model_info)[0];
+  config.load_phases = job.load_phases();
   config.rank_health = [&job] {
     return job.watchdog() == nullptr ? std::vector<RankHealth>(1) : job.watchdog()->Health();
   };

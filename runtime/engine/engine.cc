@@ -102,6 +102,7 @@ void Engine::PublishStatus() {
   status_.preemptions = static_cast<uint64_t>(counters.preemptions);
   status_.prefix_cache_queried_tokens = static_cast<uint64_t>(counters.prefix_cache_queried_tokens);
   status_.prefix_cache_hit_tokens = static_cast<uint64_t>(counters.prefix_cache_hit_tokens);
+  status_.steps = counters.steps;
 }
 
 bool Engine::TakeInbox() {

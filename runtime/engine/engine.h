@@ -16,6 +16,7 @@
 #include "runtime/engine/plan_record.h"
 #include "runtime/engine/scheduler.h"
 #include "runtime/engine/step_channel.h"
+#include "runtime/engine/step_counters.h"
 #include "runtime/engine/worker.h"
 #include "runtime/text/tokenizer.h"
 
@@ -43,6 +44,7 @@ struct EngineStatus {
   uint64_t prefix_cache_queried_tokens = 0;     // prompt tokens that were looked up in it
   uint64_t prefix_cache_hit_tokens = 0;         // of these, those found
   uint64_t preemptions = 0;
+  StepCounters steps;
 };
 
 // Ids in [0, vocab_size) that no position may choose, as ranges: the mask token, and ids without a

@@ -92,6 +92,7 @@ struct SequenceUsage {
   int64_t forward_passes = 0;
   int64_t cached_tokens = 0;  // prompt tokens whose K/V came from the prefix cache
   int64_t preemptions = 0;    // times its pages were taken and later recomputed
+  absl::Time started = absl::InfiniteFuture();  // when it first had a slot
 };
 
 // How a sequence ended. `status` is not OK when it did not end by itself: cancelled, or the job

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/engine/replica_messages.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -141,6 +142,9 @@ void FillEnd(const SequenceEnd& end, SequenceNews::End& message) {
   message.set_forward_passes(end.usage.forward_passes);
   message.set_cached_tokens(end.usage.cached_tokens);
   message.set_preemptions(end.usage.preemptions);
+  if (end.usage.started != absl::InfiniteFuture()) {
+    message.set_started_unix_nanos(absl::ToUnixNanos(end.usage.started));
+  }
 }
 
 SequenceEnd EndOf(const SequenceNews::End& message) {
@@ -155,7 +159,23 @@ SequenceEnd EndOf(const SequenceNews::End& message) {
   end.usage.forward_passes = message.forward_passes();
   end.usage.cached_tokens = message.cached_tokens();
   end.usage.preemptions = message.preemptions();
+  if (message.has_started_unix_nanos()) {
+    end.usage.started = absl::FromUnixNanos(message.started_unix_nanos());
+  }
   return end;
+}
+
+void FillCounts(const CountHistogram& counts, sdar::v1::CountHistogram& message) {
+  message.mutable_counts()->Add(counts.counts.begin(), counts.counts.end());
+  message.set_sum(counts.sum);
+}
+
+CountHistogram CountsOf(const sdar::v1::CountHistogram& message) {
+  CountHistogram counts;
+  const size_t size = std::min(counts.counts.size(), static_cast<size_t>(message.counts_size()));
+  std::copy_n(message.counts().begin(), size, counts.counts.begin());
+  counts.sum = message.sum();
+  return counts;
 }
 
 }  // namespace
@@ -241,6 +261,10 @@ sdar::v1::ReplicaStatus ToMessage(const EngineStatus& status) {
   message.set_prefix_cache_queried_tokens(status.prefix_cache_queried_tokens);
   message.set_prefix_cache_hit_tokens(status.prefix_cache_hit_tokens);
   message.set_preemptions(status.preemptions);
+  message.set_forward_passes(status.steps.forward_passes);
+  message.set_rows(status.steps.rows);
+  FillCounts(status.steps.steps_per_block, *message.mutable_steps_per_block());
+  FillCounts(status.steps.reveals_per_step, *message.mutable_reveals_per_step());
   return message;
 }
 
@@ -261,6 +285,10 @@ EngineStatus FromMessage(const sdar::v1::ReplicaStatus& message) {
   status.prefix_cache_queried_tokens = message.prefix_cache_queried_tokens();
   status.prefix_cache_hit_tokens = message.prefix_cache_hit_tokens();
   status.preemptions = message.preemptions();
+  status.steps.forward_passes = message.forward_passes();
+  status.steps.rows = message.rows();
+  status.steps.steps_per_block = CountsOf(message.steps_per_block());
+  status.steps.reveals_per_step = CountsOf(message.reveals_per_step());
   return status;
 }
 

@@ -41,6 +41,7 @@ void AddTo(EngineStatus& total, const EngineStatus& replica) {
   total.prefix_cache_queried_tokens += replica.prefix_cache_queried_tokens;
   total.prefix_cache_hit_tokens += replica.prefix_cache_hit_tokens;
   total.preemptions += replica.preemptions;
+  total.steps += replica.steps;
 }
 
 }  // namespace

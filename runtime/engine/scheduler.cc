@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 #include "common/status_macros.h"
 #include "runtime/diffusion/sampler.h"
@@ -118,6 +119,7 @@ bool Scheduler::Start(std::unique_ptr<Sequence>& sequence) {
     counters_.prefix_cache_queried_tokens += known;
     counters_.prefix_cache_hit_tokens += sequence->num_committed();
   }
+  sequence->NoteStart(absl::Now());
   auto running = std::make_unique<Running>();
   running->sequence = std::move(sequence);
   running->slot = free_slots_.back();
@@ -174,7 +176,11 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
     plan.add_released_slots(static_cast<uint32_t>(slot.value()));
   }
   released_.clear();
-  for (const Planned& planned : planned_) AddSegment(planned, plan);
+  ++counters_.steps.forward_passes;
+  for (const Planned& planned : planned_) {
+    AddSegment(planned, plan);
+    counters_.steps.rows += static_cast<uint64_t>(plan.segments().rbegin()->token_ids_size());
+  }
   return true;
 }
 
@@ -281,12 +287,18 @@ void Scheduler::Apply(absl::Span<const LogitSummary> summaries, const ResolvedLo
     if (planned.running == nullptr) continue;  // cancelled while the step ran
     Sequence& sequence = *planned.running->sequence;
     ChooseTokens(sequence, own, first, resolved);
-    const bool ended = sequence.Apply(planned.pending_rows, choices_, own);
+    const StepOutcome outcome = sequence.Apply(planned.pending_rows, choices_, own);
+    Count(outcome);
     OfferPages(*planned.running);
-    if (!ended) continue;
+    if (!outcome.ended) continue;
     deadlines_.erase({sequence.request().deadline, sequence.id()});
     Leave(*planned.running);
   }
+}
+
+void Scheduler::Count(const StepOutcome& outcome) {
+  if (outcome.revealed > 0) counters_.steps.reveals_per_step.Add(outcome.revealed);
+  if (outcome.block_steps > 0) counters_.steps.steps_per_block.Add(outcome.block_steps);
 }
 
 // Fills choices_, one per summary of a sequence's masked positions; the first of them is the step's

@@ -16,6 +16,7 @@
 #include "runtime/engine/page_allocator.h"
 #include "runtime/engine/prefix_cache.h"
 #include "runtime/engine/sequence.h"
+#include "runtime/engine/step_counters.h"
 #include "sdar/v1/step_plan.pb.h"
 
 namespace sdar {
@@ -36,6 +37,7 @@ struct SchedulerCounters {
   int64_t preemptions = 0;
   int64_t prefix_cache_queried_tokens = 0;  // prompt tokens that were looked up
   int64_t prefix_cache_hit_tokens = 0;      // of these, those found
+  StepCounters steps;
 };
 
 // z of the rows that were resolved, by index into the step's logit rows.
@@ -116,6 +118,7 @@ class Scheduler {
   void AddSegment(const Planned& planned, sdar::v1::StepPlan& plan);
   void ChooseTokens(const Sequence& sequence, absl::Span<const LogitSummary> summaries,
                     size_t first, const ResolvedLogits& resolved);
+  void Count(const StepOutcome& outcome);
   void OfferPages(Running& running);
   std::unique_ptr<Sequence> Leave(Running& running);
   Running* Find(SequenceId id) const;

@@ -116,14 +116,16 @@ DrawKey Sequence::KeyFor(int position) const {
           static_cast<uint32_t>(block_.step())};
 }
 
-bool Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
-                     absl::Span<const LogitSummary> summaries) {
+StepOutcome Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
+                            absl::Span<const LogitSummary> summaries) {
   ++usage_.forward_passes;
   num_committed_ += pending_rows;
-  if (choices.empty()) return false;
+  StepOutcome outcome;
+  if (choices.empty()) return outcome;
   SequenceUpdate update;
-  Denoise(choices, summaries, update);
+  outcome.revealed = Denoise(choices, summaries, update);
   if (block_.IsDone()) {
+    outcome.block_steps = block_.step();
     if (scanner_.ended()) {
       update.end = scanner_.End();
       update.end->usage = Usage();
@@ -133,15 +135,15 @@ bool Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
       num_scanned_ = block_.num_given();
     }
   }
-  const bool ended = update.end.has_value();
-  const bool news = ended || !update.text.empty() || !update.tokens.empty() ||
+  outcome.ended = update.end.has_value();
+  const bool news = outcome.ended || !update.text.empty() || !update.tokens.empty() ||
                     !update.trace.empty() || update.provisional;
   if (news) callback_(std::move(update));
-  return ended;
+  return outcome;
 }
 
-void Sequence::Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
-                       SequenceUpdate& update) {
+int Sequence::Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
+                      SequenceUpdate& update) {
   ++usage_.denoising_steps;
   const absl::Span<const int> before = block_.MaskedPositions();
   const absl::InlinedVector<int, 16> masked(before.begin(), before.end());
@@ -150,6 +152,7 @@ void Sequence::Denoise(absl::Span<const Choice> choices, absl::Span<const LogitS
   if (request_.trace) Trace(masked, choices, revealed, update);
   if (request_.provisional) update.provisional = Provisional(masked, choices);
   ScanFinalTokens(update);
+  return static_cast<int>(revealed.size());
 }
 
 void Sequence::AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary> summaries) {

@@ -3,6 +3,7 @@
 // its output.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -22,6 +23,13 @@ struct Seniority {
   friend bool operator<(const Seniority& a, const Seniority& b) {
     return a.urgency != b.urgency ? a.urgency < b.urgency : a.arrival < b.arrival;
   }
+};
+
+// What a step did to a sequence.
+struct StepOutcome {
+  bool ended = false;
+  int revealed = 0;     // positions
+  int block_steps = 0;  // denoising steps of the block that it finished; 0: none
 };
 
 // Whole blocks that are known (of the prompt, then finished ones) come first; the active block
@@ -48,6 +56,8 @@ class Sequence {
   void Follow(SequenceId leader) { leader_ = leader; }
   std::optional<SequenceId> leader() const { return leader_; }
 
+  // It has a slot. The first time counts.
+  void NoteStart(absl::Time now) { usage_.started = std::min(usage_.started, now); }
   // The K/V of the first `committed` known positions are there already. Requires: none are yet.
   void SkipCommitted(int64_t committed);
   // The K/V are lost; what was revealed, and the step of the active block, stay.
@@ -65,10 +75,9 @@ class Sequence {
   const BlockState& block() const { return block_; }
 
   // Takes the outcome of the segment that FillSegment made: committed rows, and with `choices` (one
-  // per masked position, with their summaries) a denoising step. Reports to the callback. Returns
-  // true when the sequence has ended.
-  bool Apply(int64_t pending_rows, absl::Span<const Choice> choices,
-             absl::Span<const LogitSummary> summaries);
+  // per masked position, with their summaries) a denoising step. Reports to the callback.
+  StepOutcome Apply(int64_t pending_rows, absl::Span<const Choice> choices,
+                    absl::Span<const LogitSummary> summaries);
 
   // Reports the end with `status`.
   void Fail(const absl::Status& status);
@@ -78,8 +87,9 @@ class Sequence {
   int64_t prompt_length() const { return static_cast<int64_t>(request_.prompt.size()); }
   BlockState NewBlock() const;
   void FillOutputCounts(sdar::v1::SamplingRecord& record) const;
-  void Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
-               SequenceUpdate& update);
+  // Returns the number of positions it revealed.
+  int Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
+              SequenceUpdate& update);
   void AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary> summaries);
   void Trace(absl::Span<const int> masked, absl::Span<const Choice> choices,
              absl::Span<const int> revealed, SequenceUpdate& update) const;

@@ -4,16 +4,21 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+#include "common/log.h"
 
 namespace sdar {
 
 using sdar::v1::GenerateResponse;
 
-GenerateStream::GenerateStream(Options options, Router& router, const Tokenizer& tokenizer)
+GenerateStream::GenerateStream(Options options, Router& router, const Tokenizer& tokenizer,
+                               ServerMetrics& metrics)
     : options_(std::move(options)),
       router_(router),
       tokenizer_(tokenizer),
-      samples_left_(options_.num_samples) {}
+      samples_left_(options_.num_samples),
+      record_(options_.arrival, options_.prompt_tokens, options_.num_samples, metrics) {}
 
 void GenerateStream::Begin(StreamSink sink, std::function<void()> on_done) {
   absl::MutexLock lock(&mutex_);
@@ -46,7 +51,10 @@ void GenerateStream::Update(int index, const SequenceUpdate& update) {
   absl::Status failed;
   {
     absl::MutexLock lock(&mutex_);
-    if (status_.ok()) Take(index, update);
+    if (status_.ok()) {
+      record_.Note(index, update, absl::Now());
+      Take(index, update);
+    }
     if (update.end) --samples_left_;
     if (backlog_bytes_ > options_.max_backlog_bytes) {
       SetFailed(absl::ResourceExhaustedError(absl::StrCat("the client reads too slowly: more than ",
@@ -147,6 +155,7 @@ void GenerateStream::WriteNext() {
   }
   if (status_.ok() && samples_left_ > 0) return;
   finished_ = true;
+  record_.End(status_, absl::Now());  // before the client can ask for the metrics
   const bool cut = sent_ && absl::IsUnavailable(status_);
   sink_.finish(cut ? absl::AbortedError(status_.message()) : status_);
 }
@@ -164,15 +173,25 @@ void GenerateStream::WriteDone(bool ok) {
 
 void GenerateStream::Done() {
   bool running;
+  Json summary;
   std::function<void()> on_done;
   {
     absl::MutexLock lock(&mutex_);
     sink_ = {};
     running = samples_left_ > 0;
+    summary = record_.Summary();
     on_done = std::move(on_done_);  // it may hold the last reference to this
   }
   if (running) CancelSequences(absl::CancelledError("the call is over"));
+  LogEnd(summary);
   on_done();
+}
+
+void GenerateStream::LogEnd(const Json& summary) const {
+  Json fields = {{"request_id", options_.request_id}};
+  if (!options_.trace_id.empty()) fields["trace_id"] = options_.trace_id;
+  fields.update(summary);
+  LogEvent(*spdlog::default_logger(), spdlog::level::info, "request finished", fields);
 }
 
 GenerateResponse GenerateStream::NewResponse() const {

@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "runtime/engine/router.h"
+#include "runtime/server/call_record.h"
 #include "runtime/text/tokenizer.h"
 #include "sdar/v1/generation.pb.h"
 
@@ -33,14 +34,18 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
  public:
   struct Options {
     std::string request_id;
+    std::string trace_id;  // for the log; empty: none
+    absl::Time arrival;
+    int64_t prompt_tokens = 0;
     int num_samples = 1;
     bool with_logprobs = false;
     std::vector<uint64_t> seeds;         // one per sample, reported at its end
     size_t max_backlog_bytes = 1 << 20;  // that wait, beside what the transport has taken
   };
 
-  // Requires: router and tokenizer outlive the stream.
-  GenerateStream(Options options, Router& router, const Tokenizer& tokenizer);
+  // Requires: what is passed by reference outlives the stream.
+  GenerateStream(Options options, Router& router, const Tokenizer& tokenizer,
+                 ServerMetrics& metrics);
 
   // The call begins. Once; on_done is called when it is over (Done).
   void Begin(StreamSink sink, std::function<void()> on_done);
@@ -78,6 +83,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   bool SetFailed(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CancelSequences(const absl::Status& status);
+  void LogEnd(const Json& summary) const;
 
   sdar::v1::GenerateResponse NewResponse() const;
   void FillDelta(int index, const SequenceUpdate& update, sdar::v1::Delta& delta) const;
@@ -99,6 +105,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;     // Finish was called
   absl::Status status_ ABSL_GUARDED_BY(mutex_);       // why the call failed
   int samples_left_ ABSL_GUARDED_BY(mutex_);
+  CallRecord record_ ABSL_GUARDED_BY(mutex_);
   std::vector<SequenceId> sequences_ ABSL_GUARDED_BY(mutex_);
   absl::Status cancelled_ ABSL_GUARDED_BY(mutex_);  // not OK: what still comes is cancelled
 };

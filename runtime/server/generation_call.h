@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 #include "common/ids.h"
@@ -14,10 +15,12 @@ namespace sdar {
 
 struct GenerationCall {
   std::string request_id;  // empty: one is made
+  std::string trace_id;    // for the log; empty: none
   std::vector<TokenId> prompt;
   RequestFields fields;
   bool provisional = false;  // also the block's state after every denoising step
   absl::Time deadline = absl::InfiniteFuture();
+  absl::Time arrival = absl::Now();
 };
 
 }  // namespace sdar

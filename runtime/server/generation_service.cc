@@ -8,6 +8,7 @@
 
 #include "common/status_macros.h"
 #include "runtime/server/grpc_call.h"
+#include "runtime/server/request_identity.h"
 #include "runtime/server/request_translation.h"
 
 namespace sdar {
@@ -45,6 +46,26 @@ absl::Status CheckGrpcAccess(const GenerationService& service,
   return service.CheckAccess({found->second.data(), found->second.size()});
 }
 
+ServerMetricsOptions MetricsOptions(const GenerationService::Config& config) {
+  const sdar::v1::GetModelInfoResponse& info = config.model_info;
+  ServerMetricsOptions options;
+  options.model_name = config.model_name;
+  options.version = info.version();
+  options.backend = info.backend();
+  options.dtype = info.dtype();
+  options.ranks = info.ranks();
+  options.replicas = info.replicas();
+  options.max_sequence_length = info.max_sequence_length();
+  options.load_phases = config.load_phases;
+  return options;
+}
+
+std::string TraceIdOfCall(const grpc::CallbackServerContext& context) {
+  const auto found = context.client_metadata().find("traceparent");
+  if (found == context.client_metadata().end()) return "";
+  return TraceIdOf(absl::string_view(found->second.data(), found->second.size()));
+}
+
 grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
                                       const absl::Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -55,7 +76,7 @@ grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
 }  // namespace
 
 GenerationService::GenerationService(Config config, const TextCodec& text, Router& router)
-    : config_(std::move(config)), text_(text), router_(router) {}
+    : config_(std::move(config)), text_(text), router_(router), metrics_(MetricsOptions(config_)) {}
 
 absl::Status GenerationService::CheckAccess(absl::string_view authorization) const {
   return config_.access == nullptr ? absl::OkStatus() : config_.access->Check(authorization);
@@ -68,9 +89,16 @@ std::string GenerationService::NewRequestId() {
 GenerateReactor* GenerationService::Generate(grpc::CallbackServerContext* context,
                                              const sdar::v1::GenerateRequest* request) {
   const absl::Status access = CheckGrpcAccess(*this, *context);
-  if (!access.ok()) return RefuseGrpcCall(access);
+  if (!access.ok()) {
+    CountRefusal(access);
+    return RefuseGrpcCall(access);
+  }
   auto call = Translate(*request, absl::FromChrono(context->deadline()));
-  if (!call.ok()) return RefuseGrpcCall(call.status());
+  if (!call.ok()) {
+    CountRefusal(call.status());
+    return RefuseGrpcCall(call.status());
+  }
+  call->trace_id = TraceIdOfCall(*context);
   auto stream = Open(*std::move(call));
   if (stream.ok()) return BeginGrpcCall(*stream, [this, held = *stream] { Close(held); });
   if (const auto delay = RetryDelay(stream.status())) {
@@ -112,11 +140,21 @@ absl::StatusOr<GenerationCall> GenerationService::Translate(
 }
 
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::Open(GenerationCall call) {
+  auto stream = TryOpen(std::move(call));
+  if (!stream.ok()) CountRefusal(stream.status());
+  return stream;
+}
+
+absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::TryOpen(GenerationCall call) {
+  const auto prompt_tokens = static_cast<int64_t>(call.prompt.size());
   SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples,
                         BuildRequests(call.fields, std::move(call.prompt), config_.defaults,
                                       router_.config().limits));
   GenerateStream::Options options;
   options.request_id = call.request_id.empty() ? NewRequestId() : std::move(call.request_id);
+  options.trace_id = std::move(call.trace_id);
+  options.arrival = call.arrival;
+  options.prompt_tokens = prompt_tokens;
   options.num_samples = static_cast<int>(samples.size());
   options.with_logprobs = call.fields.logprobs.has_value();
   options.max_backlog_bytes = config_.max_backlog_bytes;
@@ -125,7 +163,8 @@ absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::Open(Generati
     sample.deadline = call.deadline;
     options.seeds.push_back(sample.sampling.seed);
   }
-  auto stream = std::make_shared<GenerateStream>(std::move(options), router_, text_.tokenizer());
+  auto stream =
+      std::make_shared<GenerateStream>(std::move(options), router_, text_.tokenizer(), metrics_);
   SDAR_RETURN_IF_ERROR(Register(stream));
   const absl::Status submitted = Submit(std::move(samples), stream);
   if (submitted.ok()) return stream;
@@ -188,6 +227,22 @@ std::string GenerationService::FindStall() const {
   HealthView view = View();
   view.refusal = absl::OkStatus();
   return sdar::FindTrouble(view, config_.stall_limits, absl::Now());
+}
+
+std::vector<RankHealth> GenerationService::HealthOfRanks(const EngineStatus& first_replica,
+                                                         absl::Time now) const {
+  std::vector<RankHealth> ranks = config_.rank_health();
+  ranks[0] = {first_replica.finished_steps, now, first_replica.step_age};
+  return ranks;
+}
+
+std::string GenerationService::Metrics() const {
+  JobView view;
+  view.now = absl::Now();
+  view.status = router_.GetStatus();
+  view.ranks = HealthOfRanks(view.status.replicas[0], view.now);
+  view.healthy = FindTrouble().empty();
+  return metrics_.Scrape(view);
 }
 
 grpc::ServerUnaryReactor* GenerationService::Abort(grpc::CallbackServerContext* context,
@@ -269,9 +324,7 @@ grpc::ServerUnaryReactor* GenerationService::GetStatus(grpc::CallbackServerConte
     FillReplica(replica, *response->add_replicas());
   response->set_unhealthy(FindTrouble());
   const absl::Time now = absl::Now();
-  std::vector<RankHealth> ranks = config_.rank_health();
-  ranks[0] = {status.replicas[0].finished_steps, now, status.replicas[0].step_age};
-  for (const RankHealth& rank : ranks) {
+  for (const RankHealth& rank : HealthOfRanks(status.replicas[0], now)) {
     response->add_rank_steps(rank.finished_steps);
     response->add_rank_silence_seconds(absl::ToDoubleSeconds(now - rank.last_heard));
   }

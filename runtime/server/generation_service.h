@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -23,6 +24,7 @@
 #include "runtime/server/generate_stream.h"
 #include "runtime/server/generation_call.h"
 #include "runtime/server/health.h"
+#include "runtime/server/metrics/server_metrics.h"
 #include "runtime/text/text_codec.h"
 #include "sdar/v1/generation.grpc.pb.h"
 
@@ -35,6 +37,9 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   struct Config {
     RequestDefaults defaults;
     sdar::v1::GetModelInfoResponse model_info;
+    std::string model_name;  // in metrics
+    // What the start consisted of and how long each part took.
+    std::vector<std::pair<std::string, absl::Duration>> load_phases;
     std::function<std::vector<RankHealth>()> rank_health;  // one per rank
     HealthLimits health_limits;          // beyond them a balancer should go elsewhere
     HealthLimits stall_limits;           // beyond them a restart is all that helps
@@ -66,6 +71,13 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   // the Generate method (generation.proto).
   absl::StatusOr<std::shared_ptr<GenerateStream>> Open(GenerationCall call);
   void Close(const std::shared_ptr<GenerateStream>& stream);
+  // A transport has refused a call before it could be opened.
+  void CountRefusal(const absl::Status& status) { metrics_.Refused(status.code()); }
+  // An id for a call that brings none.
+  std::string NewRequestId();
+
+  // All metrics in Prometheus' text format. Waits for no step.
+  std::string Metrics() const;
 
   const sdar::v1::GetModelInfoResponse& model_info() const { return config_.model_info; }
   const TextCodec& text() const { return text_; }
@@ -97,11 +109,13 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
                             sdar::v1::TokenizeResponse& response) const;
   HealthView View() const;
   absl::Status Register(const std::shared_ptr<GenerateStream>& stream);
-  std::string NewRequestId();
+  absl::StatusOr<std::shared_ptr<GenerateStream>> TryOpen(GenerationCall call);
+  std::vector<RankHealth> HealthOfRanks(const EngineStatus& first_replica, absl::Time now) const;
 
   Config config_;
   const TextCodec& text_;
   Router& router_;
+  ServerMetrics metrics_;
   std::atomic<uint64_t> next_request_{1};
 
   mutable absl::Mutex mutex_;

@@ -118,8 +118,11 @@ TEST(ReplicaMessagesTest, AnUpdateArrivesAsItWas) {
 
 TEST(ReplicaMessagesTest, AnEndArrivesAsItWas) {
   SequenceUpdate sent;
-  sent.end = SequenceEnd{
-      absl::DeadlineExceededError("late"), FinishReason::kStop, 0, "", {1, 2, 3, 4, 5, 6}};
+  sent.end = SequenceEnd{absl::DeadlineExceededError("late"),
+                         FinishReason::kStop,
+                         0,
+                         "",
+                         {1, 2, 3, 4, 5, 6, absl::FromUnixNanos(7)}};
   const SequenceUpdate got = RoundTrip(sent);
   ASSERT_TRUE(got.end.has_value());
   EXPECT_THAT(got.end->status, StatusIs(absl::StatusCode::kDeadlineExceeded, "late"));
@@ -132,14 +135,19 @@ TEST(ReplicaMessagesTest, AnEndArrivesAsItWas) {
   EXPECT_EQ(got.end->usage.forward_passes, 4);
   EXPECT_EQ(got.end->usage.cached_tokens, 5);
   EXPECT_EQ(got.end->usage.preemptions, 6);
+  EXPECT_EQ(got.end->usage.started, absl::FromUnixNanos(7));
   EXPECT_FALSE(got.provisional.has_value());
 }
 
 TEST(ReplicaMessagesTest, AStatusArrivesAsItWas) {
   EngineStatus sent;
   EXPECT_EQ(RoundTrip(sent).last_step, absl::InfinitePast());
-  sent = {1, 2,  3,  4, 5, 6, 7, absl::FromUnixNanos(1764000000123456789), absl::Nanoseconds(8),
-          9, 10, 11, 12};
+  sent = {1, 2,  3,  4,  5, 6, 7, absl::FromUnixNanos(1764000000123456789), absl::Nanoseconds(8),
+          9, 10, 11, 12, {}};
+  sent.steps.forward_passes = 13;
+  sent.steps.rows = 14;
+  sent.steps.steps_per_block.Add(5);
+  sent.steps.reveals_per_step.Add(1000);
   const EngineStatus got = RoundTrip(sent);
   EXPECT_EQ(got.running, 1);
   EXPECT_EQ(got.waiting, 2);
@@ -154,6 +162,12 @@ TEST(ReplicaMessagesTest, AStatusArrivesAsItWas) {
   EXPECT_EQ(got.prefix_cache_queried_tokens, 10u);
   EXPECT_EQ(got.prefix_cache_hit_tokens, 11u);
   EXPECT_EQ(got.preemptions, 12u);
+  EXPECT_EQ(got.steps.forward_passes, 13u);
+  EXPECT_EQ(got.steps.rows, 14u);
+  EXPECT_EQ(got.steps.steps_per_block.counts, sent.steps.steps_per_block.counts);
+  EXPECT_EQ(got.steps.steps_per_block.sum, 5u);
+  EXPECT_EQ(got.steps.reveals_per_step.counts, sent.steps.reveals_per_step.counts);
+  EXPECT_EQ(got.steps.reveals_per_step.sum, 1000u);
 }
 
 }  // namespace

@@ -255,6 +255,29 @@ TEST_F(SharedPrefixTest, APromptThatWasThereBeforeIsNotPrefilledAgain) {
   EXPECT_EQ(simulation.scheduler().counters().prefix_cache_queried_tokens, 48);
 }
 
+TEST(SchedulerTest, CountsPassesBlocksAndReveals) {
+  Simulation simulation(SchedulerConfig{4, 64, 32, 8, true});
+  for (int i = 0; i < 2; ++i) simulation.Add(SimulatedRequest(8, 8));
+  int64_t rows = 0;
+  uint64_t passes = 0;
+  while (simulation.Step()) {
+    ++passes;
+    for (const auto& segment : simulation.last_plan().segments()) rows += segment.token_ids_size();
+  }
+  int64_t steps = 0;
+  for (const auto& [id, outcome] : simulation.ended()) {
+    steps += outcome.end.usage.denoising_steps;
+    EXPECT_NE(outcome.end.usage.started, absl::InfiniteFuture());
+  }
+  const StepCounters& counters = simulation.scheduler().counters().steps;
+  EXPECT_EQ(counters.forward_passes, passes);
+  EXPECT_EQ(counters.rows, static_cast<uint64_t>(rows));
+  EXPECT_EQ(counters.reveals_per_step.total(), static_cast<uint64_t>(steps));
+  EXPECT_EQ(counters.steps_per_block.sum, static_cast<uint64_t>(steps));
+  // Every position of every block is revealed once.
+  EXPECT_EQ(counters.reveals_per_step.sum, counters.steps_per_block.total() * 4);
+}
+
 TEST_F(SharedPrefixTest, OtherTokensOrAnotherBlockLengthShareNothing) {
   Simulation simulation(config_);
   simulation.Add(Prompt(5));

@@ -17,6 +17,7 @@ struct HttpRequest {
   // The client has shown the certificate that it needs, or needs none.
   bool has_certificate = true;
   std::string authorization;  // the header's value, or empty
+  std::string traceparent;    // likewise
 };
 
 struct HttpResponse {
@@ -33,6 +34,8 @@ struct HttpExchange {
   HttpRequest request;
   // Runs a function behind all that was posted before, one at a time.
   std::function<void(std::function<void()>)> post;
+  // Adds a header to the answer, whatever it will be. Before it begins.
+  std::function<void(std::string name, std::string value)> add_header;
   // The whole answer.
   std::function<void(HttpResponse)> respond;
   // A piece of an event stream; `sent` is called, as if posted, with whether it was. One at a time.

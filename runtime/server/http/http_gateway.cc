@@ -13,19 +13,26 @@
 #include "runtime/server/http/http_call.h"
 #include "runtime/server/http/openai_answer.h"
 #include "runtime/server/http/openai_request.h"
+#include "runtime/server/request_identity.h"
 
 namespace sdar {
 namespace {
 
 // Deeper than any conversation or tool's schema.
 constexpr int kMaxDepth = 64;
+constexpr char kRequestIdHeader[] = "X-Request-Id";
 
 absl::StatusOr<OpenAiCall> Parse(const HttpRequest& request, bool chat,
                                  absl::Span<const std::string> models, const TextCodec& text) {
   SDAR_ASSIGN_OR_RETURN(const Json body, ParseJson(request.body, "the body", kMaxDepth));
   SDAR_ASSIGN_OR_RETURN(OpenAiCall call, chat ? ParseChatCompletion(body, models, text)
                                               : ParseCompletion(body, models, text));
-  if (call.call.request_id.empty()) call.call.request_id = request.request_id;
+  std::string& id = call.call.request_id;
+  if (!id.empty() && !IsPlainRequestId(id)) {
+    return absl::InvalidArgumentError("request_id: expected at most 128 visible ASCII characters");
+  }
+  if (id.empty()) id = request.request_id;
+  call.call.trace_id = TraceIdOf(request.traceparent);
   return call;
 }
 
@@ -78,13 +85,8 @@ HttpResponse ProbeResponse(const std::string& trouble) {
 // What probes and scrapers ask, who have neither token nor certificate; it says nothing about
 // anybody's calls.
 bool IsOpenToAll(const std::string& path) {
-  return path == "/health" || path == "/readyz" || path == "/livez" || path == "/startupz";
-}
-
-HttpResponse NotAllowedIn(const absl::Status& access) {
-  HttpResponse response = ErrorResponse(access);
-  response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  return response;
+  return path == "/health" || path == "/readyz" || path == "/livez" || path == "/startupz" ||
+         path == "/metrics";
 }
 
 }  // namespace
@@ -102,7 +104,8 @@ HttpGateway::HttpGateway(GenerationService& service, std::vector<std::string> mo
               {"/readyz", {{"GET", &HttpGateway::Health}}},
               {"/livez", {{"GET", &HttpGateway::Alive}}},
               {"/startupz", {{"GET", &HttpGateway::Started}}},
-              {"/version", {{"GET", &HttpGateway::Version}}}} {}
+              {"/version", {{"GET", &HttpGateway::Version}}},
+              {"/metrics", {{"GET", &HttpGateway::Metrics}}}} {}
 
 void HttpGateway::Handle(HttpExchange&& exchange) {
   const std::string& path = exchange.request.path;
@@ -113,22 +116,38 @@ void HttpGateway::Handle(HttpExchange&& exchange) {
   }
   const auto method = route->second.find(exchange.request.method);
   if (method == route->second.end()) {
+    exchange.add_header(kRequestIdHeader, RequestIdOf(exchange.request));
     return exchange.respond(NotAllowed(path, route->second.begin()->first));
   }
-  if (!IsOpenToAll(path)) {
-    if (!exchange.request.has_certificate) {
-      return exchange.respond(ErrorResponse(
-          absl::UnauthenticatedError("expected a client certificate in the TLS handshake")));
-    }
-    const absl::Status access = service_.CheckAccess(exchange.request.authorization);
-    if (!access.ok()) return exchange.respond(NotAllowedIn(access));
+  if (const absl::Status access = CheckAccess(exchange.request); !access.ok()) {
+    service_.CountRefusal(access);
+    exchange.add_header("WWW-Authenticate", "Bearer");
+    return exchange.respond(ErrorResponse(access));
   }
   (this->*method->second)(exchange);
 }
 
+absl::Status HttpGateway::CheckAccess(const HttpRequest& request) const {
+  if (IsOpenToAll(request.path)) return absl::OkStatus();
+  if (!request.has_certificate) {
+    return absl::UnauthenticatedError("expected a client certificate in the TLS handshake");
+  }
+  return service_.CheckAccess(request.authorization);
+}
+
+std::string HttpGateway::RequestIdOf(const HttpRequest& request) {
+  return IsPlainRequestId(request.request_id) ? request.request_id : service_.NewRequestId();
+}
+
 void HttpGateway::Complete(HttpExchange& exchange, bool chat) {
+  std::string& request_id = exchange.request.request_id;
+  request_id = RequestIdOf(exchange.request);
   absl::StatusOr<OpenAiCall> call = Parse(exchange.request, chat, models_, service_.text());
-  if (!call.ok()) return exchange.respond(ErrorResponse(call.status()));
+  exchange.add_header(kRequestIdHeader, call.ok() ? call->call.request_id : request_id);
+  if (!call.ok()) {
+    service_.CountRefusal(call.status());
+    return exchange.respond(ErrorResponse(call.status()));
+  }
   auto stream = service_.Open(call->call);
   if (!stream.ok()) return exchange.respond(ErrorResponse(stream.status()));
   const std::string id = absl::StrCat(chat ? "chatcmpl-" : "cmpl-", (*stream)->request_id());
@@ -171,6 +190,13 @@ void HttpGateway::Alive(HttpExchange& exchange) {
 void HttpGateway::Started(HttpExchange& exchange) {
   // Nothing listens before every rank has loaded its part of the model.
   exchange.respond(ProbeResponse(""));
+}
+
+void HttpGateway::Metrics(HttpExchange& exchange) {
+  HttpResponse response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = service_.Metrics();
+  exchange.respond(std::move(response));
 }
 
 void HttpGateway::Version(HttpExchange& exchange) {

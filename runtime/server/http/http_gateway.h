@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The service over HTTP: OpenAI's API, tokens, and what probes ask.
+// The service over HTTP: OpenAI's API, tokens, metrics, and what probes ask.
 #pragma once
 
 #include <map>
@@ -28,6 +28,9 @@ class HttpGateway {
  private:
   using Route = void (HttpGateway::*)(HttpExchange&);
 
+  // The id that a request brings, or a new one.
+  std::string RequestIdOf(const HttpRequest& request);
+  absl::Status CheckAccess(const HttpRequest& request) const;
   void Complete(HttpExchange& exchange, bool chat);
   void ChatCompletions(HttpExchange& exchange) { Complete(exchange, true); }
   void Completions(HttpExchange& exchange) { Complete(exchange, false); }
@@ -38,6 +41,7 @@ class HttpGateway {
   void Alive(HttpExchange& exchange);
   void Started(HttpExchange& exchange);
   void Version(HttpExchange& exchange);
+  void Metrics(HttpExchange& exchange);
 
   GenerationService& service_;
   const std::vector<std::string> models_;

@@ -72,6 +72,7 @@ void HttpSession::OnRequest(ErrorCode error) {
   stream_.tcp().expires_never();
   in_exchange_ = true;
   begun_events_ = false;
+  headers_.clear();
   HttpExchange exchange = MakeExchange();
   Watch();
   handler_(std::move(exchange));
@@ -87,6 +88,7 @@ void HttpSession::Refuse(ErrorCode error) {
   if (!malformed) return Gone();
   in_exchange_ = true;
   keep_alive_ = false;
+  headers_.clear();
   HttpResponse answer;
   answer.code = error == http::error::body_limit ? 413 : too_large ? 431 : 400;
   answer.body = DumpJson(OpenAiError(absl::InvalidArgumentError(
@@ -106,21 +108,13 @@ HttpExchange HttpSession::MakeExchange() {
   exchange.request.has_certificate =
       options_.tls.client_ca.empty() || stream_.has_client_certificate();
   exchange.request.authorization = ToString(request[http::field::authorization]);
+  exchange.request.traceparent = ToString(request["traceparent"]);
   exchange.request.body = std::move(parser_->get().body());
   const auto post = [self = shared_from_this()](std::function<void()> work) {
     asio::post(self->stream_.get_executor(), std::move(work));
   };
   exchange.post = post;
-  exchange.respond = [self = shared_from_this(), post](HttpResponse answer) {
-    post([self, answer = std::move(answer)]() mutable { self->Respond(std::move(answer)); });
-  };
-  exchange.send = [self = shared_from_this(), post](std::string piece,
-                                                    std::function<void(bool)> sent) {
-    post([self, piece = std::move(piece), sent = std::move(sent)]() mutable {
-      self->Send(piece, std::move(sent));
-    });
-  };
-  exchange.end = [self = shared_from_this(), post] { post([self] { self->EndEvents(); }); };
+  AddAnswers(exchange);
   exchange.on_gone = [self = shared_from_this(), post](std::function<void()> call) {
     post([self, call = std::move(call)]() mutable {
       if (self->gone_) return call();
@@ -134,6 +128,26 @@ HttpExchange HttpSession::MakeExchange() {
     });
   };
   return exchange;
+}
+
+// The ways to answer; each waits its turn behind what was posted before.
+void HttpSession::AddAnswers(HttpExchange& exchange) {
+  const auto post = exchange.post;
+  exchange.add_header = [self = shared_from_this(), post](std::string name, std::string value) {
+    post([self, name = std::move(name), value = std::move(value)]() mutable {
+      self->headers_.emplace_back(std::move(name), std::move(value));
+    });
+  };
+  exchange.respond = [self = shared_from_this(), post](HttpResponse answer) {
+    post([self, answer = std::move(answer)]() mutable { self->Respond(std::move(answer)); });
+  };
+  exchange.send = [self = shared_from_this(), post](std::string piece,
+                                                    std::function<void(bool)> sent) {
+    post([self, piece = std::move(piece), sent = std::move(sent)]() mutable {
+      self->Send(piece, std::move(sent));
+    });
+  };
+  exchange.end = [self = shared_from_this(), post] { post([self] { self->EndEvents(); }); };
 }
 
 // Reads on while the answer is made: this is how a client that goes is noticed. What it reads is
@@ -163,6 +177,7 @@ void HttpSession::FillHead(Head& head, int code, const std::string& content_type
   head.result(static_cast<unsigned>(code));
   head.set(http::field::server, "sdar");
   head.set(http::field::content_type, content_type);
+  for (const auto& [name, value] : headers_) head.set(name, value);
   head.keep_alive(keep_alive_);
 }
 

@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -43,6 +45,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   HttpExchange MakeExchange();
   void Watch();
   void OnWatched(ErrorCode error, size_t bytes);
+  void AddAnswers(HttpExchange& exchange);
   void Respond(HttpResponse answer);
   void Send(absl::string_view piece, std::function<void(bool)> sent);
   void BeginEvents();
@@ -60,8 +63,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   const HttpHandler& handler_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
-  std::optional<Response> response_;  // on its way
-  std::string events_;                // likewise
+  std::optional<Response> response_;                          // on its way
+  std::string events_;                                        // likewise
+  std::vector<std::pair<std::string, std::string>> headers_;  // of the answer, beside its own
   std::function<void()> on_gone_;
   std::function<void()> on_ended_;
   unsigned version_ = 11;

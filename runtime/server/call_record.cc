@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/call_record.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace sdar {
+namespace {
+
+// Milliseconds with three decimals.
+double ToMilliseconds(absl::Duration duration) {
+  return std::round(absl::ToDoubleMicroseconds(duration)) / 1000;
+}
+
+}  // namespace
+
+CallRecord::CallRecord(absl::Time arrival, int64_t prompt_tokens, int num_samples,
+                       ServerMetrics& metrics)
+    : arrival_(arrival),
+      prompt_tokens_(prompt_tokens),
+      metrics_(metrics),
+      samples_(static_cast<size_t>(num_samples)) {}
+
+void CallRecord::Note(int index, const SequenceUpdate& update, absl::Time now) {
+  Sample& sample = samples_[static_cast<size_t>(index)];
+  const bool answered = !update.tokens.empty() || (update.end && update.end->status.ok());
+  if (answered && !to_first_token_) {
+    to_first_token_ = now - arrival_;
+    metrics_.FirstTokens(prompt_tokens_, *to_first_token_);
+  }
+  if (!update.tokens.empty()) {
+    const auto count = static_cast<int64_t>(update.tokens.size());
+    metrics_.Tokens(count, sample.first ? std::make_optional(now - sample.last) : std::nullopt);
+    if (!sample.first) sample.first = now;
+    sample.last = now;
+    sample.tokens += count;
+  }
+  if (!update.end) return;
+  const SequenceUsage& usage = update.end->usage;
+  if (update.end->status.ok()) sample.reason = update.end->reason;
+  started_ = std::min(started_, usage.started);
+  denoising_steps_ += usage.denoising_steps;
+  cached_tokens_ += usage.cached_tokens;
+  ended_.forward_passes += usage.forward_passes;
+}
+
+FinishedReason CallRecord::ReasonOf(const absl::Status& status) const {
+  if (absl::IsCancelled(status)) return FinishedReason::kAbort;
+  if (absl::IsDeadlineExceeded(status)) return FinishedReason::kTimeout;
+  if (!status.ok()) return FinishedReason::kError;
+  const bool cut = std::any_of(samples_.begin(), samples_.end(), [](const Sample& sample) {
+    return sample.reason == FinishReason::kLength;
+  });
+  return cut ? FinishedReason::kLength : FinishedReason::kStop;
+}
+
+void CallRecord::End(const absl::Status& status, absl::Time now) {
+  status_ = status;
+  ended_.reason = ReasonOf(status);
+  ended_.prompt_tokens = prompt_tokens_;
+  ended_.total = now - arrival_;
+  if (started_ != absl::InfiniteFuture()) {
+    // The clock of another host may be a little behind.
+    ended_.queued = std::max(started_ - arrival_, absl::ZeroDuration());
+  }
+  for (const Sample& sample : samples_) {
+    ended_.generation_tokens += sample.tokens;
+    if (sample.tokens < 2) continue;
+    ended_.time_per_output_token.push_back((sample.last - *sample.first) / (sample.tokens - 1));
+  }
+  metrics_.Ended(ended_);
+}
+
+Json CallRecord::Summary() const {
+  Json reasons = Json::array();
+  if (!status_.ok()) {
+    reasons.push_back(Name(ended_.reason));
+  } else {
+    for (const Sample& sample : samples_) {
+      reasons.push_back(sample.reason == FinishReason::kStop ? "stop" : "length");
+    }
+  }
+  Json summary = {{"prompt_tokens", prompt_tokens_},
+                  {"generated_tokens", ended_.generation_tokens},
+                  {"cached_tokens", cached_tokens_},
+                  {"finish_reasons", std::move(reasons)}};
+  if (!status_.ok()) summary["status"] = absl::StatusCodeToString(status_.code());
+  if (ended_.queued) summary["queue_ms"] = ToMilliseconds(*ended_.queued);
+  if (to_first_token_) summary["ttft_ms"] = ToMilliseconds(*to_first_token_);
+  summary["total_ms"] = ToMilliseconds(ended_.total);
+  summary["steps"] = denoising_steps_;
+  summary["forward_passes"] = ended_.forward_passes;
+  return summary;
+}
+
+}  // namespace sdar

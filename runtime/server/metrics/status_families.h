@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// A job's status as metrics, made anew for every scrape.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "prometheus/metric_family.h"
+#include "runtime/engine/router.h"
+#include "runtime/engine/watchdog.h"
+
+namespace sdar {
+
+// What is known of a job at a scrape.
+struct JobView {
+  RouterStatus status;
+  std::vector<RankHealth> ranks;
+  bool healthy = true;
+  absl::Time now;
+};
+
+// Gauges of the moment, and counters and histograms that the engines keep. Pure.
+std::vector<prometheus::MetricFamily> StatusFamilies(const std::string& model_name,
+                                                     const JobView& view);
+
+}  // namespace sdar

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/request_identity.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+
+namespace sdar {
+namespace {
+
+constexpr size_t kMaxRequestIdBytes = 128;
+// version "-" trace id "-" parent id "-" flags
+constexpr size_t kTraceIdBegin = 3;
+constexpr size_t kTraceIdSize = 32;
+constexpr size_t kParentBegin = 36;
+constexpr size_t kParentSize = 16;
+constexpr size_t kFlagsBegin = 53;
+constexpr size_t kTraceparentSize = 55;
+
+bool IsHex(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return ('0' <= c && c <= '9') || ('a' <= c && c <= 'f'); });
+}
+
+bool IsZero(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c == '0'; });
+}
+
+}  // namespace
+
+bool IsPlainRequestId(absl::string_view id) {
+  return !id.empty() && id.size() <= kMaxRequestIdBytes &&
+         std::all_of(id.begin(), id.end(),
+                     [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
+}
+
+std::string TraceIdOf(absl::string_view traceparent) {
+  if (traceparent.size() < kTraceparentSize) return "";
+  const absl::string_view version = traceparent.substr(0, 2);
+  const absl::string_view trace_id = traceparent.substr(kTraceIdBegin, kTraceIdSize);
+  const absl::string_view parent = traceparent.substr(kParentBegin, kParentSize);
+  const absl::string_view flags = traceparent.substr(kFlagsBegin, 2);
+  const bool parted = traceparent[kTraceIdBegin - 1] == '-' &&
+                      traceparent[kParentBegin - 1] == '-' && traceparent[kFlagsBegin - 1] == '-';
+  const bool hex = IsHex(version) && IsHex(trace_id) && IsHex(parent) && IsHex(flags);
+  if (!parted || !hex || version == "ff" || IsZero(trace_id) || IsZero(parent)) return "";
+  if (traceparent.size() > kTraceparentSize &&
+      (version == "00" || traceparent[kTraceparentSize] != '-')) {
+    return "";
+  }
+  return std::string(trace_id);
+}
+
+}  // namespace sdar
