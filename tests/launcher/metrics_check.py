@@ -7,84 +7,35 @@ against what was asked. Every metric that the dashboard or a QUERY (PromQL) name
 
 import json
 import math
-import os
-import pathlib
 import re
-import signal
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
-SOURCE = pathlib.Path(os.environ["SDAR_SOURCE_DIR"])
-BIN = pathlib.Path(os.environ["SDAR_BIN_DIR"])
+from served_job import SOURCE, ServedJob, wait_until
+
 DASHBOARD = SOURCE / "deploy/helm/sdar/dashboards/sdar.json"
 WORDS_OF_PROMQL = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left",
                    "group_right", "inf", "nan"}
 
 
-class Job:
-    """sdar-serve on two ranks; a context that ends with it."""
+class Job(ServedJob):
+    """A job on two ranks that logs JSON."""
 
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="sdar-metrics-")
-        address_file = pathlib.Path(self.folder.name) / "address"
-        http_file = pathlib.Path(self.folder.name) / "http"
-        self.log = open(pathlib.Path(self.folder.name) / "log", "w+b")
-        self.process = subprocess.Popen(
-            ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "2", BIN / "sdar-serve",
-             f"--model={SOURCE}/models/sdar-tiny", "--port=0", f"--address-file={address_file}", "--http-port=0",
-             f"--http-address-file={http_file}", "--log-format=json"],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
-        wait_until(lambda: address_file.exists() or self.process.poll() is not None, "the job serves", 120)
-        assert self.process.poll() is None, self.read_log()
-        self.address = http_file.read_text().strip()
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-        self.log.close()
-        self.folder.cleanup()
-
-    def read_log(self):
-        return pathlib.Path(self.log.name).read_text()
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=30) as answer:
-            return answer.read().decode(), answer.headers
+    def __init__(self):
+        super().__init__("--log-format=json", ranks=2)
 
     def chat(self, question, **fields):
         """The usage of a chat; for one that is refused, the HTTP code."""
-        body = {"messages": [{"role": "user", "content": question}], "temperature": 0, **fields}
-        request = urllib.request.Request(f"http://{self.address}/v1/chat/completions", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                text = answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code
+        code, text = self.post("/v1/chat/completions",
+                               {"messages": [{"role": "user", "content": question}], "temperature": 0, **fields})
+        if code != 200:
+            return code
         if fields.get("stream"):
             events = [e.removeprefix("data: ") for e in text.split("\n\n") if e]
             assert events[-1] == "[DONE]", text
             return json.loads(events[-2])["usage"]
         return json.loads(text)["usage"]
-
-
-def wait_until(holds, what, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 class Scrape:

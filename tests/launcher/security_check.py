@@ -7,18 +7,16 @@ The certificates are made with openssl; the server's is replaced while it serves
 import http.client
 import os
 import pathlib
-import signal
 import socket
 import ssl
 import subprocess
 import tempfile
-import time
 import unittest
 
 import grpc
 
-SOURCE = pathlib.Path(os.environ["SDAR_SOURCE_DIR"])
-BIN = pathlib.Path(os.environ["SDAR_BIN_DIR"])
+from served_job import BIN, MODEL, ServedJob, wait_until
+
 TOKEN = "a-token-for-this-test"
 MODEL_INFO = "/sdar.v1.GenerationService/GetModelInfo"
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -51,29 +49,8 @@ class Authority:
         return key, certificate
 
 
-class Server:
-    """sdar-serve on one rank; a context that ends with it."""
-
-    def __init__(self, folder, *flags):
-        self.folder = pathlib.Path(folder)
-        self.flags = flags
-
-    def __enter__(self):
-        grpc_file, http_file = self.folder / "grpc-address", self.folder / "http-address"
-        self.log = open(self.folder / "log", "w+b")
-        self.process = subprocess.Popen(
-            [BIN / "sdar-serve", f"--model={SOURCE}/models/sdar-tiny", "--port=0", f"--address-file={grpc_file}",
-             "--http-port=0", f"--http-address-file={http_file}", *self.flags],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        wait_until(lambda: grpc_file.exists() or self.process.poll() is not None, "the server listens")
-        assert self.process.poll() is None, (self.folder / "log").read_text()
-        self.grpc_address, self.http_address = grpc_file.read_text().strip(), http_file.read_text().strip()
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-        self.log.close()
+class Server(ServedJob):
+    """A job that is asked with and without certificates and tokens."""
 
     def get(self, path, tls=None, token=None):
         """The status code; with TLS also the serial number of the server's certificate."""
@@ -105,13 +82,6 @@ class Server:
                               env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
 
 
-def wait_until(holds, what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
-
-
 class SecurityTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory(prefix="sdar-security-")
@@ -121,7 +91,7 @@ class SecurityTest(unittest.TestCase):
     def test_without_a_token_only_probes_are_answered(self):
         tokens = self.folder / "tokens"
         tokens.write_text(f"# of this test\n{TOKEN}\n")
-        with Server(self.folder, f"--api-keys-file={tokens}") as server:
+        with Server(f"--api-keys-file={tokens}") as server:
             for token, code in [(None, 401), ("a-token-that-is-wrong", 401), (TOKEN, 200)]:
                 self.assertEqual(server.get("/v1/models", token=token), code)
             for path in ["/health", "/readyz", "/livez", "/startupz"]:
@@ -133,7 +103,7 @@ class SecurityTest(unittest.TestCase):
             self.assertIn("UNAUTHENTICATED", server.client().stderr)
             self.assertEqual(server.client(SDAR_API_KEY=TOKEN).returncode, 0)
             self.assertEqual(server.client(f"--api-key-file={self.key_file()}").returncode, 0)
-            self.assertNotIn(TOKEN, (self.folder / "log").read_text())
+            self.assertNotIn(TOKEN, server.read_log())
 
     def key_file(self):
         path = self.folder / "key"
@@ -145,7 +115,7 @@ class SecurityTest(unittest.TestCase):
         key, certificate = authority.sign("server", 1001)
         tls = ssl.create_default_context(cafile=authority.certificate)
         roots = grpc.ssl_channel_credentials(authority.certificate.read_bytes())
-        with Server(self.folder, f"--tls-cert={certificate}", f"--tls-key={key}") as server:
+        with Server(f"--tls-cert={certificate}", f"--tls-key={key}") as server:
             self.assertEqual(server.get("/livez", tls), (200, 1001))
             with self.assertRaises((http.client.HTTPException, OSError)):
                 server.get("/livez")
@@ -171,7 +141,7 @@ class SecurityTest(unittest.TestCase):
         key, certificate = authority.sign("server", 1)
         own_key, own_certificate = authority.sign("client", 2)
         strange_key, strange_certificate = stranger.sign("guest", 3)
-        with Server(self.folder, f"--tls-cert={certificate}", f"--tls-key={key}",
+        with Server(f"--tls-cert={certificate}", f"--tls-key={key}",
                     f"--tls-client-ca={authority.certificate}") as server:
             for pair, let_in in [((own_certificate, own_key), True), ((strange_certificate, strange_key), False),
                                  (None, False)]:
@@ -208,7 +178,7 @@ class SecurityTest(unittest.TestCase):
                 ([f"--tls-cert={empty}", f"--tls-key={key}"], "--tls-cert: "),
                 ([f"--api-keys-file={empty}"], "holds no token"),
                 (["--api-keys-file=/nowhere"], "cannot read /nowhere")]:
-            outcome = subprocess.run([BIN / "sdar-serve", f"--model={SOURCE}/models/sdar-tiny", *flags],
+            outcome = subprocess.run([BIN / "sdar-serve", f"--model={MODEL}", *flags],
                                      capture_output=True, text=True, timeout=60)
             self.assertEqual(outcome.returncode, 2, flags)
             self.assertIn(words, outcome.stderr)

@@ -8,5 +8,5 @@ if [ ! -f "$root/build/venv/made-from" ]; then
   echo "skipped: there is no build/venv; tests/python/make_venv.sh makes it"
   exit 77
 fi
-export PATH=$root/build/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+export PATH=$root/build/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONPATH=$root/tests/python
 exec "$root/build/venv/bin/python" "$@"
