@@ -67,6 +67,9 @@ class HttpClient {
     socket_ = -1;
   }
 
+  // The server sees an end behind what was sent.
+  void FinishSending() { shutdown(socket_, SHUT_WR); }
+
   void Send(absl::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
