@@ -40,10 +40,11 @@ MODES = {
         "several groups": merged(_GROUP, {"replicas": 3, "exclusiveTopology": "topology.example.org/rack"}),
         "several nodes without gpus": {"nodes": 3, "ranksPerNode": 2, "ssh": {"existingSecret": "given-ssh"}},
         "tls and keys": merged(_TLS, {"apiKeys": {"existingSecret": "given-keys", "key": "list"}}),
-        "tls and keys on several nodes": merged(_TLS, _GROUP, {"apiKeys": {"keys": ["one", "two"]}}),
+        "tls and keys on several nodes": merged(_TLS, _GROUP, {"apiKeys": {"keys": ["key-of-one-client", "key-of-another-one"]}}),
         "certificates of clients": merged(
-            _TLS, {"tls": {"verifyClients": True, "clientSecret": "given-client"},
-                   "monitoring": {"serviceMonitor": {"enabled": True}}}),
+            _TLS, {"tls": {"verifyClients": True}, "monitoring": {"serviceMonitor": {"enabled": True}}}),
+        "certificates of clients and a test": merged(
+            _TLS, {"tls": {"verifyClients": True, "clientSecret": "given-client"}}),
         "hpa": {"autoscaling": {"kind": "hpa"}},
         "hpa of groups": merged(_GROUP, {"autoscaling": {"kind": "hpa", "minReplicas": 2}}),
         "keda": {"autoscaling": {"kind": "keda", "keda": {"prometheusAddress": "http://prometheus:9090"}}},

@@ -130,6 +130,10 @@ class RefusedValues(unittest.TestCase):
         self.refused("autoscaling.kind must be one of the following", {"autoscaling": {"kind": "both"}})
         self.refused("image.pullPolicy must be one of the following", {"image": {"pullPolicy": "Sometimes"}})
 
+    def test_keys_that_the_server_would_refuse_are_refused(self):
+        for key in ["short", "# read as a comment, not a key", "k" * 513]:
+            self.refused("apiKeys.keys", {"apiKeys": {"keys": [key]}})
+
     def test_texts_of_a_wrong_form_are_refused(self):
         self.refused("model.path: Does not match pattern", {"model": {"path": "../other"}})
         self.refused("resources.memory: Does not match pattern", {"resources": {"memory": "much"}})
@@ -142,10 +146,10 @@ class RefusedValues(unittest.TestCase):
 
     def test_values_that_contradict_each_other_are_refused(self):
         self.refused("set only one of apiKeys.existingSecret and apiKeys.keys",
-                     {"apiKeys": {"existingSecret": "a", "keys": ["b"]}})
+                     {"apiKeys": {"existingSecret": "a", "keys": ["key-of-one-client"]}})
         self.refused("tls.verifyClients needs tls.existingSecret", {"tls": {"verifyClients": True}})
-        self.refused("tls.verifyClients and tls.clientSecret",
-                     {"tls": {"existingSecret": "given-tls", "verifyClients": True}})
+        self.refused("tls.clientSecret is for tls.verifyClients",
+                     {"tls": {"existingSecret": "given-tls", "clientSecret": "given-client"}})
         self.refused("server.device is cuda, but gpu.count is 0", {"server": {"device": "cuda"}})
         self.refused("ranksPerNode is 4, but a pod has gpu.count = 2 GPUs", {"ranksPerNode": 4, "gpu": {"count": 2}})
         self.refused("server.tensorParallel is 3, which does not divide the job's 8 ranks",

@@ -380,27 +380,20 @@ class Security(unittest.TestCase):
                     with self.subTest(f"{mode}: {probe}"):
                         self.assertEqual(action["scheme"], "HTTPS" if "tls" in values else "HTTP")
 
-    def test_probes_test_and_monitor_show_a_certificate_where_clients_need_one(self):
-        objects = chart.rendered(chart.MODES["certificates of clients"])
+    def test_only_the_test_needs_a_certificate_where_clients_do(self):
+        objects = chart.rendered(chart.MODES["certificates of clients and a test"])
         leader = chart.container(chart.pod_templates(objects)["leader"])
-        for probe, path in (("startupProbe", "startupz"), ("livenessProbe", "livez"), ("readinessProbe", "readyz")):
-            command = leader[probe]["exec"]["command"]
-            self.assertEqual(command[0], "curl")
-            self.assertEqual(command[-1], f"https://127.0.0.1:8000/{path}")
-            self.assertEqual(command[command.index("--cert") + 1], "/etc/sdar/client/tls.crt")
-            self.assertLess(int(command[command.index("--max-time") + 1]), leader[probe]["timeoutSeconds"])
+        self.assertNotIn("/etc/sdar/client", [mount["mountPath"] for mount in leader["volumeMounts"]])
         self.assertIn("--cert /etc/sdar/client/tls.crt", chart.container(chart.pod_templates(objects)["test"])["args"][0])
-        (endpoint,) = chart.only(objects, "ServiceMonitor")["spec"]["endpoints"]
-        self.assertEqual(endpoint["tlsConfig"]["keySecret"], {"name": "given-client", "key": "tls.key"})
 
     def test_api_keys_are_lines_of_a_file(self):
         objects = chart.rendered(chart.MODES["tls and keys on several nodes"])
         secret = next(o for o in chart.of_kind(objects, "Secret") if o["metadata"]["name"].endswith("api-keys"))
-        self.assertEqual(base64.b64decode(secret["data"]["keys"]), b"one\ntwo\n")
+        self.assertEqual(base64.b64decode(secret["data"]["keys"]), b"key-of-one-client\nkey-of-another-one\n")
 
     def test_new_keys_do_not_mean_new_pods_as_the_server_reads_them_again(self):
         pods_of = []
-        for keys in (["a"], ["b"]):
+        for keys in (["key-of-one-client"], ["key-of-another-one"]):
             values = chart.merged(chart.MODES["cpu on one node"], {"apiKeys": {"keys": keys}})
             pods_of.append(chart.pod_templates(chart.rendered(values))["leader"])
         self.assertEqual(*pods_of)
@@ -465,6 +458,11 @@ class Dashboards(unittest.TestCase):
 class HelmTest(unittest.TestCase):
     """The pod of `helm test`."""
 
+    def test_it_is_left_out_only_where_it_has_no_certificate_to_show(self):
+        for mode, _, objects in modes():
+            with self.subTest(mode):
+                self.assertEqual(not chart.of_kind(objects, "Pod"), mode == "certificates of clients")
+
     def test_it_is_a_hook_and_ends(self):
         pod = chart.only(chart.rendered(chart.MODES["cpu on one node"]), "Pod")
         self.assertEqual(pod["metadata"]["annotations"]["helm.sh/hook"], "test")
@@ -498,8 +496,9 @@ class HelmTest(unittest.TestCase):
 
             with http.server.HTTPServer(("127.0.0.1", 0), Server) as server, tempfile.TemporaryDirectory() as folder:
                 threading.Thread(target=server.serve_forever, daemon=True).start()
-                (pathlib.Path(folder) / "keys").write_text("one\ntwo\n")
-                values = chart.merged(chart.MODES["cpu on one node"], {"apiKeys": {"keys": ["one", "two"]}})
+                (pathlib.Path(folder) / "keys").write_text("key-of-one-client\nkey-of-another-one\n")
+                values = chart.merged(chart.MODES["cpu on one node"], {"apiKeys": {"keys": ["key-of-one-client",
+                                                                                              "key-of-another-one"]}})
                 box = chart.container(chart.pod_templates(chart.rendered(values))["test"])
                 script = box["args"][0].replace("http://chat-sdar:8000", f"http://127.0.0.1:{server.server_port}")
                 script = script.replace("/etc/sdar/api-keys", folder).replace("--retry 5", "--retry 0")
@@ -508,7 +507,7 @@ class HelmTest(unittest.TestCase):
             with self.subTest(status):
                 self.assertEqual(result.returncode == 0, passes, result.stderr)
                 self.assertEqual([a[:3] for a in asked], [
-                    ("GET", "/health", None), ("POST", "/v1/chat/completions", "Bearer one")])
+                    ("GET", "/health", None), ("POST", "/v1/chat/completions", "Bearer key-of-one-client")])
                 self.assertIn("messages", json.loads(asked[1][3]))
 
 

@@ -166,32 +166,21 @@ lifecycle:
     exec:
       command: [sleep, {{ include "sdar.preStopSeconds" . | quote }}]
 startupProbe:
-  {{- include "sdar.probe" (dict "root" . "path" "/startupz") | nindent 2 }}
+  httpGet: {path: /startupz, port: http, scheme: {{ include "sdar.scheme" . }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: {{ ceil (divf $v.probes.startupBudgetSeconds 10) }}
 livenessProbe:
-  {{- include "sdar.probe" (dict "root" . "path" "/livez") | nindent 2 }}
+  httpGet: {path: /livez, port: http, scheme: {{ include "sdar.scheme" . }}}
   periodSeconds: 10
   timeoutSeconds: 10
   failureThreshold: {{ ceil (divf $v.probes.livenessBudgetSeconds 10) }}
   terminationGracePeriodSeconds: {{ int $v.probes.livenessGraceSeconds }}
 readinessProbe:
-  {{- include "sdar.probe" (dict "root" . "path" "/readyz") | nindent 2 }}
+  httpGet: {path: /readyz, port: http, scheme: {{ include "sdar.scheme" . }}}
   periodSeconds: 5
   timeoutSeconds: 5
   failureThreshold: 3
-{{- end }}
-
-{{/* What a probe does. The kubelet has no certificate to show; where the server wants one, curl shows it from within. */}}
-{{- define "sdar.probe" -}}
-{{- if .root.Values.tls.verifyClients -}}
-exec:
-  command: [curl, --silent, --fail, --insecure, --output, /dev/null, --max-time, "4",
-    --cert, /etc/sdar/client/tls.crt, --key, /etc/sdar/client/tls.key, "https://127.0.0.1:8000{{ .path }}"]
-{{- else -}}
-httpGet: {path: {{ .path }}, port: http, scheme: {{ include "sdar.scheme" .root }}}
-{{- end -}}
 {{- end }}
 
 {{/* A worker whose ranks are gone needs no probe: the job notices and ends. */}}
@@ -245,9 +234,6 @@ memory: {{ $v.resources.memory | quote }}
 {{- if $v.tls.existingSecret }}
 - {name: tls, mountPath: /etc/sdar/tls, readOnly: true}
 {{- end }}
-{{- if $v.tls.verifyClients }}
-- {name: client, mountPath: /etc/sdar/client, readOnly: true}
-{{- end }}
 {{- end }}
 
 {{/* Files of a Secret belong to root and to the pod's group, which may read them: OpenSSH then takes a private key. */}}
@@ -276,9 +262,5 @@ memory: {{ $v.resources.memory | quote }}
 {{- if $v.tls.existingSecret }}
 - name: tls
   secret: {secretName: {{ $v.tls.existingSecret }}, defaultMode: 0440}
-{{- end }}
-{{- if $v.tls.verifyClients }}
-- name: client
-  secret: {secretName: {{ $v.tls.clientSecret }}, defaultMode: 0440}
 {{- end }}
 {{- end }}

@@ -11,8 +11,8 @@
 {{- if and $v.tls.verifyClients (not $v.tls.existingSecret) -}}
 {{- fail "tls.verifyClients needs tls.existingSecret" -}}
 {{- end -}}
-{{- if ne $v.tls.verifyClients (not (empty $v.tls.clientSecret)) -}}
-{{- fail "tls.verifyClients and tls.clientSecret, a client certificate for the probes, need each other" -}}
+{{- if and $v.tls.clientSecret (not $v.tls.verifyClients) -}}
+{{- fail "tls.clientSecret is for tls.verifyClients, which is off" -}}
 {{- end -}}
 {{- if and (eq $v.server.device "cuda") (eq (int $v.gpu.count) 0) -}}
 {{- fail "server.device is cuda, but gpu.count is 0" -}}
