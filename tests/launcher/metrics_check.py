@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from served_job import SOURCE, ServedJob, wait_until
 
+AUTOSCALING = SOURCE / "deploy/helm/sdar/templates/autoscaling.yaml"
 DASHBOARD = SOURCE / "deploy/helm/sdar/dashboards/sdar.json"
 WORDS_OF_PROMQL = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left",
                    "group_right", "inf", "nan"}
@@ -130,6 +131,13 @@ def dashboard_queries(node):
             yield from dashboard_queries(value)
 
 
+def metrics_in_template(text):
+    """What a chart's template names; at least one metric."""
+    names = re.findall(r"\b(?:sdar_|vllm:)\w+", text)
+    assert names, "the template names no metric"
+    return names
+
+
 def check_queries(scrape, queries):
     for query in queries:
         names = metrics_of(query)
@@ -194,6 +202,7 @@ def main(queries):
     with Job() as job:
         first = Scrape(job.get("/metrics")[0])
         queries += dashboard_queries(json.loads(DASHBOARD.read_text()))
+        queries += metrics_in_template(AUTOSCALING.read_text())
         check_queries(first, queries)
 
         question = "What is the capital of Chile?"
