@@ -13,6 +13,7 @@
 #include "runtime/server/http/http_call.h"
 #include "runtime/server/http/openai_answer.h"
 #include "runtime/server/http/openai_request.h"
+#include "runtime/server/http/page.h"
 #include "runtime/server/request_identity.h"
 
 namespace sdar {
@@ -82,11 +83,11 @@ HttpResponse ProbeResponse(const std::string& trouble) {
   return response;
 }
 
-// What probes and scrapers ask, who have neither token nor certificate; it says nothing about
-// anybody's calls.
+// What probes and scrapers ask, who have neither token nor certificate, and the page that asks for
+// a token; it says nothing about anybody's calls.
 bool IsOpenToAll(const std::string& path) {
   return path == "/health" || path == "/readyz" || path == "/livez" || path == "/startupz" ||
-         path == "/metrics";
+         path == "/metrics" || path == "/";
 }
 
 }  // namespace
@@ -95,7 +96,8 @@ HttpGateway::HttpGateway(GenerationService& service, std::vector<std::string> mo
     : service_(service),
       models_(std::move(models)),
       started_(absl::ToUnixSeconds(absl::Now())),
-      routes_{{"/v1/chat/completions", {{"POST", &HttpGateway::ChatCompletions}}},
+      routes_{{"/", {{"GET", &HttpGateway::Page}}},
+              {"/v1/chat/completions", {{"POST", &HttpGateway::ChatCompletions}}},
               {"/v1/completions", {{"POST", &HttpGateway::Completions}}},
               {"/v1/models", {{"GET", &HttpGateway::Models}}},
               {"/tokenize", {{"POST", &HttpGateway::Tokenize}}},
@@ -196,6 +198,19 @@ void HttpGateway::Metrics(HttpExchange& exchange) {
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = service_.Metrics();
+  exchange.respond(std::move(response));
+}
+
+void HttpGateway::Page(HttpExchange& exchange) {
+  HttpResponse response;
+  response.content_type = "text/html; charset=utf-8";
+  response.headers = {{"Content-Security-Policy",
+                       "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; "
+                       "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+                       "frame-ancestors 'none'"},
+                      {"X-Content-Type-Options", "nosniff"},
+                      {"Cache-Control", "no-cache"}};
+  response.body = std::string(PageHtml());
   exchange.respond(std::move(response));
 }
 

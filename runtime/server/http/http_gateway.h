@@ -40,6 +40,7 @@ class HttpGateway {
   void Health(HttpExchange& exchange);
   void Alive(HttpExchange& exchange);
   void Started(HttpExchange& exchange);
+  void Page(HttpExchange& exchange);
   void Version(HttpExchange& exchange);
   void Metrics(HttpExchange& exchange);
 

@@ -130,6 +130,15 @@ TEST_F(HttpGatewayTest, MetricsAreTextThatCountsTheCalls) {
   EXPECT_EQ(Scraped(answer.body, "sdar_tokens_per_forward_pass_sum"), 2);
 }
 
+TEST_F(HttpGatewayTest, ThePageMayAskNobodyButTheServer) {
+  const HttpAnswer page = Get("/");
+  EXPECT_EQ(page.code, 200);
+  EXPECT_EQ(page.headers.at("content-type"), "text/html; charset=utf-8");
+  EXPECT_THAT(page.headers.at("content-security-policy"), HasSubstr("default-src 'none'"));
+  EXPECT_THAT(page.body, StartsWith("<!DOCTYPE html>"));
+  EXPECT_THAT(page.body, Not(HasSubstr("://")));
+}
+
 TEST_F(HttpGatewayTest, MetricsAreOnlyRead) {
   EXPECT_EQ(HttpClient(server_->address()).Ask("POST", "/metrics").code, 405);
 }
