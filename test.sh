@@ -98,7 +98,7 @@ run_fuzzers() {
     [ -d "$seeds" ] || seeds=$corpus/${name%_fuzz}
     mkdir -p "$seeds"
     echo "$name: $fuzz_runs runs from $(find "$seeds" -type f | wc -l) seeds"
-    "build/fuzz/bin/$name" -runs=$fuzz_runs -max_total_time=120 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
+    "build/fuzz/bin/$name" -runs=$fuzz_runs -max_total_time=40 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
       -artifact_prefix="$corpus/failed-" "$seeds" ||
       { echo "fuzz target $name failed; its input lies in $corpus" >&2; return 1; }
   done
