@@ -13,7 +13,7 @@ endfunction()
 # Applies SDAR_SANITIZE to a target; also used for generated code, which takes none of the warning flags.
 function(sdar_sanitize target)
   if(SDAR_SANITIZE STREQUAL "address")
-    # Left out: what AddressSanitizer sees as well, at a quarter of the time to compile.
+    # Left out: what AddressSanitizer sees as well; with them a unit took 32 s to compile, without them 23.
     target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize=null,object-size,vptr
                                              -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)

@@ -23,7 +23,6 @@ namespace {
 
 constexpr size_t kMinTokenBytes = 16;
 constexpr size_t kMaxTokenBytes = 512;
-constexpr absl::Duration kLookInterval = absl::Seconds(1);
 
 bool IsToken(absl::string_view text) {
   return text.size() >= kMinTokenBytes && text.size() <= kMaxTokenBytes &&
@@ -32,8 +31,9 @@ bool IsToken(absl::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AccessKeys>> AccessKeys::Open(const std::string& path) {
-  auto keys = std::unique_ptr<AccessKeys>(new AccessKeys(path));
+absl::StatusOr<std::unique_ptr<AccessKeys>> AccessKeys::Open(const std::string& path,
+                                                             absl::Duration look_interval) {
+  auto keys = std::unique_ptr<AccessKeys>(new AccessKeys(path, look_interval));
   absl::MutexLock lock(&keys->mutex_);
   SDAR_RETURN_IF_ERROR(keys->Read());
   return keys;
@@ -70,7 +70,7 @@ absl::Status AccessKeys::Read() {
 void AccessKeys::ReadAgainIfChanged() {
   const absl::Time now = absl::Now();
   if (now < next_look_) return;
-  next_look_ = now + kLookInterval;
+  next_look_ = now + look_interval_;
   std::error_code error;
   if (std::filesystem::last_write_time(path_, error) == written_ && !error) return;
   const absl::Status status = Read();

@@ -23,21 +23,24 @@ class AccessKeys {
  public:
   // NotFound when the file cannot be read; InvalidArgument names the line that is no token, or says
   // that there is none. Tokens are never part of a message.
-  static absl::StatusOr<std::unique_ptr<AccessKeys>> Open(const std::string& path);
+  // The file is looked at again when `look_interval` has passed.
+  static absl::StatusOr<std::unique_ptr<AccessKeys>> Open(
+      const std::string& path, absl::Duration look_interval = absl::Seconds(1));
 
   // OK for the value "Bearer TOKEN" of an Authorization header whose token is one of the file's,
-  // else Unauthenticated. Takes the same time for every wrong token of a length. Looks at the file
-  // once a second at most.
+  // else Unauthenticated. Takes the same time for every wrong token of a length.
   absl::Status Check(absl::string_view authorization);
 
  private:
   using Digest = std::array<unsigned char, 32>;
 
-  explicit AccessKeys(std::string path) : path_(std::move(path)) {}
+  AccessKeys(std::string path, absl::Duration look_interval)
+      : path_(std::move(path)), look_interval_(look_interval) {}
   absl::Status Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReadAgainIfChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string path_;
+  const absl::Duration look_interval_;
   absl::Mutex mutex_;
   std::vector<Digest> digests_ ABSL_GUARDED_BY(mutex_);
   std::filesystem::file_time_type written_ ABSL_GUARDED_BY(mutex_);

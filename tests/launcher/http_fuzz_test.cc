@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kClients = 4;
 #ifdef __SANITIZE_ADDRESS__
-constexpr int kRequestsOfAClient = 2'500;  // each takes ten times as long
+constexpr int kRequestsOfAClient = 2'500;  // each takes several times as long
 #else
 constexpr int kRequestsOfAClient = 25'000;
 #endif
