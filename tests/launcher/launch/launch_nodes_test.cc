@@ -16,8 +16,6 @@
 namespace sdar {
 namespace {
 
-using ::testing::HasSubstr;
-
 // The second node's sshd and what a client needs to reach it. Runs as root, like the nodes.
 class Ssh {
  public:
@@ -128,16 +126,21 @@ TEST_F(LaunchNodesTest, DrainsUnderLoadWithoutLosingAnAnswer) {
 }
 
 TEST_F(LaunchNodesTest, WaitsForAMachineThatIsNotUpYet) {
-  job_ = nullptr;
-  std::thread late([&] {
-    // The launcher has begun to wait by now, or finds the machine at once: both are right.
-    std::this_thread::sleep_for(std::chrono::seconds(2));
-    ssh_->Start();
-  });
-  job_ = std::make_unique<ServedJob>(ssh_->Launch(), std::vector<std::string>());
-  late.join();
-  EXPECT_THAT(job_->Log(), HasSubstr("waiting for 1 machine(s): node-b:2222"));
-  ExpectDrains();
+  const ScratchFolder folder;
+  const std::string address = folder.File("address");
+  std::vector<std::string> command = ssh_->Launch();
+  command.insert(command.end(), {std::string("--model=") + SDAR_SOURCE_DIR + "/models/sdar-tiny",
+                                 "--port=0", "--http-port=-1", "--address-file=" + address});
+  Process job(command, folder.File("out"), folder.File("err"));
+  const auto log = [&] { return ReadText(folder.File("err")); };
+  ASSERT_TRUE(Eventually([&] {
+    return log().find("waiting for 1 machine(s): node-b:2222") != std::string::npos;
+  })) << log();
+  ssh_->Start();
+  EXPECT_TRUE(Eventually([&] { return !ReadText(address).empty(); })) << log();
+  job.Signal(SIGTERM);
+  EXPECT_EQ(job.Wait(20), 0) << log();
+  EXPECT_TRUE(AllGone(address, 5));
 }
 
 TEST_F(LaunchNodesTest, ALostMachineIsNoticedWithinFifteenSecondsAndUsedAgainWhenItIsBack) {
