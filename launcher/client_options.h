@@ -35,6 +35,7 @@ struct ClientOptions {
   std::optional<float> confidence_threshold, entropy_bound;
   std::optional<int64_t> top_k, n, block_length, denoising_steps;
   std::optional<int64_t> max_tokens, min_tokens, logprobs;
+  std::string drafts;              // auto, off or a number; empty: absent
   std::string seed;                // decimal, 64 bits; empty: absent
   std::string remasking_strategy;  // empty: absent
   std::string stop_token_ids;      // separated by commas

@@ -7,6 +7,7 @@
 
 #include "common/status_macros.h"
 #include "launcher/memory_amount.h"
+#include "runtime/engine/request_fields.h"
 
 namespace sdar {
 namespace {
@@ -43,6 +44,8 @@ absl::Status JobOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(OneOf("generation-config", generation_config, {"auto", "none"}));
   SDAR_RETURN_IF_ERROR(OneOf("log-level", log_level, {"debug", "info", "warning", "error"}));
   SDAR_RETURN_IF_ERROR(OneOf("log-format", log_format, {"text", "json"}));
+  SDAR_ASSIGN_OR_RETURN(const int64_t draft_count, ParseDrafts(drafts));
+  SDAR_RETURN_IF_ERROR(AtLeast("drafts", draft_count, kAutomaticDrafts, kMaxDrafts));
   SDAR_RETURN_IF_ERROR(AtLeast("threads", threads, 0, 1024));
   SDAR_RETURN_IF_ERROR(AtLeast("tensor-parallel", tensor_parallel, 0, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequences", max_sequences, 1, 4096));
@@ -89,7 +92,10 @@ void AddJobFlags(JobOptions& o, FlagSpec& spec) {
       "for "
       "all its ranks")("block-length", Flag(&o.block_length),
                        "block length of requests that name none; 0: what the model says")(
-      "generation-config", Flag(&o.generation_config),
+      "drafts", Flag(&o.drafts),
+      "guessed later states of a block that a step evaluates beside the true one, to save passes; "
+      "the answers are the same: auto (as many as make it faster), off, or at most so many per "
+      "sequence")("generation-config", Flag(&o.generation_config),
       "auto: sampling defaults from generation_config.json; none: greedy")(
       "step-timeout", Flag(&o.step_timeout_s), "seconds after which a step counts as stuck")(
       "log-level", Flag(&o.log_level), "debug, info, warning or error")(

@@ -30,6 +30,7 @@ struct JobOptions {
   int64_t max_waiting_tokens = int64_t{1} << 20;  // prompt tokens in the queue; likewise
   std::string kv_memory = "1GiB";                 // per rank, or a part of what its host has free
   int64_t block_length = 0;                       // 0: the model's
+  std::string drafts = "auto";
   std::string generation_config = "auto";
   int64_t step_timeout_s = 60;
   std::string record_plans;  // file; empty: none

@@ -37,9 +37,14 @@ std::vector<int> BlockState::Advance(const RemaskingOptions& options,
     masked.push_back({masked_positions_[i], choices[i].confidence, choices[i].entropy});
   }
   std::vector<int> reveals = SelectReveals(options, step_, masked);
+  Reveal(reveals, choices);
+  return reveals;
+}
+
+void BlockState::Reveal(absl::Span<const int> reveals, absl::Span<const Choice> choices) {
   size_t next = 0, left = 0;
-  for (size_t i = 0; i < masked.size(); ++i) {
-    const int position = masked[i].position;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const int position = masked_positions_[i];
     if (next == reveals.size() || position != reveals[next]) {
       masked_positions_[left++] = position;
       continue;
@@ -50,9 +55,9 @@ std::vector<int> BlockState::Advance(const RemaskingOptions& options,
     masked_[at] = false;
     ++next;
   }
+  SDAR_CHECK(next == reveals.size());
   masked_positions_.resize(left);
   ++step_;
-  return reveals;
 }
 
 }  // namespace sdar

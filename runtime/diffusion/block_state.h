@@ -51,6 +51,14 @@ class BlockState {
   // Chooses positions by the strategy, reveals their choices and moves to the next step. choices:
   // one per masked position, ascending. Returns the revealed positions.
   std::vector<int> Advance(const RemaskingOptions& options, absl::Span<const Choice> choices);
+  // Advance with the positions chosen already. Requires: reveals are masked positions, ascending.
+  void Reveal(absl::Span<const int> reveals, absl::Span<const Choice> choices);
+
+  // Whether both have the same step, the same masked positions and the same tokens at the others:
+  // then they look the same to the model and to the remasking rule.
+  bool SameState(const BlockState& other) const {
+    return step_ == other.step_ && masked_ == other.masked_ && token_ids_ == other.token_ids_;
+  }
 
   // Attaches the alternatives of a position revealed in the last Advance.
   void SetTop(int position, std::vector<TokenLogprob> top) {

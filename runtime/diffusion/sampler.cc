@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "common/status_macros.h"
@@ -108,6 +110,32 @@ Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const
     if (options.top_p < 1) total = SumExp(candidates);
   }
   return Draw(candidates.subspan(0, FindCut(candidates, total, options).kept), summary, key);
+}
+
+std::vector<Choice> ForeseeChoices(const LogitSummary& summary, const SamplingOptions& options,
+                                   const DrawKey& key, size_t count) {
+  SDAR_CHECK(summary.num_candidates > 0);
+  const absl::Span<const Candidate> candidates = CandidatesOf(summary);
+  std::vector<Choice> choices;
+  if (options.greedy()) {
+    for (const Candidate& c : candidates.subspan(0, count)) {
+      choices.push_back(Finish(c.id, c.z, summary));
+    }
+    return choices;
+  }
+  absl::Span<const Candidate> kept = candidates;
+  if (options.top_k > 0) kept = kept.subspan(0, static_cast<size_t>(options.top_k));
+  const double total = options.top_k > 0 ? SumExp(kept) : summary.allowed_sum_exp;
+  kept = kept.subspan(0, FindCut(kept, total, options).kept);
+  std::vector<std::pair<float, const Candidate*>> perturbed;
+  for (const Candidate& c : kept) perturbed.emplace_back(c.z + Gumbel(key, c.id), &c);
+  count = std::min(count, perturbed.size());
+  std::partial_sort(perturbed.begin(), perturbed.begin() + static_cast<std::ptrdiff_t>(count),
+                    perturbed.end(), std::greater<>());
+  for (size_t i = 0; i < count; ++i) {
+    choices.push_back(Finish(perturbed[i].second->id, perturbed[i].second->z, summary));
+  }
+  return choices;
 }
 
 Choice ChooseFromLogits(absl::Span<const float> z, const LogitSummary& summary,

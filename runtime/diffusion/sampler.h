@@ -2,6 +2,8 @@
 // Chooses a position's token from its logit summary. Pure functions; any thread.
 #pragma once
 
+#include <vector>
+
 #include "absl/types/span.h"
 
 #include "common/draw_key.h"
@@ -32,5 +34,11 @@ Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const
 // Chooses by the whole row. z: [vocabulary], -inf where an id may not be chosen.
 Choice ChooseFromLogits(absl::Span<const float> z, const LogitSummary& summary,
                         const SamplingOptions& options, const DrawKey& key);
+
+// What Choose would likely give if the position's z stayed as they are and the key were `key`: at
+// most `count` tokens, the likeliest choice first. A guess, since only the candidates are looked at.
+// Requires: a merged summary with num_allowed > 0.
+std::vector<Choice> ForeseeChoices(const LogitSummary& summary, const SamplingOptions& options,
+                                   const DrawKey& key, size_t count);
 
 }  // namespace sdar

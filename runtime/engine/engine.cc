@@ -178,10 +178,15 @@ void Engine::Record(const StepPlan& plan, const StepResult& result) {
 
 absl::Status Engine::RunStep(StepPlan& plan) {
   idle_ = false;
+  const absl::Time begin = absl::Now();
   SDAR_ASSIGN_OR_RETURN(const StepResult result, RunPlan(plan));
-  SDAR_ASSIGN_OR_RETURN(const ResolvedLogits resolved,
-                        Resolve(scheduler_.RowsToResolve(result.summaries)));
-  scheduler_.Apply(result.summaries, resolved);
+  scheduler_.NoteStepTime(absl::Now() - begin);
+  bool more = true;
+  while (more) {
+    SDAR_ASSIGN_OR_RETURN(const ResolvedLogits resolved,
+                          Resolve(scheduler_.RowsToResolve(result.summaries)));
+    more = scheduler_.Apply(result.summaries, resolved);
+  }
   return absl::OkStatus();
 }
 

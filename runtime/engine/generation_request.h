@@ -35,6 +35,8 @@ struct GenerationRequest {
   bool provisional = false;                      // report the block after every denoising step
   int priority = 0;                              // higher goes first, and gives its pages up last
   absl::Time deadline = absl::InfiniteFuture();  // ends with DeadlineExceeded then, wherever it is
+  int drafts = 0;  // guessed later states evaluated beside the true one: 0 .. kMaxDrafts a step, or
+                   // kAutomaticDrafts
 };
 
 // What a job can take; a request beyond it is refused before it is queued.
@@ -46,6 +48,8 @@ struct RequestLimits {
   int64_t max_batch_rows = 0;
 };
 
+inline constexpr int kAutomaticDrafts = -1;  // as many as make the job faster
+inline constexpr int kMaxDrafts = 64;
 inline constexpr int kMaxTopLogprobs = 20;
 inline constexpr int kMaxPriority = 100;
 inline constexpr size_t kMaxStopStrings = 64;

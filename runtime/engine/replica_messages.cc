@@ -195,6 +195,7 @@ SequenceRequest ToMessage(const GenerationRequest& request) {
   message.set_trace(request.trace);
   message.set_provisional(request.provisional);
   message.set_priority(request.priority);
+  message.set_drafts(request.drafts);
   if (request.deadline != absl::InfiniteFuture()) {
     message.set_deadline_unix_nanos(absl::ToUnixNanos(request.deadline));
   }
@@ -216,6 +217,7 @@ GenerationRequest FromMessage(const SequenceRequest& message) {
   request.trace = message.trace();
   request.provisional = message.provisional();
   request.priority = message.priority();
+  request.drafts = message.drafts();
   if (message.has_deadline_unix_nanos()) {
     request.deadline = absl::FromUnixNanos(message.deadline_unix_nanos());
   }
@@ -263,6 +265,9 @@ sdar::v1::ReplicaStatus ToMessage(const EngineStatus& status) {
   message.set_preemptions(status.preemptions);
   message.set_forward_passes(status.steps.forward_passes);
   message.set_rows(status.steps.rows);
+  message.set_drafts(status.steps.drafts);
+  message.set_draft_rows(status.steps.draft_rows);
+  message.set_accepted_drafts(status.steps.accepted_drafts);
   FillCounts(status.steps.steps_per_block, *message.mutable_steps_per_block());
   FillCounts(status.steps.reveals_per_step, *message.mutable_reveals_per_step());
   return message;
@@ -287,6 +292,9 @@ EngineStatus FromMessage(const sdar::v1::ReplicaStatus& message) {
   status.preemptions = message.preemptions();
   status.steps.forward_passes = message.forward_passes();
   status.steps.rows = message.rows();
+  status.steps.drafts = message.drafts();
+  status.steps.draft_rows = message.draft_rows();
+  status.steps.accepted_drafts = message.accepted_drafts();
   status.steps.steps_per_block = CountsOf(message.steps_per_block());
   status.steps.reveals_per_step = CountsOf(message.reveals_per_step());
   return status;

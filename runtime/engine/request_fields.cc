@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 #include "common/draw_key.h"
@@ -81,6 +82,15 @@ StoppingOptions BuildStopping(const RequestFields& fields, const GenerationDefau
 
 }  // namespace
 
+absl::StatusOr<int64_t> ParseDrafts(absl::string_view text) {
+  if (text == "auto") return kAutomaticDrafts;
+  if (text == "off") return 0;
+  int64_t count = 0;
+  if (absl::SimpleAtoi(text, &count) && count >= 0) return count;
+  return absl::InvalidArgumentError(
+      absl::StrCat("drafts: expected auto, off or a number, got '", text, "'"));
+}
+
 absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields& fields,
                                                              std::vector<TokenId> prompt,
                                                              const RequestDefaults& defaults,
@@ -101,6 +111,8 @@ absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields
   // Far beyond what ValidateRequest takes, and within an int.
   request.priority = static_cast<int>(
       std::clamp<int64_t>(fields.priority.value_or(0), -kMaxPriority - 1, kMaxPriority + 1));
+  request.drafts = static_cast<int>(std::clamp<int64_t>(
+      fields.drafts.value_or(defaults.drafts), kAutomaticDrafts - 1, kMaxDrafts + 1));
   SDAR_RETURN_IF_ERROR(ValidateRequest(request, limits));
 
   const uint64_t seed = fields.seed ? *fields.seed : FreshSeed();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 #include "runtime/engine/generation_request.h"
 #include "runtime/model/generation_config.h"
@@ -34,6 +35,7 @@ struct RequestFields {
   std::optional<int64_t>
       logprobs;  // absent: none; k: the tokens' and those of the k most probable ids
   std::optional<int64_t> priority;
+  std::optional<int64_t> drafts;  // as in GenerationRequest
 };
 
 inline constexpr int64_t kMaxSamples = 128;
@@ -42,7 +44,12 @@ inline constexpr int64_t kMaxSamples = 128;
 struct RequestDefaults {
   GenerationDefaults generation;  // temperature, top_k and top_p count only when it says do_sample
   int64_t block_length = 4;
+  int drafts = 0;
 };
+
+// "auto", "off" or a number of drafts, as GenerationRequest has it. InvalidArgument says what was
+// expected; the range is ValidateRequest's.
+absl::StatusOr<int64_t> ParseDrafts(absl::string_view text);
 
 // The samples of one request: `n` of them, with seeds derived from the request's, or from a fresh
 // one. InvalidArgument names the field; ValidateRequest's errors.

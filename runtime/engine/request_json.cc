@@ -35,6 +35,13 @@ absl::Status ReadStop(const Json& value, std::vector<std::string>& out) {
   return ReadValue(value, out);
 }
 
+// "auto", "off" or a number.
+absl::Status ReadDrafts(const Json& value, std::optional<int64_t>& out) {
+  if (!value.is_string()) return ReadValue(value, out);
+  SDAR_ASSIGN_OR_RETURN(out, ParseDrafts(value.get_ref<const std::string&>()));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& f) {
@@ -66,6 +73,7 @@ absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& 
       {"skip_special_tokens", into(f.skip_special_tokens)},
       {"logprobs", into(f.logprobs)},
       {"priority", into(f.priority)},
+      {"drafts", [&f](const Json& value) { return ReadDrafts(value, f.drafts); }},
   };
 }
 

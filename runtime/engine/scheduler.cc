@@ -172,16 +172,43 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
     if (!gone && PlanSequence(*running, budget)) running->last_served = steps_;
   }
   SDAR_CHECK(!planned_.empty());
+  PlanDrafts(budget);
   for (SlotId slot : released_) {
     plan.add_released_slots(static_cast<uint32_t>(slot.value()));
   }
   released_.clear();
   ++counters_.steps.forward_passes;
-  for (const Planned& planned : planned_) {
-    AddSegment(planned, plan);
-    counters_.steps.rows += static_cast<uint64_t>(plan.segments().rbegin()->token_ids_size());
-  }
+  num_summaries_ = 0;
+  for (Planned& planned : planned_) AddSegments(planned, plan);
+  int64_t rows = 0;
+  for (const sdar::v1::Segment& segment : plan.segments()) rows += segment.token_ids_size();
+  counters_.steps.rows += static_cast<uint64_t>(rows);
+  decode_rows_ = budget.has_prefill ? 0 : rows;
   return true;
+}
+
+// Gives the rows that are left to drafts, where they pay.
+void Scheduler::PlanDrafts(const RowBudget& budget) {
+  std::vector<DraftPlanner::Wish> wishes;
+  for (Planned& planned : planned_) {
+    const Sequence& sequence = *planned.running->sequence;
+    const bool automatic = sequence.request().drafts == kAutomaticDrafts;
+    if (!planned.denoise || !sequence.CanDraft() || (automatic && !config_.fuse_commit)) continue;
+    wishes.push_back({&sequence, CanWriteDraft(*planned.running), &planned.drafts});
+  }
+  if (wishes.empty()) return;
+  draft_planner_.Plan(wishes, static_cast<int>(planned_.size()),
+                      config_.max_batch_rows - budget.rows, config_.max_batch_rows);
+}
+
+// Whether there is a page for the K/V of the active block. A draft takes one only where nobody else
+// could miss it.
+bool Scheduler::CanWriteDraft(Running& running) {
+  if (running.sequence->draft_basis().ends_here) return false;
+  const int64_t end = running.sequence->num_known() + running.sequence->block_length();
+  if (end <= static_cast<int64_t>(running.pages.size()) * config_.page_size) return true;
+  const bool plenty = pages_.num_free() > static_cast<int64_t>(running_.size());
+  return plenty && EnsurePages(running, end);
 }
 
 // Gives a sequence the rows and pages it can have in this step. False when it has to wait.
@@ -207,8 +234,7 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
     budget.prefill_rows -= rows;
     budget.has_prefill = true;
   }
-  const size_t masked = denoise ? sequence.block().MaskedPositions().size() : 0;
-  planned_.push_back({&running, pending_rows, denoise, static_cast<int>(masked)});
+  planned_.push_back({&running, pending_rows, denoise, {}});
   return true;
 }
 
@@ -248,6 +274,25 @@ bool Scheduler::MakeRoom(int64_t num_pages, const Running& wanting) {
   return true;
 }
 
+// The sequence's rows, and its drafts behind them.
+void Scheduler::AddSegments(Planned& planned, sdar::v1::StepPlan& plan) {
+  const Running& running = *planned.running;
+  AddSegment(planned, plan);
+  planned.first_summary = num_summaries_;
+  planned.num_summaries = planned.denoise ? running.sequence->block().MaskedPositions().size() : 0;
+  num_summaries_ += planned.num_summaries;
+  for (PlannedDraft& planned_draft : planned.drafts) {
+    if (!planned_draft.planned) continue;
+    sdar::v1::Segment& segment = *plan.add_segments();
+    segment.set_slot(static_cast<uint32_t>(running.slot.value()));
+    running.sequence->FillDraft(planned_draft.draft, planned_draft.writes, segment);
+    planned_draft.first_summary = num_summaries_;
+    num_summaries_ += planned_draft.draft.state.MaskedPositions().size();
+    ++counters_.steps.drafts;
+    counters_.steps.draft_rows += static_cast<uint64_t>(segment.token_ids_size());
+  }
+}
+
 void Scheduler::AddSegment(const Planned& planned, sdar::v1::StepPlan& plan) {
   Running& running = *planned.running;
   sdar::v1::Segment& segment = *plan.add_segments();
@@ -264,36 +309,89 @@ void Scheduler::AddSegment(const Planned& planned, sdar::v1::StepPlan& plan) {
 
 std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> summaries) const {
   std::vector<int32_t> rows;
-  int32_t row = 0;
   for (const Planned& planned : planned_) {
-    for (int i = 0; i < planned.num_masked; ++i, ++row) {
-      if (planned.running != nullptr &&
-          NeedsAllLogits(summaries[static_cast<size_t>(row)],
-                         planned.running->sequence->request().sampling)) {
-        rows.push_back(row);
-      }
+    if (planned.running == nullptr) continue;
+    const SamplingOptions& sampling = planned.running->sequence->request().sampling;
+    for (size_t i = 0; i < planned.num_summaries; ++i) {
+      const size_t row = planned.first_summary + i;
+      if (NeedsAllLogits(summaries[row], sampling)) rows.push_back(static_cast<int32_t>(row));
     }
   }
   return rows;
 }
 
-void Scheduler::Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved) {
-  size_t row = 0;
-  const std::vector<Planned> outcomes = std::exchange(planned_, {});
-  for (const Planned& planned : outcomes) {
-    const size_t first = row;
-    const auto own = summaries.subspan(first, static_cast<size_t>(planned.num_masked));
-    row += own.size();
-    if (planned.running == nullptr) continue;  // cancelled while the step ran
-    Sequence& sequence = *planned.running->sequence;
-    ChooseTokens(sequence, own, first, resolved);
-    const StepOutcome outcome = sequence.Apply(planned.pending_rows, choices_, own);
-    Count(outcome);
-    OfferPages(*planned.running);
-    if (!outcome.ended) continue;
-    deadlines_.erase({sequence.request().deadline, sequence.id()});
-    Leave(*planned.running);
+bool Scheduler::Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved) {
+  bool more = false;
+  for (Planned& planned : planned_) {
+    if (planned.running == nullptr) continue;  // also: cancelled while the step ran
+    if (ApplyNext(planned, summaries, resolved)) {
+      more = true;
+    } else {
+      planned.running = nullptr;
+    }
   }
+  return more;
+}
+
+// Makes one step of a sequence. True when a draft came true with which it goes on.
+bool Scheduler::ApplyNext(Planned& planned, absl::Span<const LogitSummary> summaries,
+                          const ResolvedLogits& resolved) {
+  Running& running = *planned.running;
+  Sequence& sequence = *running.sequence;
+  int64_t committed_rows = planned.pending_rows;
+  if (planned.at < 0) {
+    sequence.NotePass();
+    NoteNextBlock(planned, summaries);
+  } else {
+    const PlannedDraft& draft = planned.drafts[static_cast<size_t>(planned.at)];
+    committed_rows = draft.writes ? sequence.block_length() : 0;
+  }
+  const auto own = summaries.subspan(planned.first_summary, planned.num_summaries);
+  ChooseTokens(sequence, own, planned.first_summary, resolved);
+  const StepOutcome outcome = sequence.Apply(committed_rows, choices_, own);
+  Count(outcome);
+  OfferPages(running);
+  if (outcome.ended) {
+    deadlines_.erase({sequence.request().deadline, sequence.id()});
+    Leave(running);
+    return false;
+  }
+  return FollowDraft(planned);
+}
+
+// What the pass says of the masks behind a guessed end of the active block, right or wrong.
+void Scheduler::NoteNextBlock(const Planned& planned, absl::Span<const LogitSummary> summaries) {
+  for (const PlannedDraft& planned_draft : planned.drafts) {
+    const Draft& draft = planned_draft.draft;
+    if (!planned_draft.planned || !draft.in_next_block() || draft.state.step() != 0) continue;
+    planned.running->sequence->NoteNextBlock(
+        summaries.subspan(planned_draft.first_summary, draft.state.MaskedPositions().size()));
+    return;
+  }
+}
+
+// Moves on to the draft that is the state now reached. False when there is none.
+bool Scheduler::FollowDraft(Planned& planned) {
+  const Sequence& sequence = *planned.running->sequence;
+  int next = -1;
+  for (size_t i = 0; i < planned.drafts.size(); ++i) {
+    const PlannedDraft& candidate = planned.drafts[i];
+    if (candidate.draft.parent != planned.at) continue;
+    const bool came_true = sequence.IsAt(candidate.draft);
+    draft_planner_.Count(sequence, candidate.draft, came_true);
+    if (came_true && candidate.planned) next = static_cast<int>(i);
+  }
+  if (next < 0) return false;
+  const PlannedDraft& draft = planned.drafts[static_cast<size_t>(next)];
+  planned.at = next;
+  planned.first_summary = draft.first_summary;
+  planned.num_summaries = draft.draft.state.MaskedPositions().size();
+  ++counters_.steps.accepted_drafts;
+  return true;
+}
+
+void Scheduler::NoteStepTime(absl::Duration time) {
+  if (decode_rows_ > 0) draft_planner_.NoteStep(decode_rows_, time);
 }
 
 void Scheduler::Count(const StepOutcome& outcome) {

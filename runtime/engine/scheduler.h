@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 
 #include "common/logit_summary.h"
+#include "runtime/engine/draft_planner.h"
 #include "runtime/engine/page_allocator.h"
 #include "runtime/engine/prefix_cache.h"
 #include "runtime/engine/sequence.h"
@@ -68,11 +69,15 @@ class Scheduler {
   // plan must be followed by Apply with its outcome, with cancellations allowed in between.
   bool FillPlan(sdar::v1::StepPlan& plan);
 
-  // Logit rows of the last plan whose choice needs whole logits.
+  // Logit rows of the last plan that the next Apply uses and whose choice needs whole logits.
   std::vector<int32_t> RowsToResolve(absl::Span<const LogitSummary> summaries) const;
 
-  // Advances the sequences of the last plan. summaries: one per masked row, in the plan's order.
-  void Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved);
+  // Advances the sequences of the last plan by one denoising step. summaries: one per masked row,
+  // in the plan's order. True when drafts came true: then another Apply makes their next step.
+  bool Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved);
+
+  // Notes how long the last plan's forward pass took.
+  void NoteStepTime(absl::Duration time);
 
   const SchedulerConfig& config() const { return config_; }
   const SchedulerCounters& counters() const { return counters_; }
@@ -95,10 +100,14 @@ class Scheduler {
   };
   // What the last plan asks of a sequence, in the plan's order.
   struct Planned {
-    Running* running;  // null once it has left
+    Running* running;  // null once it has left, or has no more to apply
     int64_t pending_rows;
     bool denoise;
-    int num_masked;
+    DraftTree drafts;
+    // What the next Apply takes: the rows of its true state, then those of drafts that came true.
+    int at = -1;                // the draft; -1: the true state
+    size_t first_summary = 0;   // of the step's logit rows
+    size_t num_summaries = 0;
   };
   // Rows that are left in the step being planned.
   struct RowBudget {
@@ -113,11 +122,18 @@ class Scheduler {
   std::vector<std::pair<SequenceId, Running*>> ServiceOrder() const;
   int64_t DecodeRows(const Sequence& sequence) const;
   bool PlanSequence(Running& running, RowBudget& budget);
+  void PlanDrafts(const RowBudget& budget);
+  bool CanWriteDraft(Running& running);
   bool EnsurePages(Running& running, int64_t num_positions);
   bool MakeRoom(int64_t num_pages, const Running& wanting);
+  void AddSegments(Planned& planned, sdar::v1::StepPlan& plan);
   void AddSegment(const Planned& planned, sdar::v1::StepPlan& plan);
   void ChooseTokens(const Sequence& sequence, absl::Span<const LogitSummary> summaries,
                     size_t first, const ResolvedLogits& resolved);
+  bool ApplyNext(Planned& planned, absl::Span<const LogitSummary> summaries,
+                 const ResolvedLogits& resolved);
+  static void NoteNextBlock(const Planned& planned, absl::Span<const LogitSummary> summaries);
+  bool FollowDraft(Planned& planned);
   void Count(const StepOutcome& outcome);
   void OfferPages(Running& running);
   std::unique_ptr<Sequence> Leave(Running& running);
@@ -133,6 +149,9 @@ class Scheduler {
   std::vector<SlotId> released_;  // to be told to the ranks with the next plan
   std::vector<Planned> planned_;
   std::vector<Choice> choices_;  // of the sequence whose outcome is being applied
+  DraftPlanner draft_planner_;
+  size_t num_summaries_ = 0;   // of the plan so far
+  int64_t decode_rows_ = 0;    // of the last plan; 0 where it also prefilled
   SchedulerCounters counters_;
   int64_t steps_ = 0;
 };

@@ -19,6 +19,18 @@ std::vector<TokenId> WholeBlocks(const GenerationRequest& request) {
   return {request.prompt.begin(), request.prompt.begin() + end};
 }
 
+// Appends a block's rows behind those that the segment has, none of which is masked.
+void AddBlockRows(const BlockState& block, sdar::v1::Segment& segment) {
+  const auto before = static_cast<size_t>(segment.token_ids_size());
+  std::string masked((before + static_cast<size_t>(block.block_length()) + 7) / 8, '\0');
+  for (int i = 0; i < block.block_length(); ++i) {
+    segment.add_token_ids(static_cast<uint32_t>(block.token_ids()[static_cast<size_t>(i)]));
+    const size_t row = before + static_cast<size_t>(i);
+    if (block.IsMasked(i)) masked[row / 8] = static_cast<char>(masked[row / 8] | 1 << row % 8);
+  }
+  segment.set_masked(std::move(masked));
+}
+
 }  // namespace
 
 Sequence::Sequence(SequenceId id, GenerationRequest request, UpdateCallback callback,
@@ -67,13 +79,51 @@ void Sequence::FillSegment(int64_t pending_rows, bool denoise, sdar::v1::Segment
   }
   if (!denoise) return;
   segment.set_step_index(static_cast<uint32_t>(block_.step()));
-  std::string masked(static_cast<size_t>(pending_rows + block_length() + 7) / 8, '\0');
-  for (int i = 0; i < block_length(); ++i) {
-    segment.add_token_ids(static_cast<uint32_t>(block_.token_ids()[static_cast<size_t>(i)]));
-    const auto row = static_cast<size_t>(pending_rows + i);
-    if (block_.IsMasked(i)) masked[row / 8] = static_cast<char>(masked[row / 8] | 1 << row % 8);
+  AddBlockRows(block_, segment);
+}
+
+DraftBasis Sequence::draft_basis() const {
+  DraftBasis basis;
+  basis.remasking = &request_.remasking;
+  basis.sampling = &request_.sampling;
+  basis.active = &forecast_;
+  basis.next = &next_forecast_;
+  basis.first_position = num_known();
+  basis.mask_token = mask_token_;
+  basis.ends_here =
+      num_known() + block_length() >= prompt_length() + request_.stopping.max_tokens;
+  basis.stop_ids = request_.stopping.stop_ids;
+  basis.first_stop = prompt_length() + request_.stopping.min_tokens;
+  return basis;
+}
+
+void Sequence::FillDraft(const Draft& draft, bool writes, sdar::v1::Segment& segment) const {
+  const bool begins_next = draft.in_next_block() && draft.state.step() == 0;
+  const bool after_finished = draft.in_next_block() && !begins_next;
+  segment.set_phase(sdar::v1::Segment::DRAFT);
+  segment.set_block_length(static_cast<uint32_t>(block_length()));
+  segment.set_first_position(
+      static_cast<uint32_t>(num_known() + (after_finished ? block_length() : 0)));
+  segment.set_step_index(static_cast<uint32_t>(draft.state.step()));
+  if (begins_next) {
+    for (TokenId id : draft.finished) segment.add_token_ids(static_cast<uint32_t>(id));
+    if (writes) segment.set_tentative_rows(static_cast<uint32_t>(block_length()));
   }
-  segment.set_masked(std::move(masked));
+  AddBlockRows(draft.state, segment);
+}
+
+bool Sequence::IsAt(const Draft& draft) const {
+  if (!block_.SameState(draft.state)) return false;
+  // A draft of the next block follows one that was true, or ends the block that was active.
+  return !draft.in_next_block() ||
+         std::equal(draft.finished.begin(), draft.finished.end(),
+                    known_.end() - static_cast<std::ptrdiff_t>(draft.finished.size()));
+}
+
+void Sequence::NoteNextBlock(absl::Span<const LogitSummary> summaries) {
+  next_forecast_.Set(block_length(), BlockState(block_length(), {}, mask_token_).MaskedPositions(),
+                     summaries);
+  next_forecast_.foreign = true;
 }
 
 void Sequence::FillSamplingRecord(sdar::v1::SamplingRecord& record) const {
@@ -118,7 +168,6 @@ DrawKey Sequence::KeyFor(int position) const {
 
 StepOutcome Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
                             absl::Span<const LogitSummary> summaries) {
-  ++usage_.forward_passes;
   num_committed_ += pending_rows;
   StepOutcome outcome;
   if (choices.empty()) return outcome;
@@ -130,9 +179,7 @@ StepOutcome Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choic
       update.end = scanner_.End();
       update.end->usage = Usage();
     } else {
-      known_.insert(known_.end(), block_.token_ids().begin(), block_.token_ids().end());
-      block_ = NewBlock();
-      num_scanned_ = block_.num_given();
+      FinishBlock();
     }
   }
   outcome.ended = update.end.has_value();
@@ -142,12 +189,25 @@ StepOutcome Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choic
   return outcome;
 }
 
+// Moves on to the next block.
+void Sequence::FinishBlock() {
+  known_.insert(known_.end(), block_.token_ids().begin(), block_.token_ids().end());
+  block_ = NewBlock();
+  num_scanned_ = block_.num_given();
+  forecast_ = std::exchange(next_forecast_, {});
+  forecast_.foreign = true;
+}
+
 int Sequence::Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
                       SequenceUpdate& update) {
   ++usage_.denoising_steps;
   const absl::Span<const int> before = block_.MaskedPositions();
   const absl::InlinedVector<int, 16> masked(before.begin(), before.end());
   const std::vector<int> revealed = block_.Advance(request_.remasking, choices);
+  if (request_.drafts != 0) {
+    forecast_.Set(block_length(), masked, summaries);
+    forecast_.foreign = false;
+  }
   if (request_.top_logprobs > 0) AddTop(masked, summaries);
   if (request_.trace) Trace(masked, choices, revealed, update);
   if (request_.provisional) update.provisional = Provisional(masked, choices);

@@ -9,6 +9,7 @@
 
 #include "common/ids.h"
 #include "runtime/diffusion/block_state.h"
+#include "runtime/diffusion/drafts.h"
 #include "runtime/engine/generation_request.h"
 #include "runtime/engine/output_scanner.h"
 #include "sdar/v1/step_plan.pb.h"
@@ -49,6 +50,7 @@ class Sequence {
   // Known positions whose K/V are not written yet; a multiple of the block length.
   int64_t num_pending() const { return num_known() - num_committed_; }
   int64_t num_committed() const { return num_committed_; }
+  int64_t num_known() const { return static_cast<int64_t>(known_.size()); }
   // Tokens of the known positions.
   absl::Span<const TokenId> known() const { return known_; }
 
@@ -74,16 +76,30 @@ class Sequence {
   DrawKey KeyFor(int position) const;
   const BlockState& block() const { return block_; }
 
-  // Takes the outcome of the segment that FillSegment made: committed rows, and with `choices` (one
-  // per masked position, with their summaries) a denoising step. Reports to the callback.
+  // Takes the outcome of the segment that FillSegment made, or of a draft that came true: committed
+  // rows, and with `choices` (one per masked position, with their summaries) a denoising step.
+  // Reports to the callback.
   StepOutcome Apply(int64_t pending_rows, absl::Span<const Choice> choices,
                     absl::Span<const LogitSummary> summaries);
+  // A forward pass had rows of it; to be told before its first Apply.
+  void NotePass() { ++usage_.forward_passes; }
+
+  // Whether something is known by which drafts of it can be guessed, and it may have them.
+  bool CanDraft() const { return request_.drafts != 0 && !forecast_.empty(); }
+  // What its drafts are guessed by; valid until the next Apply.
+  DraftBasis draft_basis() const;
+  // Fills `segment` with a draft of what follows the present state. writes: the K/V of the block
+  // that it finishes go into their pages.
+  void FillDraft(const Draft& draft, bool writes, sdar::v1::Segment& segment) const;
+  // Whether the draft, whose parent was the state before the last Apply, is the present state.
+  bool IsAt(const Draft& draft) const;
+  // Keeps what a pass said of the masks behind a guessed end of the active block, for guesses.
+  void NoteNextBlock(absl::Span<const LogitSummary> summaries);
 
   // Reports the end with `status`.
   void Fail(const absl::Status& status);
 
  private:
-  int64_t num_known() const { return static_cast<int64_t>(known_.size()); }
   int64_t prompt_length() const { return static_cast<int64_t>(request_.prompt.size()); }
   BlockState NewBlock() const;
   void FillOutputCounts(sdar::v1::SamplingRecord& record) const;
@@ -96,6 +112,7 @@ class Sequence {
   ProvisionalBlock Provisional(absl::Span<const int> masked,
                                absl::Span<const Choice> choices) const;
   void ScanFinalTokens(SequenceUpdate& update);
+  void FinishBlock();
   SequenceUsage Usage() const;
 
   SequenceId id_;
@@ -108,6 +125,8 @@ class Sequence {
   BlockState block_;
   int num_scanned_;  // positions of the active block that the scanner has seen or that were given
   std::optional<SequenceId> leader_;
+  Forecast forecast_;       // of the active block's masked positions; only with drafts
+  Forecast next_forecast_;  // of the block behind it
   SequenceUsage usage_;  // but for the completion tokens, which the scanner counts
 };
 

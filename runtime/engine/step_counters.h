@@ -35,6 +35,9 @@ struct StepCounters {
   StepCounters& operator+=(const StepCounters& other) {
     forward_passes += other.forward_passes;
     rows += other.rows;
+    drafts += other.drafts;
+    draft_rows += other.draft_rows;
+    accepted_drafts += other.accepted_drafts;
     steps_per_block += other.steps_per_block;
     reveals_per_step += other.reveals_per_step;
     return *this;
@@ -42,6 +45,9 @@ struct StepCounters {
 
   uint64_t forward_passes = 0;      // steps that ran the model
   uint64_t rows = 0;                // of these steps
+  uint64_t drafts = 0;              // guessed states that they evaluated
+  uint64_t draft_rows = 0;          // of these; counted in rows too
+  uint64_t accepted_drafts = 0;     // that came true: each is a pass that a sequence did not need
   CountHistogram steps_per_block;   // denoising steps of every finished block
   CountHistogram reveals_per_step;  // positions that a denoising step of one block revealed
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -20,7 +21,7 @@ bool IsMasked(const Segment& segment, int row) {
          (static_cast<unsigned char>(segment.masked()[byte]) >> (row % 8) & 1) != 0;
 }
 
-// Rows of the segment whose K/V are written.
+// Rows of the segment that become committed.
 int NumCommitted(const Segment& segment) {
   switch (segment.phase()) {
     case Segment::PREFILL:
@@ -31,6 +32,11 @@ int NumCommitted(const Segment& segment) {
     default:
       return 0;
   }
+}
+
+// Rows of the segment whose K/V are written.
+int NumWritten(const Segment& segment) {
+  return NumCommitted(segment) + static_cast<int>(segment.tentative_rows());
 }
 
 template <typename... Parts>
@@ -106,11 +112,12 @@ absl::Status Worker::CheckSegment(const Segment& segment) const {
       (segment.phase() == Segment::FUSED && rows < block)) {
     return BadPlan("phase ", segment.phase(), " with ", rows, " rows");
   }
+  SDAR_RETURN_IF_ERROR(CheckPlace(slot, segment));
   const KvCacheConfig& cache = model_.options().kv_cache;
   const auto pages = static_cast<int64_t>(slot.pages.size()) + segment.new_pages_size();
-  if (first + NumCommitted(segment) > pages * cache.page_size) {
+  if (first + NumWritten(segment) > pages * cache.page_size) {
     return BadPlan("slot ", segment.slot(), " has ", pages, " pages for position ",
-                   first + NumCommitted(segment));
+                   first + NumWritten(segment));
   }
   for (uint32_t page : segment.new_pages()) {
     if (page >= cache.num_pages) return BadPlan("page ", page, " of ", cache.num_pages);
@@ -119,6 +126,22 @@ absl::Status Worker::CheckSegment(const Segment& segment) const {
     if (id >= model_.config().vocab_size) return BadPlan("token id ", id);
   }
   return absl::OkStatus();
+}
+
+// A segment continues what is committed, or what a draft wrote behind that.
+absl::Status Worker::CheckPlace(const Slot& slot, const Segment& segment) const {
+  const bool draft = segment.phase() == Segment::DRAFT;
+  if (segment.tentative_rows() > (draft ? segment.block_length() : 0) ||
+      static_cast<int>(segment.tentative_rows()) > segment.token_ids_size()) {
+    return BadPlan("phase ", segment.phase(), " with ", segment.tentative_rows(),
+                   " tentative rows");
+  }
+  if (segment.has_sampling()) return absl::OkStatus();
+  const auto first = static_cast<int64_t>(segment.first_position());
+  const int64_t behind = slot.num_committed + static_cast<int64_t>(slot.tentative.size());
+  if (first == slot.num_committed || first == behind) return absl::OkStatus();
+  return BadPlan("slot ", segment.slot(), " goes on at position ", slot.num_committed, " or ",
+                 behind, ", got ", first);
 }
 
 absl::StatusOr<StepResult> Worker::Forward(const StepPlan& plan) {
@@ -157,30 +180,48 @@ absl::StatusOr<StepResult> Worker::Resolve(const StepPlan& plan) {
 
 void Worker::UpdateSlot(const Segment& segment) {
   Slot& slot = slots_[segment.slot()];
-  slot.in_use = true;
   for (uint32_t page : segment.new_pages()) slot.pages.push_back(static_cast<int32_t>(page));
   if (segment.has_sampling()) {
-    slot.sampling = segment.sampling();
-    slot.stop_ids.assign(slot.sampling.stop_ids().begin(), slot.sampling.stop_ids().end());
-    slot.prompt_ids.assign(slot.sampling.prompt_ids().begin(), slot.sampling.prompt_ids().end());
-    slot.bias.clear();
-    for (const auto& entry : slot.sampling.bias()) {
-      slot.bias.emplace_back(static_cast<TokenId>(entry.id()), entry.bias());
-    }
-    slot.output_counts.clear();
-    for (const auto& entry : slot.sampling.output_counts()) {
-      slot.output_counts[static_cast<TokenId>(entry.id())] = static_cast<int32_t>(entry.count());
-    }
+    UpdateSampling(segment.sampling(), slot);
+    slot.num_committed = segment.first_position();
+    slot.tentative.clear();
   }
-  for (int i = 0; i < NumCommitted(segment); ++i) {
-    if (segment.first_position() + static_cast<uint32_t>(i) < slot.sampling.prompt_length()) {
-      continue;
+  slot.in_use = true;
+  const auto tokens = segment.token_ids().begin();
+  if (segment.phase() == Segment::DRAFT) {
+    if (segment.tentative_rows() > 0) {
+      slot.tentative.assign(tokens, tokens + static_cast<int>(segment.tentative_rows()));
     }
-    ++slot.output_counts[static_cast<TokenId>(segment.token_ids(i))];
+    return;
+  }
+  if (segment.first_position() != slot.num_committed) Commit(std::exchange(slot.tentative, {}), slot);
+  slot.tentative.clear();
+  const std::vector<TokenId> committed(tokens, tokens + NumCommitted(segment));
+  Commit(committed, slot);
+}
+
+void Worker::UpdateSampling(const sdar::v1::SamplingRecord& record, Slot& slot) {
+  slot.sampling = record;
+  slot.stop_ids.assign(record.stop_ids().begin(), record.stop_ids().end());
+  slot.prompt_ids.assign(record.prompt_ids().begin(), record.prompt_ids().end());
+  slot.bias.clear();
+  for (const auto& entry : record.bias()) {
+    slot.bias.emplace_back(static_cast<TokenId>(entry.id()), entry.bias());
+  }
+  slot.output_counts.clear();
+  for (const auto& entry : record.output_counts()) {
+    slot.output_counts[static_cast<TokenId>(entry.id())] = static_cast<int32_t>(entry.count());
   }
 }
 
-// Counts of committed output and of what the segment's own rows have revealed.
+// Counts tokens that have become committed.
+void Worker::Commit(absl::Span<const TokenId> tokens, Slot& slot) {
+  for (TokenId id : tokens) {
+    if (slot.num_committed++ >= int64_t{slot.sampling.prompt_length()}) ++slot.output_counts[id];
+  }
+}
+
+// Counts of the output before the segment and of what the segment's own rows have revealed.
 Worker::SegmentPenalties Worker::PenaltiesFor(const Segment& segment) const {
   const Slot& slot = slots_[segment.slot()];
   const sdar::v1::SamplingRecord& sampling = slot.sampling;
@@ -190,6 +231,9 @@ Worker::SegmentPenalties Worker::PenaltiesFor(const Segment& segment) const {
     return penalties;
   }
   absl::btree_map<TokenId, int32_t> counts = slot.output_counts;
+  if (segment.phase() == Segment::DRAFT && segment.first_position() != slot.num_committed) {
+    for (TokenId id : slot.tentative) ++counts[id];
+  }
   for (int i = NumCommitted(segment); i < segment.token_ids_size(); ++i) {
     const uint32_t position = segment.first_position() + static_cast<uint32_t>(i);
     if (IsMasked(segment, i) || position < sampling.prompt_length()) continue;
@@ -234,12 +278,12 @@ void Worker::AppendRows(const Segment& segment, const SegmentPenalties& penaltie
   rows.segments.push_back(placed);
   rows.page_table.insert(rows.page_table.end(), slot.pages.begin(), slot.pages.end());
 
-  const int num_committed = NumCommitted(segment);
+  const int num_written = NumWritten(segment);
   int asked = 0;
   for (int i = 0; i < segment.token_ids_size(); ++i) {
     const int64_t position = int64_t{segment.first_position()} + i;
     int64_t kv_slot = -1;
-    if (i < num_committed) {
+    if (i < num_written) {
       kv_slot = int64_t{slot.pages[static_cast<size_t>(position / page_size)]} * page_size +
                 position % page_size;
     }

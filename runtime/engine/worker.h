@@ -14,7 +14,7 @@
 
 namespace sdar {
 
-inline constexpr uint32_t kStepPlanVersion = 1;
+inline constexpr uint32_t kStepPlanVersion = 2;
 
 // What a step gives back, the same on every rank.
 struct StepResult {
@@ -39,6 +39,8 @@ class Worker {
   struct Slot {
     bool in_use = false;
     std::vector<int32_t> pages;
+    int64_t num_committed = 0;       // positions
+    std::vector<TokenId> tentative;  // behind them: K/V that the last step's draft wrote
     sdar::v1::SamplingRecord sampling;
     std::vector<TokenId> stop_ids;
     std::vector<std::pair<TokenId, float>> bias;
@@ -55,7 +57,10 @@ class Worker {
   absl::Status CheckSegment(const sdar::v1::Segment& segment) const;
   absl::StatusOr<StepResult> Forward(const sdar::v1::StepPlan& plan);
   absl::StatusOr<StepResult> Resolve(const sdar::v1::StepPlan& plan);
+  absl::Status CheckPlace(const Slot& slot, const sdar::v1::Segment& segment) const;
   void UpdateSlot(const sdar::v1::Segment& segment);
+  static void UpdateSampling(const sdar::v1::SamplingRecord& record, Slot& slot);
+  static void Commit(absl::Span<const TokenId> tokens, Slot& slot);
   void AppendRows(const sdar::v1::Segment& segment, const SegmentPenalties& penalties,
                   StepRows& rows) const;
   LogitRowSpec SpecFor(const Slot& slot, const SegmentPenalties& penalties, int64_t position,

@@ -80,6 +80,7 @@ absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& r
   if (output.has_skip_special_tokens()) fields.skip_special_tokens = output.skip_special_tokens();
   if (output.has_logprobs()) fields.logprobs = output.logprobs();
   if (request.scheduling().has_priority()) fields.priority = request.scheduling().priority();
+  if (request.scheduling().has_drafts()) fields.drafts = request.scheduling().drafts();
   return fields;
 }
 
