@@ -62,6 +62,7 @@ class Collector {
 struct LocalJobOptions {
   LocalRanksOptions ranks;
   SchedulerConfig scheduler{32, 512, 256, 64, true};
+  int drafts = 0;  // of requests that say nothing
 };
 
 class LocalJob {
@@ -131,7 +132,7 @@ class LocalJob {
         ForbiddenIds(text_->tokenizer(), config.mask_token, model.config().vocab_size);
     auto generation = LoadGenerationConfig(folder, model.config());
     if (!generation.ok()) return generation.status();
-    defaults_ = {*generation, model.config().block_size.value_or(4)};
+    defaults_ = {*generation, model.config().block_size.value_or(4), options.drafts};
     Engine engine(config, text_->tokenizer(), worker, channel);
     engine_ = &engine;
     SetReady();

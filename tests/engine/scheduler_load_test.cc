@@ -20,6 +20,7 @@ struct Load {
   const char* name;
   SchedulerConfig config;
   int arrivals_per_1000_steps;
+  bool drafts = false;
 };
 
 std::string NameOf(const ::testing::TestParamInfo<Load>& info) { return info.param.name; }
@@ -46,6 +47,7 @@ class LoadTest : public ::testing::TestWithParam<Load> {
   // The tokens that a request gives when it has the ranks to itself.
   static Simulation::Outcome Alone(GenerationRequest request) {
     request.deadline = absl::InfiniteFuture();
+    request.drafts = 0;
     SchedulerConfig roomy{1, 256, 64, kPageSize, true};
     roomy.prefix_cache = false;
     Simulation simulation(roomy);
@@ -59,6 +61,7 @@ class LoadTest : public ::testing::TestWithParam<Load> {
     if (static_cast<int>(random_() % 1000) >= GetParam().arrivals_per_1000_steps) return;
     if (s.scheduler().num_waiting() > 60) return;
     GenerationRequest request = RandomRequest(random_, GetParam().config.num_pages);
+    if (GetParam().drafts) request.drafts = static_cast<int>(random_() % 10) - 1;
     if (random_() % 6 == 0) {
       request.deadline = absl::FromUnixSeconds(step_ + 1 + static_cast<int64_t>(random_() % 400));
     }
@@ -116,6 +119,7 @@ TEST_P(LoadTest, NothingDeadlocksStarvesLeaksOrChangesWhatIsGenerated) {
   EXPECT_GT(finished, static_cast<int64_t>(requests_.size()) / 2);
   EXPECT_GT(preempted, 0) << "the load is too light to show anything";
   EXPECT_EQ(cached > 0, GetParam().config.prefix_cache);
+  EXPECT_EQ(scheduler.counters().steps.accepted_drafts > 1000, GetParam().drafts);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -125,7 +129,10 @@ INSTANTIATE_TEST_SUITE_P(
         Load{"OneLongSequenceFillsTheMemory", {4, 32, 5, kPageSize, true, true, 16}, 100},
         Load{"PlainCommits", {6, 48, 12, kPageSize, false, true, 16}, 110},
         Load{"NoPrefixCache", {6, 48, 12, kPageSize, true, false, 16}, 120},
-        Load{"MoreSlotsThanRows", {16, 32, 24, kPageSize, true, true, 16}, 120}),
+        Load{"MoreSlotsThanRows", {16, 32, 24, kPageSize, true, true, 16}, 120},
+        Load{"FewPagesWithDrafts", {6, 96, 12, kPageSize, true, true, 16}, 120, true},
+        Load{"PlainCommitsWithDrafts", {6, 96, 12, kPageSize, false, true, 16}, 110, true},
+        Load{"NoPrefixCacheWithDrafts", {6, 64, 12, kPageSize, true, false, 16}, 120, true}),
     NameOf);
 
 // Who runs is first in a step when it has waited longest, and can then take pages from all who came

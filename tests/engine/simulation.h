@@ -81,8 +81,9 @@ inline LogitSummary CertainOf(TokenId id, double confidence) {
 }
 
 // What the ranks would do with plans. The K/V of a position are a hash of all tokens up to the end
-// of its block, the token of a masked position is one of what its row sees. Fails on what a worker
-// would refuse.
+// of its block. The token of a masked position is one of what its row sees: mostly of the blocks
+// before its own, so that the next step mostly chooses the same and drafts come true. Fails on what
+// a worker would refuse.
 class FakeRanks {
  public:
   explicit FakeRanks(const SchedulerConfig& config)
@@ -97,7 +98,8 @@ class FakeRanks {
     std::set<uint32_t> planned;
     served_.clear();
     for (const sdar::v1::Segment& segment : plan.segments()) {
-      EXPECT_TRUE(planned.insert(segment.slot()).second);
+      const bool first = planned.insert(segment.slot()).second;
+      EXPECT_EQ(first, segment.phase() != sdar::v1::Segment::DRAFT);
       Run(segment, summaries);
     }
     return summaries;
@@ -109,6 +111,7 @@ class FakeRanks {
   struct Slot {
     std::vector<uint32_t> pages;
     uint32_t committed = 0;
+    uint32_t tentative = 0;  // positions behind them
     uint64_t seed = 0;
   };
 
@@ -132,38 +135,60 @@ class FakeRanks {
     return slot;
   }
 
+  // Rows of the segment whose K/V are written.
+  static uint32_t Place(const sdar::v1::Segment& segment, Slot& slot) {
+    using sdar::v1::Segment;
+    const auto rows = static_cast<uint32_t>(segment.token_ids_size());
+    const uint32_t first = segment.first_position();
+    if (segment.phase() == Segment::DRAFT) {
+      EXPECT_TRUE(first == slot.committed || first == slot.committed + slot.tentative) << first;
+      if (segment.tentative_rows() == 0) return 0;
+      EXPECT_EQ(slot.tentative, 0u) << "two drafts write";
+      EXPECT_EQ(first, slot.committed);
+      slot.tentative = segment.tentative_rows();
+      return slot.tentative;
+    }
+    if (first != slot.committed) {
+      EXPECT_EQ(first, slot.committed + slot.tentative);
+      slot.committed = first;
+    }
+    slot.tentative = 0;
+    const bool denoises = segment.phase() != Segment::PREFILL && segment.phase() != Segment::COMMIT;
+    const uint32_t to_commit = denoises ? rows - segment.block_length() : rows;
+    slot.committed += to_commit;
+    return to_commit;
+  }
+
   void Run(const sdar::v1::Segment& segment, std::vector<LogitSummary>& summaries) {
     Slot& slot = Open(segment);
     served_.insert(slot.seed);
     const uint32_t block = segment.block_length();
     const auto rows = static_cast<uint32_t>(segment.token_ids_size());
-    const bool denoises = segment.phase() == sdar::v1::Segment::DENOISE ||
-                          segment.phase() == sdar::v1::Segment::FUSED;
-    const uint32_t to_commit = denoises ? rows - block : rows;
-    ASSERT_EQ(segment.first_position(), slot.committed);
-    ASSERT_EQ(slot.committed % block, 0u);
+    const uint32_t first = segment.first_position();
+    const uint32_t to_write = Place(segment, slot);
+    ASSERT_EQ(first % block, 0u);
     ASSERT_EQ(rows % block, 0u);
-    ASSERT_LE(slot.committed + to_commit,
-              slot.pages.size() * static_cast<size_t>(config_.page_size));
+    ASSERT_LE(first + to_write, slot.pages.size() * static_cast<size_t>(config_.page_size));
     uint64_t seen = Mix({block});
-    for (uint32_t p = 0; p < slot.committed; ++p) seen = Mix({seen, KvAt(slot, p)});
+    for (uint32_t p = 0; p < first; ++p) seen = Mix({seen, KvAt(slot, p)});
     for (uint32_t row = 0; row < rows; row += block) {
+      const uint64_t before = seen;
       uint64_t state = seen;
       for (uint32_t i = 0; i < block; ++i) {
         state = Mix({state, segment.token_ids(static_cast<int>(row + i))});
       }
       for (uint32_t i = 0; i < block; ++i) {
-        const uint32_t position = slot.committed + row + i;
+        const uint32_t position = first + row + i;
         const uint64_t kv = Mix({state, position});
         seen = Mix({seen, kv});
-        if (row < to_commit) KvAt(slot, position) = kv;
+        if (row < to_write) KvAt(slot, position) = kv;
         if (!IsMaskedRow(segment, static_cast<int>(row + i))) continue;
-        const uint64_t draw = Mix({kv, slot.seed, segment.step_index()});
+        const uint64_t own = Mix({kv, slot.seed, segment.step_index()});
+        const uint64_t draw = own % 4 == 0 ? own : Mix({before, position, slot.seed});
         summaries.push_back(CertainOf(static_cast<TokenId>(draw % 900),
                                       static_cast<double>(1 + draw / 1024 % 1000) / 1001));
       }
     }
-    slot.committed += to_commit;
   }
 
   SchedulerConfig config_;
@@ -200,9 +225,10 @@ class Simulation {
     if (!scheduler_.FillPlan(plan)) return false;
     plan_ = std::move(plan);
     const std::vector<LogitSummary> summaries = ranks_.Execute(plan_);
-    EXPECT_TRUE(scheduler_.RowsToResolve(summaries).empty());
     if (between_) between_();
-    scheduler_.Apply(summaries, {});
+    do {
+      EXPECT_TRUE(scheduler_.RowsToResolve(summaries).empty());
+    } while (scheduler_.Apply(summaries, {}));
     return true;
   }
   void RunToEnd() {
