@@ -31,7 +31,7 @@ std::string AwaitRefusal(ServedJob& job) {
 
 TEST(DrainTest, OpenCallsEndWellAndNewOnesAreRefused) {
   for (int ranks : {1, 2}) {
-    ServedJob job(ranks);
+    ServedJob job(ranks, {kLongDrain});
     OpenCall call(job);
     job.process().Signal(SIGUSR1);
     EXPECT_THAT(AwaitRefusal(job), HasSubstr("draining"));
@@ -42,7 +42,7 @@ TEST(DrainTest, OpenCallsEndWellAndNewOnesAreRefused) {
 }
 
 TEST(DrainTest, ReadinessGoesAndLivenessStays) {
-  ServedJob job(1);
+  ServedJob job(1, {kLongDrain});
   OpenCall call(job);
   HttpClient client(job.http_address());
   EXPECT_EQ(client.Ask("GET", "/readyz").code, 200);

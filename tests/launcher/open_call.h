@@ -27,6 +27,9 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// For jobs that drain: however slow the machine is, open calls come to their end.
+constexpr char kLongDrain[] = "--drain-timeout=600";
+
 // As long as a request of sdar-tiny can be.
 inline sdar::v1::GenerateRequest LongRequest() {
   sdar::v1::GenerateRequest request = Ask("Hello!");

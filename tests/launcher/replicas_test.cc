@@ -144,7 +144,7 @@ TEST(ReplicasFailureTest, AKilledRankOfTheSecondReplicaEndsTheJobAndAnswersTheCl
 
 TEST(ReplicasFailureTest, EveryReplicaDrainsAndSigtermEndsThem) {
   for (const Shape& shape : {Shape{2, 1}, Shape{4, 2}}) {
-    ServedJob job(shape.ranks, {TensorParallel(shape.tensor_parallel)});
+    ServedJob job(shape.ranks, {TensorParallel(shape.tensor_parallel), kLongDrain});
     OpenCall first(job);
     OpenCall second(job);
     job.process().Signal(SIGUSR1);  // mpirun passes it on and waits

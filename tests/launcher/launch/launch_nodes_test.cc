@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-launch on two machines that reach each other by ssh.
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <thread>
@@ -16,6 +17,16 @@
 namespace sdar {
 namespace {
 
+// What the ranks behind the sshd should find in their environment too, as a line of its
+// configuration.
+std::string SanitizerOptions() {
+  std::string line;
+  for (const char* name : {"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"}) {
+    if (const char* value = std::getenv(name)) line += std::string(" ") + name + "=" + value;
+  }
+  return line.empty() ? "" : "SetEnv" + line + "\n";
+}
+
 // The second node's sshd and what a client needs to reach it. Runs as root, like the nodes.
 class Ssh {
  public:
@@ -29,7 +40,7 @@ class Ssh {
     WriteText(folder_.File("sshd_config"),
               "Port 2222\nUsePAM no\nStrictModes no\nPidFile none\nPermitRootLogin yes\nHostKey " +
                   folder_.File("host_key") + "\nAuthorizedKeysFile " + folder_.File("key.pub") +
-                  "\n");
+                  "\n" + SanitizerOptions());
     WriteText(folder_.File("ssh_config"),
               "Host *\nPort 2222\nBatchMode yes\nStrictHostKeyChecking no\nLogLevel ERROR\n"
               "UserKnownHostsFile /dev/null\nIdentityFile " +

@@ -24,7 +24,7 @@ std::vector<std::string> Launch(const std::vector<std::string>& flags,
 }
 
 TEST(LaunchProcessTest, SigtermDrainsTheJobAndExitsWithZero) {
-  ServedJob job(Launch({"--ranks=2"}, {"sdar-serve"}), {});
+  ServedJob job(Launch({"--ranks=2", "--stop-timeout=610"}, {"sdar-serve"}), {kLongDrain});
   OpenCall call(job);
   job.process().Signal(SIGTERM);
   EXPECT_TRUE(call.Finish().ok()) << job.Log();
