@@ -65,6 +65,15 @@ absl::StatusOr<std::vector<uint32_t>> ParseIds(const std::string& list) {
   return ids;
 }
 
+absl::StatusOr<int32_t> ParseDrafts(const std::string& text) {
+  if (text == "auto") return -1;
+  if (text == "off") return 0;
+  int32_t count = 0;
+  if (absl::SimpleAtoi(text, &count) && count >= 0) return count;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--drafts: expected auto, off or a number, got '", text, "'"));
+}
+
 absl::StatusOr<uint64_t> ParseSeed(const std::string& text) {
   uint64_t seed = 0;
   if (absl::SimpleAtoi(text, &seed)) return seed;
@@ -125,7 +134,10 @@ void AddSamplingFlags(ClientOptions& o, FlagSpec& spec) {
       "confidence-threshold", OptionalFlag(&o.confidence_threshold),
       "low_confidence_dynamic reveals all positions above it")(
       "entropy-bound", OptionalFlag(&o.entropy_bound),
-      "summed entropy that entropy_bounded reveals in a step");
+      "summed entropy that entropy_bounded reveals in a step")(
+      "drafts", TextFlag(&o.drafts),
+      "guessed states evaluated beside the true one: auto, off or a number; the answer is the "
+      "same");
 }
 
 void AddStoppingFlags(ClientOptions& o, FlagSpec& spec) {
@@ -211,6 +223,10 @@ absl::StatusOr<GenerateRequest> MakeRequest(const ClientOptions& options) {
     request.mutable_output()->set_logprobs(static_cast<uint32_t>(*options.logprobs));
   }
   if (options.watch) request.mutable_output()->set_provisional(true);
+  if (!options.drafts.empty()) {
+    SDAR_ASSIGN_OR_RETURN(const int32_t drafts, ParseDrafts(options.drafts));
+    request.mutable_scheduling()->set_drafts(drafts);
+  }
   if (!options.system.empty()) AddTurn("system", options.system, request);
   return request;
 }

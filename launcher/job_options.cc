@@ -96,7 +96,7 @@ void AddJobFlags(JobOptions& o, FlagSpec& spec) {
       "guessed later states of a block that a step evaluates beside the true one, to save passes; "
       "the answers are the same: auto (as many as make it faster), off, or at most so many per "
       "sequence")("generation-config", Flag(&o.generation_config),
-      "auto: sampling defaults from generation_config.json; none: greedy")(
+                  "auto: sampling defaults from generation_config.json; none: greedy")(
       "step-timeout", Flag(&o.step_timeout_s), "seconds after which a step counts as stuck")(
       "log-level", Flag(&o.log_level), "debug, info, warning or error")(
       "log-format", Flag(&o.log_format), "text, or json: one object a line");

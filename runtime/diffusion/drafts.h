@@ -48,8 +48,8 @@ struct Draft {
   int parent = -1;                // the draft it follows from; -1: the true state
   int depth = 1;                  // steps from the true state
   DraftKind kind = DraftKind::kRule;
-  bool foreign = false;        // guessed from a foreign forecast
-  double certainty = 0;        // product of the probabilities of the tokens that it reveals
+  bool foreign = false;  // guessed from a foreign forecast
+  double certainty = 0;  // product of the probabilities of the tokens that it reveals
   bool in_next_block() const { return !finished.empty(); }
 };
 

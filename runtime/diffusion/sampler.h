@@ -36,8 +36,8 @@ Choice ChooseFromLogits(absl::Span<const float> z, const LogitSummary& summary,
                         const SamplingOptions& options, const DrawKey& key);
 
 // What Choose would likely give if the position's z stayed as they are and the key were `key`: at
-// most `count` tokens, the likeliest choice first. A guess, since only the candidates are looked at.
-// Requires: a merged summary with num_allowed > 0.
+// most `count` tokens, the likeliest choice first. A guess, since only the candidates are looked
+// at. Requires: a merged summary with num_allowed > 0.
 std::vector<Choice> ForeseeChoices(const LogitSummary& summary, const SamplingOptions& options,
                                    const DrawKey& key, size_t count);
 

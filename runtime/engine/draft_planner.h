@@ -18,10 +18,10 @@ namespace sdar {
 // A draft that a step may evaluate.
 struct PlannedDraft {
   Draft draft;
-  double probability = 0;     // that it comes true, as estimated
-  bool planned = false;       // it is part of the step; then so is its parent
-  bool writes = false;        // it writes the K/V of the block it finishes
-  size_t first_summary = 0;   // of the step's logit rows
+  double probability = 0;    // that it comes true, as estimated
+  bool planned = false;      // it is part of the step; then so is its parent
+  bool writes = false;       // it writes the K/V of the block it finishes
+  size_t first_summary = 0;  // of the step's logit rows
 };
 using DraftTree = std::vector<PlannedDraft>;  // parents before their children
 

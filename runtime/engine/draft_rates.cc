@@ -7,8 +7,8 @@ namespace sdar {
 namespace {
 
 constexpr double kCertaintyBounds[] = {0.3, 0.6, 0.85};
-constexpr double kGuessWeight = 4;   // of the first guess, in drafts
-constexpr double kMemory = 512;      // drafts after which the counts are halved
+constexpr double kGuessWeight = 4;  // of the first guess, in drafts
+constexpr double kMemory = 512;     // drafts after which the counts are halved
 
 // Before anything is known: the rule's own state is about as likely as its tokens, others are not.
 double FirstGuess(const Draft& draft) {
@@ -20,8 +20,7 @@ double FirstGuess(const Draft& draft) {
 size_t DraftRates::IndexOf(const Draft& draft, const RemaskingOptions& remasking,
                            const SamplingOptions& sampling) {
   const auto certainty = static_cast<size_t>(
-      std::upper_bound(std::begin(kCertaintyBounds), std::end(kCertaintyBounds),
-                       draft.certainty) -
+      std::upper_bound(std::begin(kCertaintyBounds), std::end(kCertaintyBounds), draft.certainty) -
       std::begin(kCertaintyBounds));
   const size_t depth = std::min(static_cast<size_t>(draft.depth), kDepths) - 1;
   size_t index = sampling.greedy() ? 0 : 1;

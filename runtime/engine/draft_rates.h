@@ -17,8 +17,8 @@ class DraftRates {
   // The probability that the draft comes true once its parent has.
   double Rate(const Draft& draft, const RemaskingOptions& remasking,
               const SamplingOptions& sampling) const;
-  void Count(const Draft& draft, const RemaskingOptions& remasking,
-             const SamplingOptions& sampling, bool came_true);
+  void Count(const Draft& draft, const RemaskingOptions& remasking, const SamplingOptions& sampling,
+             bool came_true);
 
  private:
   static constexpr size_t kDepths = 4;       // the last: this deep and deeper

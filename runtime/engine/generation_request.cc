@@ -81,8 +81,8 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
                                                    kMaxPriority, ", got ", request.priority));
   }
   if (request.drafts < kAutomaticDrafts || request.drafts > kMaxDrafts) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("drafts: expected auto, off or at most ", kMaxDrafts, ", got ", request.drafts));
+    return absl::InvalidArgumentError(absl::StrCat("drafts: expected auto, off or at most ",
+                                                   kMaxDrafts, ", got ", request.drafts));
   }
   const int64_t pages = PagesNeeded(prompt_length, max_tokens, block_length, limits.page_size);
   if (pages > limits.num_pages) {

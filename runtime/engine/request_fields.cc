@@ -111,8 +111,8 @@ absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields
   // Far beyond what ValidateRequest takes, and within an int.
   request.priority = static_cast<int>(
       std::clamp<int64_t>(fields.priority.value_or(0), -kMaxPriority - 1, kMaxPriority + 1));
-  request.drafts = static_cast<int>(std::clamp<int64_t>(
-      fields.drafts.value_or(defaults.drafts), kAutomaticDrafts - 1, kMaxDrafts + 1));
+  request.drafts = static_cast<int>(std::clamp<int64_t>(fields.drafts.value_or(defaults.drafts),
+                                                        kAutomaticDrafts - 1, kMaxDrafts + 1));
   SDAR_RETURN_IF_ERROR(ValidateRequest(request, limits));
 
   const uint64_t seed = fields.seed ? *fields.seed : FreshSeed();

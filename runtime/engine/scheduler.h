@@ -105,8 +105,8 @@ class Scheduler {
     bool denoise;
     DraftTree drafts;
     // What the next Apply takes: the rows of its true state, then those of drafts that came true.
-    int at = -1;                // the draft; -1: the true state
-    size_t first_summary = 0;   // of the step's logit rows
+    int at = -1;               // the draft; -1: the true state
+    size_t first_summary = 0;  // of the step's logit rows
     size_t num_summaries = 0;
   };
   // Rows that are left in the step being planned.
@@ -150,8 +150,8 @@ class Scheduler {
   std::vector<Planned> planned_;
   std::vector<Choice> choices_;  // of the sequence whose outcome is being applied
   DraftPlanner draft_planner_;
-  size_t num_summaries_ = 0;   // of the plan so far
-  int64_t decode_rows_ = 0;    // of the last plan; 0 where it also prefilled
+  size_t num_summaries_ = 0;  // of the plan so far
+  int64_t decode_rows_ = 0;   // of the last plan; 0 where it also prefilled
   SchedulerCounters counters_;
   int64_t steps_ = 0;
 };

@@ -90,8 +90,7 @@ DraftBasis Sequence::draft_basis() const {
   basis.next = &next_forecast_;
   basis.first_position = num_known();
   basis.mask_token = mask_token_;
-  basis.ends_here =
-      num_known() + block_length() >= prompt_length() + request_.stopping.max_tokens;
+  basis.ends_here = num_known() + block_length() >= prompt_length() + request_.stopping.max_tokens;
   basis.stop_ids = request_.stopping.stop_ids;
   basis.first_stop = prompt_length() + request_.stopping.min_tokens;
   return basis;

@@ -127,7 +127,7 @@ class Sequence {
   std::optional<SequenceId> leader_;
   Forecast forecast_;       // of the active block's masked positions; only with drafts
   Forecast next_forecast_;  // of the block behind it
-  SequenceUsage usage_;  // but for the completion tokens, which the scanner counts
+  SequenceUsage usage_;     // but for the completion tokens, which the scanner counts
 };
 
 }  // namespace sdar

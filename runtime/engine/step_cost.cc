@@ -7,19 +7,19 @@
 namespace sdar {
 namespace {
 
-constexpr int64_t kFineRows = 64;   // up to here ranges of kFineRange rows, then quarter octaves
+constexpr int64_t kFineRows = 64;  // up to here ranges of kFineRange rows, then quarter octaves
 constexpr int64_t kFineRange = 4;
-constexpr double kWeight = 0.125;   // of a new measurement
-constexpr double kOutlier = 2;      // a step that took longer than so many means counts as that
-constexpr int64_t kMemory = 2000;   // steps
+constexpr double kWeight = 0.125;  // of a new measurement
+constexpr double kOutlier = 2;     // a step that took longer than so many means counts as that
+constexpr int64_t kMemory = 2000;  // steps
 
 }  // namespace
 
 size_t StepCost::RangeOf(int64_t rows) {
   if (rows <= kFineRows) return static_cast<size_t>((rows + kFineRange - 1) / kFineRange);
   const double octaves = std::log2(static_cast<double>(rows) / static_cast<double>(kFineRows));
-  const auto range = static_cast<size_t>(kFineRows / kFineRange) +
-                     static_cast<size_t>(std::ceil(4 * octaves));
+  const auto range =
+      static_cast<size_t>(kFineRows / kFineRange) + static_cast<size_t>(std::ceil(4 * octaves));
   return std::min(range, kRanges - 1);
 }
 

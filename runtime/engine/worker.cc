@@ -194,7 +194,8 @@ void Worker::UpdateSlot(const Segment& segment) {
     }
     return;
   }
-  if (segment.first_position() != slot.num_committed) Commit(std::exchange(slot.tentative, {}), slot);
+  if (segment.first_position() != slot.num_committed)
+    Commit(std::exchange(slot.tentative, {}), slot);
   slot.tentative.clear();
   const std::vector<TokenId> committed(tokens, tokens + NumCommitted(segment));
   Commit(committed, slot);

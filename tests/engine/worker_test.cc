@@ -128,5 +128,110 @@ TEST(WorkerTest, PenaltiesMeetCommittedOutputAndTheSegmentsOwnReveals) {
   });
 }
 
+// A finished block 20 20 21 22 behind a prompt of 4 tokens, followed by a block of masks.
+Segment FinishedAndMasks() {
+  Segment segment;
+  segment.set_block_length(4);
+  segment.set_first_position(4);
+  for (uint32_t id : {20u, 20u, 21u, 22u, 300u, 300u, 300u, 300u}) segment.add_token_ids(id);
+  segment.set_masked("\xF0");
+  return segment;
+}
+
+// The prompt, its first block of masks, and drafts behind them, with a frequency penalty.
+StepPlan PlanWithDrafts(const std::vector<Segment>& drafts) {
+  StepPlan plan = ValidPlan();
+  Segment& segment = *plan.mutable_segments(0);
+  segment.set_phase(Segment::FUSED);
+  segment.mutable_sampling()->set_prompt_length(4);
+  segment.mutable_sampling()->set_frequency_penalty(1.5);
+  for (int i = 0; i < 4; ++i) segment.add_token_ids(300);
+  for (int i = 0; i < 4; ++i) segment.set_token_ids(i, 7);
+  segment.set_masked("\xF0");
+  for (const Segment& draft : drafts) *plan.add_segments() = draft;
+  return plan;
+}
+
+Segment Masks(uint32_t first_position) {
+  Segment segment = FinishedAndMasks();
+  segment.mutable_token_ids()->Truncate(0);
+  for (int i = 0; i < 4; ++i) segment.add_token_ids(300);
+  segment.set_first_position(first_position);
+  segment.set_masked("\x0F");
+  return segment;
+}
+
+Segment AsDraft(Segment segment, uint32_t tentative_rows) {
+  segment.set_phase(Segment::DRAFT);
+  segment.set_tentative_rows(tentative_rows);
+  return segment;
+}
+
+// z of the first masked row of the last segment.
+std::vector<float> LastBlocksLogits(Worker& worker, const StepPlan& plan) {
+  auto result = worker.Execute(plan);
+  EXPECT_THAT(result, IsOk());
+  auto logits = worker.model().GatherLogits({static_cast<int32_t>(result->summaries.size()) - 4});
+  EXPECT_THAT(logits, IsOk());
+  return *logits;
+}
+
+TEST(WorkerTest, ADraftsLogitsAreThoseOfTheStateItGuesses) {
+  WithWorker([](Worker& worker) {
+    const std::vector<float> drafted =
+        LastBlocksLogits(worker, PlanWithDrafts({AsDraft(FinishedAndMasks(), 4)}));
+    StepPlan next;
+    next.set_version(kStepPlanVersion);
+    next.set_kind(StepPlan::FORWARD);
+    next.set_step_id(1);
+    *next.add_segments() = FinishedAndMasks();
+    next.mutable_segments(0)->set_phase(Segment::FUSED);
+    EXPECT_EQ(LastBlocksLogits(worker, next), drafted);
+  });
+}
+
+TEST(WorkerTest, WhatADraftWroteIsSeenByThoseBehindItAndCommittedOnceTheSlotGoesOnThere) {
+  WithWorker([](Worker& worker) {
+    const std::vector<float> drafted = LastBlocksLogits(
+        worker, PlanWithDrafts({AsDraft(FinishedAndMasks(), 4), AsDraft(Masks(8), 0)}));
+    StepPlan next;
+    next.set_version(kStepPlanVersion);
+    next.set_kind(StepPlan::FORWARD);
+    next.set_step_id(1);
+    *next.add_segments() = Masks(8);
+    next.mutable_segments(0)->set_phase(Segment::DENOISE);
+    EXPECT_EQ(LastBlocksLogits(worker, next), drafted) << "penalties count the block too";
+    // It is committed now, and only once.
+    next.set_step_id(2);
+    EXPECT_EQ(LastBlocksLogits(worker, next), drafted);
+  });
+}
+
+TEST(WorkerTest, WhatADraftWroteIsForgottenWhenTheSlotGoesOnElsewhere) {
+  WithWorker([](Worker& worker) {
+    ASSERT_THAT(worker.Execute(PlanWithDrafts({AsDraft(FinishedAndMasks(), 4)})), IsOk());
+    StepPlan next;
+    next.set_version(kStepPlanVersion);
+    next.set_kind(StepPlan::FORWARD);
+    next.set_step_id(1);
+    *next.add_segments() = Masks(4);
+    next.mutable_segments(0)->set_phase(Segment::DENOISE);
+    ASSERT_THAT(worker.Execute(next), IsOk());
+    next.set_step_id(2);
+    next.mutable_segments(0)->set_first_position(8);
+    EXPECT_THAT(worker.Execute(next),
+                StatusIs(absl::StatusCode::kInternal, HasSubstr("goes on at position 4")));
+  });
+}
+
+TEST(WorkerTest, OnlyDraftsWriteTentatively) {
+  WithWorker([](Worker& worker) {
+    StepPlan plan = PlanWithDrafts({});
+    plan.mutable_segments(0)->set_tentative_rows(4);
+    EXPECT_THAT(worker.Execute(plan),
+                StatusIs(absl::StatusCode::kInternal, HasSubstr("tentative rows")));
+  });
+}
+
 }  // namespace
 }  // namespace sdar

@@ -47,7 +47,7 @@ TEST(ClientOptionsTest, EveryFieldArrives) {
       const GenerateRequest request,
       Parse({"--top-p=0.5", "--seed=18446744073709551615", "--remasking-strategy=entropy_bounded",
              "--stop=a", "--stop=b c", "--stop-token-ids=7,11", "--ignore-eos", "--system=be brief",
-             "--watch", "--max-tokens=9"}));
+             "--watch", "--max-tokens=9", "--drafts=auto"}));
   EXPECT_FLOAT_EQ(request.sampling().top_p(), 0.5f);
   EXPECT_EQ(request.sampling().seed(), ~uint64_t{0});
   EXPECT_EQ(request.sampling().remasking_strategy(), sdar::v1::ENTROPY_BOUNDED);
@@ -56,6 +56,7 @@ TEST(ClientOptionsTest, EveryFieldArrives) {
   EXPECT_TRUE(request.stopping().ignore_eos());
   EXPECT_EQ(request.stopping().max_tokens(), 9u);
   EXPECT_TRUE(request.output().provisional());
+  EXPECT_EQ(request.scheduling().drafts(), -1);
   ASSERT_EQ(request.chat().messages_size(), 1);
   EXPECT_EQ(request.chat().messages(0).role(), "system");
 }

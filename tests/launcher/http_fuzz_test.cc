@@ -13,17 +13,14 @@
 #include "gtest/gtest.h"
 
 #include "tests/launcher/served_job.h"
+#include "tests/sanitized.h"
 #include "tests/server/http/http_client.h"
 
 namespace sdar {
 namespace {
 
 constexpr int kClients = 4;
-#ifdef __SANITIZE_ADDRESS__
-constexpr int kRequestsOfAClient = 2'500;  // each takes several times as long
-#else
-constexpr int kRequestsOfAClient = 25'000;
-#endif
+constexpr int kRequestsOfAClient = kSanitized ? 2'500 : 25'000;
 
 struct Seed {
   const char* method;

@@ -43,6 +43,7 @@ std::vector<GenerateRequest> FixedRequests() {
     if (i % 4 == 1) sampling.set_n(3);
     if (i % 4 == 2) sampling.set_block_length(8);
     if (i % 2 == 1) request.mutable_output()->set_logprobs(5);
+    request.mutable_scheduling()->set_drafts(i % 4 == 0 ? 4 : -1);
     if (i == 5) sampling.set_repetition_penalty(1.2F);
     requests.push_back(request);
   }
