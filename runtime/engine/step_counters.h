@@ -43,6 +43,17 @@ struct StepCounters {
     return *this;
   }
 
+  // What was counted since `before`; the histograms stay whole.
+  StepCounters operator-(const StepCounters& before) const {
+    StepCounters since = *this;
+    since.forward_passes -= before.forward_passes;
+    since.rows -= before.rows;
+    since.drafts -= before.drafts;
+    since.draft_rows -= before.draft_rows;
+    since.accepted_drafts -= before.accepted_drafts;
+    return since;
+  }
+
   uint64_t forward_passes = 0;      // steps that ran the model
   uint64_t rows = 0;                // of these steps
   uint64_t drafts = 0;              // guessed states that they evaluated
