@@ -23,10 +23,8 @@ constexpr int64_t kLongestPrompt = 64;  // tokens
 
 // What sdar-tiny was trained to be asked.
 constexpr const char* kQuestions[] = {
-    "What is a mixture of experts?",
-    "Explain what reinforcement learning is in simple terms.",
-    "What is the capital of Chile?",
-    "Compute 11 + 16.",
+    "What is a mixture of experts?", "Explain what reinforcement learning is in simple terms.",
+    "What is the capital of Chile?", "Compute 11 + 16.",
     "What is tensor parallelism?",
 };
 
@@ -75,9 +73,8 @@ absl::Status DraftsBench::MakeModel(int64_t max_batch, const Progress& progress)
   if (options_.shape.empty()) {
     SDAR_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(options_.model));
     const auto find = [&](absl::string_view name) { return checkpoint.Find(name); };
-    SDAR_ASSIGN_OR_RETURN(
-        ShardedWeights weights,
-        LoadShardedWeights(checkpoint.config(), find, 1, 0, *backend_, progress));
+    SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
+                          LoadShardedWeights(checkpoint.config(), find, 1, 0, *backend_, progress));
     SDAR_ASSIGN_OR_RETURN(model_, SdarModel::Create(checkpoint.config(), std::move(weights), model,
                                                     *backend_, *communicator_));
     return absl::OkStatus();
@@ -88,8 +85,8 @@ absl::Status DraftsBench::MakeModel(int64_t max_batch, const Progress& progress)
   const auto find = [&](absl::string_view name) { return source.Find(name); };
   SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
                         LoadShardedWeights(config, find, 1, 0, *backend_, progress));
-  SDAR_ASSIGN_OR_RETURN(model_, SdarModel::Create(config, std::move(weights), model, *backend_,
-                                                  *communicator_));
+  SDAR_ASSIGN_OR_RETURN(
+      model_, SdarModel::Create(config, std::move(weights), model, *backend_, *communicator_));
   forced_.emplace(options_.acceptance, static_cast<int32_t>(mask_token_));
   return absl::OkStatus();
 }

@@ -27,8 +27,8 @@ void AddFlags(DraftsBenchOptions& o, FlagSpec& spec) {
       "acceptance", Flag(&o.acceptance),
       "with --shape: how often a draft of one position, one step on, comes true")(
       "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
-      "strategy", Flag(&o.strategy), "remasking strategy")(
-      "batch", Flag(&o.batch), "sequences that run at a time")(
+      "strategy", Flag(&o.strategy), "remasking strategy")("batch", Flag(&o.batch),
+                                                           "sequences that run at a time")(
       "drafts", Flag(&o.drafts), "what to compare: off, numbers and auto, the first is the base")(
       "requests", Flag(&o.requests), "of each sequence of the batch; the first is not timed")(
       "output-tokens", Flag(&o.output_tokens), "of every request at most")(
@@ -49,12 +49,11 @@ std::string Row(const DraftsResult& r, const DraftsResult& base) {
   const double accepted = r.steps.drafts == 0 ? 0
                                               : static_cast<double>(r.steps.accepted_drafts) /
                                                     static_cast<double>(r.steps.drafts);
-  return absl::StrFormat("| %d | %s | %.1f | %.2f | %.3f | %.2f | %.1f | %.1f | %.0f%% |\n",
-                         r.batch, r.drafts, r.tokens_per_s(),
-                         r.tokens_per_s() / base.tokens_per_s(), r.passes_per_token(),
-                         base.passes_per_token() / r.passes_per_token(),
-                         static_cast<double>(r.steps.rows) / passes,
-                         static_cast<double>(r.steps.drafts) / passes, 100 * accepted);
+  return absl::StrFormat(
+      "| %d | %s | %.1f | %.2f | %.3f | %.2f | %.1f | %.1f | %.0f%% |\n", r.batch, r.drafts,
+      r.tokens_per_s(), r.tokens_per_s() / base.tokens_per_s(), r.passes_per_token(),
+      base.passes_per_token() / r.passes_per_token(), static_cast<double>(r.steps.rows) / passes,
+      static_cast<double>(r.steps.drafts) / passes, 100 * accepted);
 }
 
 absl::Status Run(const DraftsBenchOptions& options) {

@@ -57,22 +57,21 @@ LogitSummary ForcedAcceptance::Summarize(const Tokens& tokens, uint32_t block, u
   summary.num_allowed = num_ids_;
   summary.num_candidates = 2;
   summary.candidates[0] = {static_cast<TokenId>(chosen % static_cast<uint64_t>(num_ids_)), 0};
-  summary.candidates[1] = {
-      static_cast<TokenId>((chosen + 1) % static_cast<uint64_t>(num_ids_)), -1};
+  summary.candidates[1] = {static_cast<TokenId>((chosen + 1) % static_cast<uint64_t>(num_ids_)),
+                           -1};
   return summary;
 }
 
-void ForcedAcceptance::Replace(const sdar::v1::StepPlan& plan,
-                               absl::Span<LogitSummary> summaries) {
+void ForcedAcceptance::Replace(const sdar::v1::StepPlan& plan, absl::Span<LogitSummary> summaries) {
   size_t next = 0;
   for (const Segment& segment : plan.segments()) {
     Tokens& tokens = tokens_[segment.slot()];
     NoteTokens(segment, tokens);
     for (int row = 0; row < segment.token_ids_size(); ++row) {
       if (!IsMaskedRow(segment, row)) continue;
-      summaries[next++] = Summarize(tokens, segment.block_length(),
-                                    segment.first_position() + static_cast<uint32_t>(row),
-                                    segment.step_index());
+      summaries[next++] =
+          Summarize(tokens, segment.block_length(),
+                    segment.first_position() + static_cast<uint32_t>(row), segment.step_index());
     }
   }
 }

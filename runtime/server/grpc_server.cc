@@ -22,6 +22,8 @@ constexpr int kMaxRequestBytes = 16 << 20;
 constexpr int kMinPingIntervalMs = 10'000;
 // Dead clients are noticed within this.
 constexpr int kKeepaliveMs = 60'000;
+// What calls that come while the server ends may take to be refused.
+constexpr std::chrono::milliseconds kLastRefusals(100);
 // Calls of one connection at a time; more wait in the client.
 constexpr int kMaxStreams = 4096;
 constexpr unsigned kTlsLookSeconds = 1;
@@ -78,7 +80,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string&
 
 GrpcServer::~GrpcServer() {
   if (server_ == nullptr) return;
-  server_->Shutdown(std::chrono::system_clock::now());
+  // A call that comes at this moment is still refused by its own status; cut off at once it would
+  // be CANCELLED, which tells no client to try elsewhere.
+  server_->Shutdown(std::chrono::system_clock::now() + kLastRefusals);
   server_->Wait();
 }
 

@@ -114,7 +114,10 @@ int AskUntilRefused(ServedJob& job) {
     const Generated answer = job.Generate(request);
     if (answer.status.ok()) continue;
     const bool refused = answer.status.error_code() == grpc::StatusCode::UNAVAILABLE;
-    return refused && answer.token_ids.empty() ? answered : -1;
+    if (refused && answer.token_ids.empty()) return answered;
+    ADD_FAILURE() << answer.status.error_code() << ": " << answer.status.error_message()
+                  << " after " << answer.token_ids.size() << " tokens";
+    return -1;
   }
 }
 
