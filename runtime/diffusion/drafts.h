@@ -19,9 +19,9 @@ namespace sdar {
 
 // What is known of the logits of a block's positions, without having run its present state.
 struct Forecast {
-  // The summaries of positions that are still masked; others, and all when nothing is known, are
-  // nullopt-like: num_candidates is 0.
-  std::vector<LogitSummary> summaries;  // [block_length], or empty: nothing is known
+  // [block_length]; num_candidates is 0 at positions of which nothing is known. Empty: nothing is
+  // known of any.
+  std::vector<LogitSummary> summaries;
   bool foreign = false;  // behind a finished block that was guessed, and guessed otherwise
 
   bool empty() const { return summaries.empty(); }

@@ -11,7 +11,6 @@ namespace {
 
 constexpr double kLeastProbability = 0.03;  // of a draft that is worth looking at
 constexpr double kLeastGain = 1.02;         // of all drafts of a step, else there are none
-constexpr size_t kMostDrafts = 24;          // of one sequence in a step
 
 }  // namespace
 
@@ -37,7 +36,7 @@ class DraftPlanner::Growth {
       best = static_cast<int>(i);
       best_value = value;
     }
-    return num_planned_ < kMostDrafts ? best : -1;
+    return num_planned_ < kMaxDrafts ? best : -1;
   }
   const PlannedDraft& At(int index) const { return tree()[static_cast<size_t>(index)]; }
 
@@ -76,7 +75,7 @@ class DraftPlanner::Growth {
   Wish wish_;
   const DraftRates& rates_;
   DraftPredictor predictor_;
-  size_t num_planned_ = 0;
+  int num_planned_ = 0;
   bool has_writer_ = false;
 };
 

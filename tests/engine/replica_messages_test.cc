@@ -38,6 +38,7 @@ GenerationRequest FullRequest() {
   request.trace = true;
   request.provisional = true;
   request.priority = -100;
+  request.drafts = kAutomaticDrafts;
   request.deadline = absl::FromUnixNanos(1764000000123456789);
   return request;
 }
@@ -69,6 +70,7 @@ TEST(ReplicaMessagesTest, ARequestArrivesAsItWas) {
   EXPECT_EQ(got.trace, sent.trace);
   EXPECT_EQ(got.provisional, sent.provisional);
   EXPECT_EQ(got.priority, sent.priority);
+  EXPECT_EQ(got.drafts, sent.drafts);
   EXPECT_EQ(got.deadline, sent.deadline);
 }
 
@@ -146,6 +148,9 @@ TEST(ReplicaMessagesTest, AStatusArrivesAsItWas) {
           9, 10, 11, 12, {}};
   sent.steps.forward_passes = 13;
   sent.steps.rows = 14;
+  sent.steps.drafts = 15;
+  sent.steps.draft_rows = 16;
+  sent.steps.accepted_drafts = 17;
   sent.steps.steps_per_block.Add(5);
   sent.steps.reveals_per_step.Add(1000);
   const EngineStatus got = RoundTrip(sent);
@@ -164,6 +169,9 @@ TEST(ReplicaMessagesTest, AStatusArrivesAsItWas) {
   EXPECT_EQ(got.preemptions, 12u);
   EXPECT_EQ(got.steps.forward_passes, 13u);
   EXPECT_EQ(got.steps.rows, 14u);
+  EXPECT_EQ(got.steps.drafts, 15u);
+  EXPECT_EQ(got.steps.draft_rows, 16u);
+  EXPECT_EQ(got.steps.accepted_drafts, 17u);
   EXPECT_EQ(got.steps.steps_per_block.counts, sent.steps.steps_per_block.counts);
   EXPECT_EQ(got.steps.steps_per_block.sum, 5u);
   EXPECT_EQ(got.steps.reveals_per_step.counts, sent.steps.reveals_per_step.counts);

@@ -45,12 +45,14 @@ TEST(RequestTranslationTest, ZeroesThatAreSentAreKept) {
 TEST(RequestTranslationTest, PrioritiesMayBeNegativeAndAreBounded) {
   sdar::v1::GenerateRequest request;
   request.mutable_scheduling()->set_priority(-100);
+  request.mutable_scheduling()->set_drafts(5);
   auto fields = TranslateFields(request);
   ASSERT_THAT(fields, IsOk());
   fields->max_tokens = 10;
   const auto samples = BuildRequests(*fields, {1}, {}, kLimits);
   ASSERT_THAT(samples, IsOk());
   EXPECT_EQ((*samples)[0].priority, -100);
+  EXPECT_EQ((*samples)[0].drafts, 5);
   fields->priority = 101;
   EXPECT_THAT(BuildRequests(*fields, {1}, {}, kLimits),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("priority")));

@@ -90,7 +90,7 @@ TEST(OpenAiRequestTest, TakesOpenAisFieldsAndTheServersOwn) {
       "stream": true, "stream_options": {"include_usage": true}, "response_format": {"type": "text"},
       "top_k": 20, "min_p": 0.1, "block_length": 8, "denoising_steps": 2,
       "remasking_strategy": "sequential", "confidence_threshold": 0.8, "entropy_bound": 0.4,
-      "priority": 2, "provisional": true, "request_id": "r", "ignore_eos": null)");
+      "priority": 2, "drafts": "auto", "provisional": true, "request_id": "r", "ignore_eos": null)");
   ASSERT_THAT(call, IsOk());
   const RequestFields& fields = call->call.fields;
   EXPECT_EQ(call->model, "alias");
@@ -110,6 +110,7 @@ TEST(OpenAiRequestTest, TakesOpenAisFieldsAndTheServersOwn) {
   EXPECT_EQ(fields.denoising_steps, 2);
   EXPECT_EQ(fields.remasking_strategy, RemaskingStrategy::kSequential);
   EXPECT_EQ(fields.priority, 2);
+  EXPECT_EQ(fields.drafts, kAutomaticDrafts);
   EXPECT_FALSE(fields.ignore_eos.has_value());
 }
 

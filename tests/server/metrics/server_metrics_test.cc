@@ -42,6 +42,9 @@ JobView SomeView() {
     replica.preemptions = 2;
     replica.steps.forward_passes = 6;
     replica.steps.rows = 60;
+    replica.steps.drafts = 7;
+    replica.steps.draft_rows = 28;
+    replica.steps.accepted_drafts = 3;
     replica.step_age = absl::Milliseconds(500 * r);
     for (const int steps : {1, 3, 100}) replica.steps.steps_per_block.Add(steps);
     view.status.replicas.push_back(replica);
@@ -100,6 +103,9 @@ TEST(ServerMetricsTest, ReadsTheMomentFromTheStatus) {
   EXPECT_EQ(Scraped(text, "sdar_rank_heartbeat_age_seconds", {R"(rank="1")"}), 0.25);
   EXPECT_EQ(Scraped(text, "sdar_forward_passes_total", {R"(replica="0")"}), 6);
   EXPECT_EQ(Scraped(text, "sdar_forward_pass_rows_total", {R"(replica="0")"}), 60);
+  EXPECT_EQ(Scraped(text, "sdar_drafts_total", {R"(replica="0")"}), 7);
+  EXPECT_EQ(Scraped(text, "sdar_draft_rows_total", {R"(replica="0")"}), 28);
+  EXPECT_EQ(Scraped(text, "sdar_drafts_accepted_total", {R"(replica="0")"}), 3);
   EXPECT_EQ(Scraped(text, "sdar_preemptions_total", {R"(replica="0")"}), 2);
   EXPECT_EQ(Scraped(text, "sdar_healthy"), 1);
 }
