@@ -54,6 +54,7 @@ absl::StatusOr<std::unique_ptr<DraftsBench>> DraftsBench::Create(const DraftsBen
   bench->text_ = std::make_unique<TextCodec>(std::move(text));
   CpuBackendOptions cpu;
   SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(options.dtype));
+  cpu.instruction_set = BestInstructionSet();
   cpu.cores = ShareCores(FindAllowedCores().cpus, 1, 0, options.threads);
   SDAR_ASSIGN_OR_RETURN(bench->backend_, CpuBackend::Create(cpu));
   bench->backend_->BindThread();

@@ -47,7 +47,7 @@ double StepCost::Milliseconds(int64_t rows) const {
   for (const Mean& mean : ranges_) {
     if (!mean.known) continue;
     if (mean.rows >= wanted) {
-      if (below == nullptr) return mean.milliseconds;
+      if (below == nullptr) return mean.milliseconds * wanted / mean.rows;
       const double part = (wanted - below->rows) / (mean.rows - below->rows);
       const double above = std::max(mean.milliseconds, most_below);
       return most_below + part * (above - most_below);

@@ -12,7 +12,8 @@ namespace sdar {
 
 // Milliseconds of a step against its rows: running means in ranges of rows, joined by lines, never
 // falling with more rows. Beyond the most rows that were measured it answers with what those took:
-// so more rows are tried once, and then known. What has not been measured for long is forgotten
+// so more rows are tried once, and then known; below the fewest with their share, so that fewer are
+// tried too. What has not been measured for long is forgotten
 // and may be tried again. One thread.
 class StepCost {
  public:
