@@ -101,7 +101,8 @@ absl::StatusOr<GenerationRequest> DraftsBench::MakeRequest(int64_t index, int64_
   request.prompt.resize(std::min<size_t>(request.prompt.size(), kLongestPrompt));
   request.sampling.seed = static_cast<uint64_t>(index);
   SDAR_ASSIGN_OR_RETURN(request.remasking.strategy, ParseRemaskingStrategy(options_.strategy));
-  request.stopping.max_tokens = options_.output_tokens;
+  // Of different lengths, so that the sequences do not go in step.
+  request.stopping.max_tokens = options_.output_tokens - index * 37 % (options_.output_tokens / 2);
   request.drafts = static_cast<int>(drafts);
   return request;
 }
@@ -111,13 +112,13 @@ absl::Status DraftsBench::Step(Scheduler& scheduler, Worker& worker) {
   plan.set_version(kStepPlanVersion);
   plan.set_kind(sdar::v1::StepPlan::FORWARD);
   plan.set_step_id(worker.next_step());
-  SDAR_CHECK(scheduler.FillPlan(plan));
   const absl::Time begin = absl::Now();
+  SDAR_CHECK(scheduler.FillPlan(plan));
   SDAR_ASSIGN_OR_RETURN(StepResult result, worker.Execute(plan));
-  scheduler.NoteStepTime(absl::Now() - begin);
   if (forced_) forced_->Replace(plan, absl::MakeSpan(result.summaries));
   while (scheduler.Apply(result.summaries, {})) {
   }
+  scheduler.NoteStepTime(absl::Now() - begin);
   return absl::OkStatus();
 }
 

@@ -31,7 +31,7 @@ struct DraftsBenchOptions {
   std::string batch = "1,4,16";
   std::string drafts = "off,3,8,auto";
   int64_t requests = 4;        // of each sequence of the batch
-  int64_t output_tokens = 96;  // of each request
+  int64_t output_tokens = 96;  // of each request, half of it to all
   int repeats = 3;
   int threads = 0;  // 0: all cores
 

@@ -31,29 +31,39 @@ void AddFlags(DraftsBenchOptions& o, FlagSpec& spec) {
                                                            "sequences that run at a time")(
       "drafts", Flag(&o.drafts), "what to compare: off, numbers and auto, the first is the base")(
       "requests", Flag(&o.requests), "of each sequence of the batch; the first is not timed")(
-      "output-tokens", Flag(&o.output_tokens), "of every request at most")(
+      "output-tokens", Flag(&o.output_tokens), "of every request, half of it to all")(
       "repeats", Flag(&o.repeats), "runs of each, in turn")("threads", Flag(&o.threads),
                                                             "0: one per core");
 }
 
 // Of the runs of one way, the one of median speed.
-const DraftsResult& Middle(std::vector<DraftsResult>& runs) {
+DraftsResult Middle(std::vector<DraftsResult> runs) {
   std::sort(runs.begin(), runs.end(), [](const DraftsResult& a, const DraftsResult& b) {
     return a.tokens_per_s() < b.tokens_per_s();
   });
   return runs[runs.size() / 2];
 }
 
-std::string Row(const DraftsResult& r, const DraftsResult& base) {
+// The median speed of one way beside another that took turns with it.
+double MedianSpeedup(const std::vector<DraftsResult>& runs, const std::vector<DraftsResult>& base) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    ratios.push_back(runs[i].tokens_per_s() / base[i].tokens_per_s());
+  }
+  std::sort(ratios.begin(), ratios.end());
+  return ratios[ratios.size() / 2];
+}
+
+std::string Row(const DraftsResult& r, const DraftsResult& base, double speedup) {
   const auto passes = static_cast<double>(r.steps.forward_passes);
   const double accepted = r.steps.drafts == 0 ? 0
                                               : static_cast<double>(r.steps.accepted_drafts) /
                                                     static_cast<double>(r.steps.drafts);
-  return absl::StrFormat(
-      "| %d | %s | %.1f | %.2f | %.3f | %.2f | %.1f | %.1f | %.0f%% |\n", r.batch, r.drafts,
-      r.tokens_per_s(), r.tokens_per_s() / base.tokens_per_s(), r.passes_per_token(),
-      base.passes_per_token() / r.passes_per_token(), static_cast<double>(r.steps.rows) / passes,
-      static_cast<double>(r.steps.drafts) / passes, 100 * accepted);
+  return absl::StrFormat("| %d | %s | %.1f | %.2f | %.3f | %.2f | %.1f | %.1f | %.0f%% |\n",
+                         r.batch, r.drafts, r.tokens_per_s(), speedup, r.passes_per_token(),
+                         base.passes_per_token() / r.passes_per_token(),
+                         static_cast<double>(r.steps.rows) / passes,
+                         static_cast<double>(r.steps.drafts) / passes, 100 * accepted);
 }
 
 absl::Status Run(const DraftsBenchOptions& options) {
@@ -82,8 +92,9 @@ absl::Status Run(const DraftsBenchOptions& options) {
         runs[way].push_back(std::move(result));
       }
     }
-    const DraftsResult base = Middle(runs[0]);
-    for (std::vector<DraftsResult>& way : runs) table += Row(Middle(way), base);
+    for (const std::vector<DraftsResult>& way : runs) {
+      table += Row(Middle(way), Middle(runs[0]), MedianSpeedup(way, runs[0]));
+    }
   }
   std::cout << (options.shape.empty() ? options.model : options.shape) << ", " << options.dtype
             << ", " << bench->Description() << ", " << options.strategy << "\n\n"

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <initializer_list>
 
+#include "runtime/engine/segment_rows.h"
+
 namespace sdar {
 namespace {
 
@@ -21,12 +23,6 @@ uint64_t Hash(std::initializer_list<uint64_t> values) {
 
 // In [0, 1).
 double Uniform(uint64_t hash) { return static_cast<double>(hash >> 11) * 0x1p-53; }
-
-bool IsMaskedRow(const Segment& segment, int row) {
-  const auto byte = static_cast<size_t>(row) / 8;
-  return byte < segment.masked().size() &&
-         (static_cast<unsigned char>(segment.masked()[byte]) >> (row % 8) & 1) != 0;
-}
 
 }  // namespace
 

@@ -51,6 +51,8 @@ struct Draft {
   bool foreign = false;  // guessed from a foreign forecast
   double certainty = 0;  // product of the probabilities of the tokens that it reveals
   bool in_next_block() const { return !finished.empty(); }
+  // The active block has just been finished; nothing of the next is revealed.
+  bool begins_next_block() const { return in_next_block() && state.step() == 0; }
 };
 
 // What the states of one sequence are guessed by.

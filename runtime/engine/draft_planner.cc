@@ -44,8 +44,7 @@ class DraftPlanner::Growth {
     ++num_planned_;
     PlannedDraft& taken = tree()[static_cast<size_t>(index)];
     taken.planned = true;
-    const bool finishes = taken.draft.in_next_block() && taken.draft.state.step() == 0;
-    if (finishes) {
+    if (taken.draft.begins_next_block()) {
       taken.writes = wish_.can_write && !has_writer_;
       has_writer_ = has_writer_ || taken.writes;
       // What follows sees the finished block in the pages only.
@@ -81,8 +80,7 @@ class DraftPlanner::Growth {
 
 int64_t DraftPlanner::Rows(const PlannedDraft& planned) {
   const Draft& draft = planned.draft;
-  const bool carries_finished = draft.in_next_block() && draft.state.step() == 0;
-  return int64_t{draft.state.block_length()} * (carries_finished ? 2 : 1);
+  return int64_t{draft.state.block_length()} * (draft.begins_next_block() ? 2 : 1);
 }
 
 void DraftPlanner::Plan(absl::Span<const Wish> wishes, int num_sequences, int64_t rows,
@@ -97,7 +95,22 @@ void DraftPlanner::Plan(absl::Span<const Wish> wishes, int num_sequences, int64_
       PlanFixed(wish, count, load);
     }
   }
-  if (MayPay(automatic, load)) PlanAutomatic(automatic, load);
+  on_trial_ = !automatic.empty();
+  if (on_trial_ && trials_.Wants(num_sequences)) PlanAutomatic(automatic, load);
+  num_sequences_ = num_sequences;
+  rows_ = load.rows;
+  num_accepted_ = 0;
+}
+
+void DraftPlanner::Count(const Sequence& sequence, const PlannedDraft& draft, bool came_true) {
+  const GenerationRequest& request = sequence.request();
+  rates_.Count(draft.draft, request.remasking, request.sampling, came_true);
+  if (came_true && draft.planned) ++num_accepted_;
+}
+
+void DraftPlanner::NoteStep(absl::Duration time) {
+  cost_.Add(rows_, time);
+  if (on_trial_) trials_.Note(num_sequences_, num_sequences_ + num_accepted_, time);
 }
 
 void DraftPlanner::PlanFixed(const Wish& wish, int count, Load& load) const {
@@ -111,25 +124,9 @@ void DraftPlanner::PlanFixed(const Wish& wish, int count, Load& load) const {
   }
 }
 
-// Whether drafts that are as good as certain would pay: one of them, or one for everybody. Where
-// they would not, no time is spent on guessing.
-bool DraftPlanner::MayPay(absl::Span<const Wish> wishes, const Load& load) const {
-  if (wishes.empty()) return false;
-  const int64_t block = wishes[0].sequence->block_length();
-  const auto all = static_cast<int64_t>(wishes.size());
-  const double without = load.advances / cost_.Milliseconds(load.rows);
-  for (int64_t count : {int64_t{1}, all}) {
-    const int64_t rows = load.rows + count * block;
-    if (rows > load.max_rows) return false;
-    const double with = (load.advances + static_cast<double>(count)) / cost_.Milliseconds(rows);
-    if (with > kLeastGain * without) return true;
-  }
-  return false;
-}
-
 // Takes drafts by falling probability per row, then gives back those behind the number at which
 // most steps are made per millisecond.
-void DraftPlanner::PlanAutomatic(absl::Span<const Wish> wishes, Load load) const {
+void DraftPlanner::PlanAutomatic(absl::Span<const Wish> wishes, Load& load) const {
   std::vector<std::unique_ptr<Growth>> growths;
   std::priority_queue<std::pair<double, size_t>> queue;  // the value of a growth's best draft
   const auto enqueue = [&](size_t g) {
@@ -162,7 +159,10 @@ void DraftPlanner::PlanAutomatic(absl::Span<const Wish> wishes, Load load) const
     }
     enqueue(g);
   }
-  for (size_t i = num_kept; i < taken.size(); ++i) taken[i].first->GiveBack(taken[i].second);
+  for (size_t i = num_kept; i < taken.size(); ++i) {
+    load.rows -= Rows(taken[i].first->At(taken[i].second));
+    taken[i].first->GiveBack(taken[i].second);
+  }
 }
 
 }  // namespace sdar

@@ -10,6 +10,7 @@
 
 #include "runtime/diffusion/drafts.h"
 #include "runtime/engine/draft_rates.h"
+#include "runtime/engine/draft_trials.h"
 #include "runtime/engine/sequence.h"
 #include "runtime/engine/step_cost.h"
 
@@ -26,8 +27,8 @@ struct PlannedDraft {
 using DraftTree = std::vector<PlannedDraft>;  // parents before their children
 
 // Chooses, by how often such drafts have come true and by what a step of so many rows costs, those
-// that let the sequences of a step advance most steps per millisecond: none where rows are dear.
-// One thread.
+// that let the sequences of a step advance most steps per millisecond: none where rows are dear, or
+// where trials have shown that it is faster without. One thread.
 class DraftPlanner {
  public:
   // A sequence that may have drafts.
@@ -41,12 +42,11 @@ class DraftPlanner {
   // `max_rows`.
   void Plan(absl::Span<const Wish> wishes, int num_sequences, int64_t rows, int64_t max_rows);
 
-  // Notes whether a draft whose parent is a true state is the one that followed it.
-  void Count(const Sequence& sequence, const Draft& draft, bool came_true) {
-    rates_.Count(draft, sequence.request().remasking, sequence.request().sampling, came_true);
-  }
-  // Notes what a step took.
-  void NoteStep(int64_t rows, absl::Duration time) { cost_.Add(rows, time); }
+  // Notes whether a draft of this step whose parent is a true state is the one that followed it.
+  void Count(const Sequence& sequence, const PlannedDraft& draft, bool came_true);
+  // Notes that the step took `time` from the beginning of its planning to the end of its last
+  // Count.
+  void NoteStep(absl::Duration time);
 
   // Rows of a draft in a step.
   static int64_t Rows(const PlannedDraft& planned);
@@ -60,11 +60,16 @@ class DraftPlanner {
   };
 
   void PlanFixed(const Wish& wish, int count, Load& load) const;
-  void PlanAutomatic(absl::Span<const Wish> wishes, Load load) const;
-  bool MayPay(absl::Span<const Wish> wishes, const Load& load) const;
+  void PlanAutomatic(absl::Span<const Wish> wishes, Load& load) const;
 
   DraftRates rates_;
   StepCost cost_;
+  DraftTrials trials_;
+  // Of the step that was planned last.
+  int num_sequences_ = 0;
+  int64_t rows_ = 0;
+  int64_t num_accepted_ = 0;
+  bool on_trial_ = false;  // some sequences would have drafts if they pay
 };
 
 }  // namespace sdar

@@ -141,7 +141,8 @@ absl::Status Engine::Run() {
   while (TakeInbox()) {
     plan.Clear();
     plan.set_kind(StepPlan::FORWARD);
-    SDAR_RETURN_IF_ERROR(scheduler_.FillPlan(plan) ? RunStep(plan) : GoIdle());
+    const absl::Time begin = absl::Now();
+    SDAR_RETURN_IF_ERROR(scheduler_.FillPlan(plan) ? RunStep(plan, begin) : GoIdle());
     PublishStatus();
   }
   StepPlan last;
@@ -176,17 +177,16 @@ void Engine::Record(const StepPlan& plan, const StepResult& result) {
   recorder_.reset();
 }
 
-absl::Status Engine::RunStep(StepPlan& plan) {
+absl::Status Engine::RunStep(StepPlan& plan, absl::Time begin) {
   idle_ = false;
-  const absl::Time begin = absl::Now();
   SDAR_ASSIGN_OR_RETURN(const StepResult result, RunPlan(plan));
-  scheduler_.NoteStepTime(absl::Now() - begin);
   bool more = true;
   while (more) {
     SDAR_ASSIGN_OR_RETURN(const ResolvedLogits resolved,
                           Resolve(scheduler_.RowsToResolve(result.summaries)));
     more = scheduler_.Apply(result.summaries, resolved);
   }
+  scheduler_.NoteStepTime(absl::Now() - begin);
   return absl::OkStatus();
 }
 

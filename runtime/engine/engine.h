@@ -87,7 +87,7 @@ class Engine {
   bool TakeInbox();
   absl::StatusOr<StepResult> RunPlan(sdar::v1::StepPlan& plan);
   void Record(const sdar::v1::StepPlan& plan, const StepResult& result);
-  absl::Status RunStep(sdar::v1::StepPlan& plan);
+  absl::Status RunStep(sdar::v1::StepPlan& plan, absl::Time begin);
   absl::StatusOr<ResolvedLogits> Resolve(absl::Span<const int32_t> rows);
   absl::Status GoIdle();
   void PublishStatus();

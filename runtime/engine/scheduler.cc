@@ -10,6 +10,11 @@
 namespace sdar {
 namespace {
 
+// The position behind the active block.
+int64_t EndOfBlock(const Sequence& sequence) {
+  return sequence.num_known() + sequence.block_length();
+}
+
 int64_t PagesFor(int64_t positions, int64_t page_size) {
   return (positions + page_size - 1) / page_size;
 }
@@ -181,7 +186,7 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
   int64_t rows = 0;
   for (const sdar::v1::Segment& segment : plan.segments()) rows += segment.token_ids_size();
   counters_.steps.rows += static_cast<uint64_t>(rows);
-  decode_rows_ = budget.has_prefill ? 0 : rows;
+  has_prefill_ = budget.has_prefill;
   return true;
 }
 
@@ -194,19 +199,22 @@ void Scheduler::PlanDrafts(const RowBudget& budget) {
     if (!planned.denoise || !sequence.CanDraft() || (automatic && !config_.fuse_commit)) continue;
     wishes.push_back({&sequence, CanWriteDraft(*planned.running), &planned.drafts});
   }
-  if (wishes.empty()) return;
   draft_planner_.Plan(wishes, static_cast<int>(planned_.size()),
                       config_.max_batch_rows - budget.rows, config_.max_batch_rows);
+  for (const Planned& planned : planned_) {
+    const bool writes = std::any_of(planned.drafts.begin(), planned.drafts.end(),
+                                    [](const PlannedDraft& draft) { return draft.writes; });
+    if (writes) SDAR_CHECK(EnsurePages(*planned.running, EndOfBlock(*planned.running->sequence)));
+  }
 }
 
-// Whether there is a page for the K/V of the active block. A draft takes one only where nobody else
-// could miss it.
-bool Scheduler::CanWriteDraft(Running& running) {
+// Whether there is or can be a page for the K/V of the active block. Drafts, one of a sequence,
+// take them only where there is one for everybody, so that nobody else misses them.
+bool Scheduler::CanWriteDraft(const Running& running) const {
   if (running.sequence->draft_basis().ends_here) return false;
-  const int64_t end = running.sequence->num_known() + running.sequence->block_length();
-  if (end <= static_cast<int64_t>(running.pages.size()) * config_.page_size) return true;
-  const bool plenty = pages_.num_free() > static_cast<int64_t>(running_.size());
-  return plenty && EnsurePages(running, end);
+  return EndOfBlock(*running.sequence) <=
+             static_cast<int64_t>(running.pages.size()) * config_.page_size ||
+         pages_.num_free() > static_cast<int64_t>(running_.size());
 }
 
 // Gives a sequence the rows and pages it can have in this step. False when it has to wait.

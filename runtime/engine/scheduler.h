@@ -76,7 +76,7 @@ class Scheduler {
   // in the plan's order. True when drafts came true: then another Apply makes their next step.
   bool Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved);
 
-  // Notes how long the last plan's forward pass took.
+  // Notes how long the last plan took, from FillPlan to the last Apply.
   void NoteStepTime(absl::Duration time);
 
   const SchedulerConfig& config() const { return config_; }
@@ -123,7 +123,7 @@ class Scheduler {
   int64_t DecodeRows(const Sequence& sequence) const;
   bool PlanSequence(Running& running, RowBudget& budget);
   void PlanDrafts(const RowBudget& budget);
-  bool CanWriteDraft(Running& running);
+  bool CanWriteDraft(const Running& running) const;
   bool EnsurePages(Running& running, int64_t num_positions);
   bool MakeRoom(int64_t num_pages, const Running& wanting);
   void AddSegments(Planned& planned, sdar::v1::StepPlan& plan);
@@ -151,7 +151,7 @@ class Scheduler {
   std::vector<Choice> choices_;  // of the sequence whose outcome is being applied
   DraftPlanner draft_planner_;
   size_t num_summaries_ = 0;  // of the plan so far
-  int64_t decode_rows_ = 0;   // of the last plan; 0 where it also prefilled
+  bool has_prefill_ = false;  // the last plan
   SchedulerCounters counters_;
   int64_t steps_ = 0;
 };

@@ -61,7 +61,7 @@ bool Scheduler::ApplyNext(Planned& planned, absl::Span<const LogitSummary> summa
 void Scheduler::NoteNextBlock(const Planned& planned, absl::Span<const LogitSummary> summaries) {
   for (const PlannedDraft& planned_draft : planned.drafts) {
     const Draft& draft = planned_draft.draft;
-    if (!planned_draft.planned || !draft.in_next_block() || draft.state.step() != 0) continue;
+    if (!planned_draft.planned || !draft.begins_next_block()) continue;
     planned.running->sequence->NoteNextBlock(
         summaries.subspan(planned_draft.first_summary, draft.state.MaskedPositions().size()));
     return;
@@ -76,7 +76,7 @@ bool Scheduler::FollowDraft(Planned& planned) {
     const PlannedDraft& candidate = planned.drafts[i];
     if (candidate.draft.parent != planned.at) continue;
     const bool came_true = sequence.IsAt(candidate.draft);
-    draft_planner_.Count(sequence, candidate.draft, came_true);
+    draft_planner_.Count(sequence, candidate, came_true);
     if (came_true && candidate.planned) next = static_cast<int>(i);
   }
   if (next < 0) return false;
@@ -89,7 +89,7 @@ bool Scheduler::FollowDraft(Planned& planned) {
 }
 
 void Scheduler::NoteStepTime(absl::Duration time) {
-  if (decode_rows_ > 0) draft_planner_.NoteStep(decode_rows_, time);
+  if (!has_prefill_) draft_planner_.NoteStep(time);
 }
 
 void Scheduler::Count(const StepOutcome& outcome) {

@@ -97,14 +97,13 @@ DraftBasis Sequence::draft_basis() const {
 }
 
 void Sequence::FillDraft(const Draft& draft, bool writes, sdar::v1::Segment& segment) const {
-  const bool begins_next = draft.in_next_block() && draft.state.step() == 0;
-  const bool after_finished = draft.in_next_block() && !begins_next;
+  const bool after_finished = draft.in_next_block() && !draft.begins_next_block();
   segment.set_phase(sdar::v1::Segment::DRAFT);
   segment.set_block_length(static_cast<uint32_t>(block_length()));
   segment.set_first_position(
       static_cast<uint32_t>(num_known() + (after_finished ? block_length() : 0)));
   segment.set_step_index(static_cast<uint32_t>(draft.state.step()));
-  if (begins_next) {
+  if (draft.begins_next_block()) {
     for (TokenId id : draft.finished) segment.add_token_ids(static_cast<uint32_t>(id));
     if (writes) segment.set_tentative_rows(static_cast<uint32_t>(block_length()));
   }

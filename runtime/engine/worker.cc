@@ -8,18 +8,13 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
+#include "runtime/engine/segment_rows.h"
 
 namespace sdar {
 namespace {
 
 using sdar::v1::Segment;
 using sdar::v1::StepPlan;
-
-bool IsMasked(const Segment& segment, int row) {
-  const auto byte = static_cast<size_t>(row) / 8;
-  return byte < segment.masked().size() &&
-         (static_cast<unsigned char>(segment.masked()[byte]) >> (row % 8) & 1) != 0;
-}
 
 // Rows of the segment that become committed.
 int NumCommitted(const Segment& segment) {
@@ -237,7 +232,7 @@ Worker::SegmentPenalties Worker::PenaltiesFor(const Segment& segment) const {
   }
   for (int i = NumCommitted(segment); i < segment.token_ids_size(); ++i) {
     const uint32_t position = segment.first_position() + static_cast<uint32_t>(i);
-    if (IsMasked(segment, i) || position < sampling.prompt_length()) continue;
+    if (IsMaskedRow(segment, i) || position < sampling.prompt_length()) continue;
     ++counts[static_cast<TokenId>(segment.token_ids(i))];
   }
   penalties.counts.assign(counts.begin(), counts.end());
@@ -288,7 +283,7 @@ void Worker::AppendRows(const Segment& segment, const SegmentPenalties& penaltie
       kv_slot = int64_t{slot.pages[static_cast<size_t>(position / page_size)]} * page_size +
                 position % page_size;
     }
-    if (IsMasked(segment, i)) {
+    if (IsMaskedRow(segment, i)) {
       rows.logit_rows.push_back(static_cast<int32_t>(rows.token_ids.size()));
       LogitRowSpec spec = SpecFor(slot, penalties, position, segment.step_index());
       if (asked < segment.asked_ids_size()) {

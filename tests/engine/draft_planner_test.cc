@@ -56,6 +56,42 @@ TEST(StepCostTest, WhatIsLongAgoIsTriedAgain) {
   EXPECT_DOUBLE_EQ(cost.Milliseconds(64), 10);
 }
 
+// Of `steps` steps of one sequence in which drafts make one step more, those with drafts; a step
+// takes 10 ms, with drafts `with`.
+int CountDrafting(DraftTrials& trials, int steps, absl::Duration with) {
+  int drafting = 0;
+  for (int i = 0; i < steps; ++i) {
+    const bool drafts = trials.Wants(1);
+    drafting += drafts;
+    const bool disturbed = i % 50 == 49;
+    trials.Note(1, drafts ? 2 : 1, (drafts ? with : kStep) * (disturbed ? 30 : 1));
+  }
+  return drafting;
+}
+
+TEST(DraftTrialsTest, DraftsThatMakeItSlowerAreRare) {
+  DraftTrials trials;
+  EXPECT_LT(CountDrafting(trials, 10000, absl::Milliseconds(25)), 300);
+}
+
+TEST(DraftTrialsTest, DraftsThatMakeItFasterAreTheRule) {
+  DraftTrials trials;
+  EXPECT_GT(CountDrafting(trials, 10000, absl::Milliseconds(15)), 9600);
+}
+
+TEST(DraftTrialsTest, WhatDidNotPayIsTriedAgain) {
+  DraftTrials trials;
+  CountDrafting(trials, 20000, absl::Milliseconds(25));
+  EXPECT_GT(CountDrafting(trials, 20000, absl::Milliseconds(15)), 11000);
+}
+
+TEST(DraftTrialsTest, WhatDoesNotPayForManySequencesMayPayForFew) {
+  DraftTrials trials;
+  CountDrafting(trials, 200, absl::Milliseconds(25));
+  ASSERT_FALSE(trials.Wants(1));
+  EXPECT_TRUE(trials.Wants(8));
+}
+
 TEST(DraftRatesTest, LearnsFromWhatCameTrue) {
   DraftRates rates;
   RemaskingOptions remasking;

@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 
 #include "runtime/engine/scheduler.h"
+#include "runtime/engine/segment_rows.h"
 
 namespace sdar {
 
@@ -41,12 +42,6 @@ inline int CountRows(const sdar::v1::StepPlan& plan) {
   int rows = 0;
   for (const sdar::v1::Segment& segment : plan.segments()) rows += segment.token_ids_size();
   return rows;
-}
-
-inline bool IsMaskedRow(const sdar::v1::Segment& segment, int row) {
-  const auto byte = static_cast<size_t>(row) / 8;
-  return byte < segment.masked().size() &&
-         (static_cast<unsigned char>(segment.masked()[byte]) >> (row % 8) & 1) != 0;
 }
 
 inline int CountMasked(const sdar::v1::StepPlan& plan) {

@@ -18,6 +18,7 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "parallel/local_communicator.h"
 #include "runtime/engine/plan_record.h"
+#include "runtime/engine/segment_rows.h"
 #include "runtime/engine/worker.h"
 #include "runtime/model/sharded_weights.h"
 #include "runtime/model/synthetic.h"
@@ -94,9 +95,7 @@ size_t CountMasked(const sdar::v1::StepPlan& plan) {
   size_t count = 0;
   for (const sdar::v1::Segment& segment : plan.segments()) {
     for (int row = 0; row < segment.token_ids_size(); ++row) {
-      const auto byte = static_cast<size_t>(row) / 8;
-      if (byte >= segment.masked().size()) break;
-      count += static_cast<unsigned char>(segment.masked()[byte]) >> (row % 8) & 1;
+      count += sdar::IsMaskedRow(segment, row) ? 1 : 0;
     }
   }
   return count;
