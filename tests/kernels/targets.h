@@ -14,6 +14,9 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_backend.h"
+#ifdef SDAR_TEST_CUDA
+#include "kernels/cuda/cuda_backend.h"
+#endif
 #include "tests/kernels/reference_ops.h"
 
 namespace sdar {
@@ -26,6 +29,17 @@ struct Target {
 };
 inline void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
 
+#ifdef SDAR_TEST_CUDA
+inline std::vector<Target> AllTargets() {
+  std::vector<Target> targets;
+  for (DType dtype : {DType::kBFloat16, DType::kFloat32}) {
+    targets.push_back({absl::StrCat("cuda_", Name(dtype)), dtype, [dtype] {
+                         return CudaBackend::Create({dtype, 0});
+                       }});
+  }
+  return targets;
+}
+#else
 inline std::vector<Target> AllTargets() {
   std::vector<Target> targets;
   for (int set = 0; set <= static_cast<int>(BestInstructionSet()); ++set) {
@@ -43,6 +57,7 @@ inline std::vector<Target> AllTargets() {
   }
   return targets;
 }
+#endif
 
 inline std::string NameOfTarget(const ::testing::TestParamInfo<Target>& info) {
   return info.param.name;
@@ -90,6 +105,9 @@ struct DeviceMatrix {
 class BackendTest : public ::testing::TestWithParam<Target> {
  protected:
   void SetUp() override {
+#ifdef SDAR_TEST_CUDA
+    if (CountCudaDevices() == 0) GTEST_SKIP() << "this machine has no CUDA device";
+#endif
     auto backend = GetParam().create();
     ASSERT_TRUE(backend.ok()) << backend.status();
     backend_ = *std::move(backend);

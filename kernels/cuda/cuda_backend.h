@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The backend for NVIDIA GPUs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+
+#include "kernels/backend.h"
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/matmul.h"
+
+namespace sdar {
+
+struct CudaBackendOptions {
+  DType act_dtype = DType::kBFloat16;  // arithmetic and K/V; or float32
+  int device = 0;
+};
+
+// Devices that this process can use; 0 without a driver.
+int CountCudaDevices();
+
+// Everything is enqueued on one stream; only Synchronize, copies to the host and SummarizeLogits
+// wait. Memory is allocated while shapes are new and grows no more after the largest of each.
+// Outputs of a row depend on the number of rows by rounding only (the dense products' algorithm).
+class CudaBackend : public Backend {
+ public:
+  // InvalidArgument for another act dtype or device; Internal names the call that failed.
+  static absl::StatusOr<std::unique_ptr<CudaBackend>> Create(const CudaBackendOptions& options);
+  ~CudaBackend() override;
+
+  std::string Description() const override;
+  DType act_dtype() const override { return options_.act_dtype; }
+  void BindThread() override;
+
+  absl::StatusOr<DeviceBuffer> Allocate(size_t size_bytes) override;
+  void CopyToDevice(const void* host, size_t size_bytes, void* device) override;
+  void CopyToHost(const void* device, size_t size_bytes, void* host) override;
+  absl::Status Synchronize() override;
+
+  absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols) override;
+
+  void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
+             const TensorView& out) override;
+  void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
+                  const TensorView& residual, const TensorView& out) override;
+  void MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) override;
+  void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
+                       const TensorView& q_norm, const TensorView& k_norm, const KvPages& pages,
+                       const TensorView& qkv) override;
+  void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const KvPages& pages,
+                      const TensorView& qkv, const TensorView& out) override;
+  void SwiGlu(const TensorView& gate_up, const TensorView& out) override;
+  void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
+             float* weights) override;
+  void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k, const int32_t* ids,
+               const float* weights, const TensorView& out) override;
+  void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
+  void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
+  void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
+                       absl::Span<LogitSummary> out) override;
+
+  // The stream that all calls enqueue on.
+  cudaStream_t stream() const { return stream_; }
+
+ private:
+  // Page-locked host memory.
+  class Pinned;
+  // Device arrays of a layer's weights, and the weights they are of.
+  struct ExpertPointers {
+    std::vector<const void*> weights;  // gate_up, then down
+    DeviceBuffer device;
+  };
+
+  explicit CudaBackend(const CudaBackendOptions& options);
+  absl::Status Start();
+  // Remembers the first failure since the last Synchronize.
+  void Check(cudaError_t error, const char* call);
+  void Check(absl::Status status);
+  // Device memory of at least so many bytes, whose content no call relies on; null on failure.
+  void* Scratch(size_t size_bytes);
+  cuda::ExpertTable TableOf(const ExpertWeights& experts);
+  // Copies rows of a piece, converted to the act dtype, to `device`.
+  absl::Status UploadPiece(const WeightPiece& piece, int64_t cols, char* device);
+
+  CudaBackendOptions options_;
+  std::string name_;
+  int num_multiprocessors_ = 0;
+  cudaStream_t stream_ = nullptr;
+  std::unique_ptr<cuda::DeviceMatMul> matmul_;
+  std::unique_ptr<Pinned> staging_;    // what small copies to the device pass through
+  size_t staged_bytes_ = 0;            // since the last wait
+  std::unique_ptr<Pinned> halves_[2];  // what weights pass through in turn
+  cudaEvent_t half_is_free_[2] = {};
+  std::unique_ptr<Pinned> summaries_;
+  DeviceBuffer scratch_;
+  DeviceBuffer spec_bytes_;
+  DeviceBuffer device_summaries_;
+  absl::flat_hash_map<const ExpertWeights*, ExpertPointers> expert_pointers_;
+  absl::Status status_;
+};
+
+}  // namespace sdar
