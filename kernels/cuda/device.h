@@ -28,7 +28,9 @@ void Launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, size_t s
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          static_cast<int>(shared_bytes));
   }
-  kernel<<<grid, threads, shared_bytes, stream> > >(arguments...);
+  // clang-format off
+  kernel<<<grid, threads, shared_bytes, stream>>>(arguments...);
+  // clang-format on
 #endif
 }
 
