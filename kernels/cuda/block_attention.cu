@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda/attention_work.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/fragments.h"
 #include "kernels/cuda/kernels.h"
 
 namespace sdar::cuda {
@@ -24,81 +26,6 @@ constexpr int kKeys = 32;              // of one tile
 constexpr int kStages = 3;
 constexpr int kPadding = 8;  // elements between rows in shared memory: no two of 8 rows share banks
 constexpr int kMostSplits = 32;
-constexpr int kMaxHeadDim = 256;  // of the kernel without tensor cores
-
-struct Work {
-  const AttentionSegment* segments;
-  int num_segments;
-  const int32_t* page_table;
-  const float* qkv;
-  int64_t qkv_stride;
-  void* out;
-  int64_t out_stride;
-  int num_heads, num_kv_heads, head_dim;
-  int64_t page_size;
-  float scale;
-  float* partial;  // [splits][rows][heads][head_dim + 2]; null: out is written
-  int64_t rows;
-
-  __device__ int group() const { return num_heads / num_kv_heads; }
-  __device__ const float* Query(int row, int head) const {
-    return qkv + row * qkv_stride + int64_t{head} * head_dim;
-  }
-  __device__ const float* OwnKey(int row, int kv_head) const {
-    return Query(row, num_heads + kv_head);
-  }
-  __device__ const float* OwnValue(int row, int kv_head) const {
-    return Query(row, num_heads + num_kv_heads + kv_head);
-  }
-  // Where a committed position's K or V of one head begins in the pages.
-  __device__ int64_t PageOffset(const AttentionSegment& segment, int kv_head, int position) const {
-    const int64_t page = page_table[segment.page_offset + position / page_size];
-    return ((page * num_kv_heads + kv_head) * page_size + position % page_size) * head_dim;
-  }
-  __device__ float* Partial(int split, int row, int head) const {
-    return partial + ((split * rows + row) * num_heads + head) * (head_dim + 2);
-  }
-};
-
-// Some of a segment's queries.
-struct Tile {
-  AttentionSegment segment;
-  int first_query;  // query q is row q / group, head q % group
-  bool there;
-};
-
-// The `index`-th tile of `queries` over all segments, found by a warp at a time.
-__device__ Tile FindTile(const Work& work, int index, int queries) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  for (int begin = 0; begin < work.num_segments; begin += kWarp) {
-    const bool valid = begin + lane < work.num_segments;
-    const int rows = valid ? work.segments[begin + lane].num_rows : 0;
-    const int tiles = (rows * work.group() + queries - 1) / queries;
-    int end = tiles;  // of this lane's tiles, counted from the first lane's
-    for (unsigned delta = 1; delta < kWarp; delta *= 2) {
-      const int below = __shfl_up_sync(kAllLanes, end, delta);
-      if (lane >= static_cast<int>(delta)) end += below;
-    }
-    const int all = __shfl_sync(kAllLanes, end, kWarp - 1);
-    if (index >= all) {
-      index -= all;
-      continue;
-    }
-    // The lane whose tiles hold the index says which tile of its segment it is.
-    int mine = end > index && end - tiles <= index ? lane * 65536 + (index - (end - tiles)) : 0;
-    for (int mask = kWarp / 2; mask > 0; mask /= 2) mine += __shfl_xor_sync(kAllLanes, mine, mask);
-    return {work.segments[begin + mine / 65536], mine % 65536 * queries, true};
-  }
-  return {{}, 0, false};
-}
-
-// Positions that a row of the segment sees: those before this one.
-__device__ inline int VisibleEnd(const AttentionSegment& segment, int row) {
-  const int block_end =
-      ((segment.first_position + row) / segment.block_length + 1) * segment.block_length;
-  const int segment_end = segment.first_position + segment.num_rows;
-  return block_end < segment_end ? block_end : segment_end;
-}
 
 // Tiles of keys in shared memory: kStages times K, then V.
 template <int kHeadDim>
@@ -122,7 +49,7 @@ __device__ inline void CopyOwn8(const float* from, Bf16* to) {
 // Starts filling a stage with the keys and values of the positions from `begin` on; zeros from
 // `end` on.
 template <int kHeadDim>
-__device__ void LoadKeys(const Work& work, const AttentionSegment& segment, int kv_head,
+__device__ void LoadKeys(const AttentionWork& work, const AttentionSegment& segment, int kv_head,
                          const Bf16* keys, const Bf16* values, int begin, int end,
                          const Stages<kHeadDim>& stages, int stage) {
   constexpr int kChunks = kHeadDim / 8;
@@ -154,7 +81,7 @@ struct QueryState {
 };
 
 template <int kHeadDim>
-__device__ void LoadQueries(const Work& work, const Tile& tile, int kv_head,
+__device__ void LoadQueries(const AttentionWork& work, const Tile& tile, int kv_head,
                             QueryState<kHeadDim>& state) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp,
             warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -275,7 +202,7 @@ __device__ void AddValues(QueryState<kHeadDim>& state, const Stages<kHeadDim>& s
 
 // Writes the warp's rows: the result, or sums, maximum and total for the kernel that joins splits.
 template <int kHeadDim>
-__device__ void WriteQueries(const Work& work, const Tile& tile, int kv_head, int split,
+__device__ void WriteQueries(const AttentionWork& work, const Tile& tile, int kv_head, int split,
                              const QueryState<kHeadDim>& state) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp,
             warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -311,7 +238,7 @@ __device__ void WriteQueries(const Work& work, const Tile& tile, int kv_head, in
 // Grid: tiles, K/V heads, splits.
 template <int kHeadDim>
 __global__ void __launch_bounds__(kThreads)
-    BlockAttentionKernel(Work work, const Bf16* keys, const Bf16* values) {
+    BlockAttentionKernel(AttentionWork work, const Bf16* keys, const Bf16* values) {
   const Tile tile = FindTile(work, static_cast<int>(blockIdx.x), kQueries);
   if (!tile.there) return;
   const int kv_head = static_cast<int>(blockIdx.y);
@@ -348,7 +275,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename Out>
-__global__ void JoinSplitsKernel(Work work, int splits) {
+__global__ void JoinSplitsKernel(AttentionWork work, int splits) {
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   float max = __uint_as_float(0xFF800000u);
   for (int s = 0; s < splits; ++s) max = fmaxf(max, work.Partial(s, row, head)[work.head_dim]);
@@ -365,53 +292,6 @@ __global__ void JoinSplitsKernel(Work work, int splits) {
       sum += from[d] * expf(from[work.head_dim] - max);
     }
     out[d] = FromFloat<Out>(sum / total);
-  }
-}
-
-// One warp per row and head, key by key, in float32: for float32 arithmetic, and head sizes that
-// fill no fragment. Grid: queries, K/V heads.
-template <typename Kv>
-__global__ void PlainAttentionKernel(Work work, const Kv* keys, const Kv* values) {
-  constexpr int kParts = kMaxHeadDim / kWarp;
-  const Tile tile = FindTile(work, static_cast<int>(blockIdx.x), 1);
-  if (!tile.there) return;
-  const AttentionSegment& segment = tile.segment;
-  const int lane = static_cast<int>(threadIdx.x);
-  const int kv_head = static_cast<int>(blockIdx.y);
-  const int row = tile.first_query / work.group();
-  const int head = kv_head * work.group() + tile.first_query % work.group();
-  const float* query = work.Query(segment.first_row + row, head);
-  float sums[kParts] = {};
-  float max = __uint_as_float(0xFF800000u), total = 0;
-  const int end = VisibleEnd(segment, row);
-  for (int position = 0; position < end; ++position) {
-    const bool own = position >= segment.first_position;
-    const int own_row = segment.first_row + position - segment.first_position;
-    const int64_t offset = own ? 0 : work.PageOffset(segment, kv_head, position);
-    const float* own_key = work.OwnKey(own_row, kv_head);
-    const float* own_value = work.OwnValue(own_row, kv_head);
-    float product = 0;
-    for (int d = lane; d < work.head_dim; d += kWarp) {
-      product += query[d] * (own ? own_key[d] : ToFloat(keys[offset + d]));
-    }
-    const float score = WarpSum(product) * work.scale;
-    const float new_max = fmaxf(max, score);
-    const float correction = expf(max - new_max), p = expf(score - new_max);
-    total = total * correction + p;
-    max = new_max;
-#pragma unroll
-    for (int i = 0; i < kParts; ++i) {
-      const int d = lane + i * kWarp;
-      if (d >= work.head_dim) continue;
-      sums[i] = sums[i] * correction + p * (own ? own_value[d] : ToFloat(values[offset + d]));
-    }
-  }
-  Kv* out = static_cast<Kv*>(work.out) + (segment.first_row + row) * work.out_stride +
-            int64_t{head} * work.head_dim;
-#pragma unroll
-  for (int i = 0; i < kParts; ++i) {
-    const int d = lane + i * kWarp;
-    if (d < work.head_dim) out[d] = FromFloat<Kv>(sums[i] / total);
   }
 }
 
@@ -432,12 +312,13 @@ int NumSplits(const AttentionShape& shape, const StepLayout& layout, int num_mul
 }
 
 template <int kHeadDim>
-void LaunchTensorCores(const Work& work, const KvPages& pages, dim3 grid, cudaStream_t stream) {
+void LaunchTensorCores(const AttentionWork& work, const KvPages& pages, dim3 grid,
+                       cudaStream_t stream) {
   Launch(BlockAttentionKernel<kHeadDim>, grid, kThreads, Stages<kHeadDim>::kBytes, stream, work,
          static_cast<const Bf16*>(pages.keys), static_cast<const Bf16*>(pages.values));
 }
 
-void RunTensorCores(Work work, const AttentionShape& shape, const StepLayout& layout,
+void RunTensorCores(AttentionWork work, const AttentionShape& shape, const StepLayout& layout,
                     const KvPages& pages, int splits, void* workspace, cudaStream_t stream) {
   work.partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
   const dim3 grid(static_cast<unsigned>(MostTiles(shape, layout)),
@@ -461,15 +342,6 @@ void RunTensorCores(Work work, const AttentionShape& shape, const StepLayout& la
          kWarp, 0, stream, work, splits);
 }
 
-template <typename Kv>
-void RunPlain(const Work& work, const AttentionShape& shape, const StepLayout& layout,
-              const KvPages& pages, cudaStream_t stream) {
-  const int64_t queries = layout.num_rows * (shape.num_heads / shape.num_kv_heads);
-  Launch(PlainAttentionKernel<Kv>,
-         dim3(static_cast<unsigned>(queries), static_cast<unsigned>(shape.num_kv_heads)), kWarp, 0,
-         stream, work, static_cast<const Kv*>(pages.keys), static_cast<const Kv*>(pages.values));
-}
-
 }  // namespace
 
 size_t AttentionWorkspaceBytes(const AttentionShape& shape, const StepLayout& layout,
@@ -483,7 +355,7 @@ size_t AttentionWorkspaceBytes(const AttentionShape& shape, const StepLayout& la
 void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const KvPages& pages,
                     const TensorView& qkv, const TensorView& out, int num_multiprocessors,
                     void* workspace, cudaStream_t stream) {
-  Work work = {};
+  AttentionWork work = {};
   work.segments = layout.segments;
   work.num_segments = static_cast<int>(layout.num_segments);
   work.page_table = layout.page_table;
@@ -500,10 +372,8 @@ void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const
   if (HasTensorCoreKernel(shape, pages.dtype)) {
     RunTensorCores(work, shape, layout, pages, NumSplits(shape, layout, num_multiprocessors),
                    workspace, stream);
-  } else if (pages.dtype == DType::kBFloat16) {
-    RunPlain<Bf16>(work, shape, layout, pages, stream);
   } else {
-    RunPlain<float>(work, shape, layout, pages, stream);
+    PlainAttention(work, layout, pages, stream);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/fragments.h"
 #include "kernels/cuda/kernels.h"
 
 namespace sdar::cuda {

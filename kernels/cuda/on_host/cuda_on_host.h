@@ -14,6 +14,7 @@
 #include <functional>
 #include <utility>
 
+// NOLINTBEGIN(readability-identifier-naming, bugprone-sizeof-expression)
 #define __global__
 #define __device__
 #define __host__
@@ -153,3 +154,4 @@ inline const char* cudaGetErrorName(cudaError_t error) {
 inline const char* cudaGetErrorString(cudaError_t error) {
   return error == cudaErrorMemoryAllocation ? "out of memory" : "no error of the stand-in";
 }
+// NOLINTEND(readability-identifier-naming, bugprone-sizeof-expression)
