@@ -10,7 +10,6 @@
 
 #include "common/log.h"
 #include "common/status_macros.h"
-#include "kernels/cpu/cpu_backend.h"
 #include "launcher/agreement.h"
 #include "launcher/memory_amount.h"
 #include "launcher/progress_bar.h"
@@ -43,7 +42,7 @@ absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks
                             options.max_sequence_length, " ", options.page_size, " ",
                             options.kv_memory, " ", options.tensor_parallel)}}));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->SplitRanks()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->MakeBackend()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->MakeDevice()));
   SDAR_RETURN_IF_ERROR(job->RunPhase("weights", &Job::LoadWeights));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->ChoosePages()));
   SDAR_RETURN_IF_ERROR(job->RunPhase("model", &Job::LoadModel));
@@ -124,43 +123,12 @@ absl::Status Job::ChoosePages() {
     return absl::OkStatus();
   }
   SDAR_ASSIGN_OR_RETURN(const MemoryAmount kv, ParseMemoryAmount("kv-memory", options_.kv_memory));
-  const auto sharers =
-      std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<size_t>(rank())]);
-  const absl::StatusOr<int64_t> free = kv.bytes > 0 ? absl::StatusOr<int64_t>(0) : FreeMemory();
-  const int64_t mine = free.ok() ? PagesOf(kv.PerRank(*free, static_cast<int>(sharers))) : 0;
+  const absl::StatusOr<int64_t> free =
+      kv.bytes > 0 ? absl::StatusOr<int64_t>(0) : device_.free_memory();
+  const int64_t mine = free.ok() ? PagesOf(kv.PerRank(*free, memory_sharers_)) : 0;
   SDAR_ASSIGN_OR_RETURN(limits_.num_pages, MinimumOverRanks(*world_, mine));
   SDAR_RETURN_IF_ERROR(free.status());
   return CheckPages(limits_.num_pages);
-}
-
-// Ranks on one node with the same CPU mask split its cores.
-absl::StatusOr<CoreShare> Job::FindCores() {
-  const AllowedCores allowed = FindAllowedCores();
-  const std::string mine = absl::StrCat(HostName(), " ", allowed.mask);
-  SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> all, GatherStrings(*world_, mine));
-  int sharers = 0;
-  int index = 0;
-  for (size_t r = 0; r < all.size(); ++r) {
-    if (all[r] != all[static_cast<size_t>(rank())]) continue;
-    if (static_cast<int>(r) < rank()) ++index;
-    ++sharers;
-  }
-  return ShareCores(allowed.cpus, sharers, index, options_.threads);
-}
-
-absl::Status Job::MakeBackend() {
-  SDAR_ASSIGN_OR_RETURN(const CoreShare cores, FindCores());
-  auto set = ParseInstructionSet(options_.instruction_set);
-  SDAR_ASSIGN_OR_RETURN(const int64_t common,
-                        MinimumOverRanks(*world_, set.ok() ? static_cast<int64_t>(*set) : 0));
-  SDAR_RETURN_IF_ERROR(set.status());
-  CpuBackendOptions cpu;
-  SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(options_.dtype));
-  cpu.instruction_set = static_cast<InstructionSet>(common);
-  cpu.cores = cores;
-  if (mpi_group_ != nullptr) mpi_group_->set_eager(cores.spin);
-  SDAR_ASSIGN_OR_RETURN(backend_, CpuBackend::Create(cpu));
-  return absl::OkStatus();
 }
 
 absl::Status Job::LoadWeights() {
@@ -172,7 +140,7 @@ absl::Status Job::LoadWeights() {
   SDAR_ASSIGN_OR_RETURN(
       weights_, LoadShardedWeights(
                     config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
-                    group_size(), group_->rank(), *backend_, progress));
+                    group_size(), group_->rank(), backend(), progress));
   load_time_ = absl::Now() - started;
   return absl::OkStatus();
 }
@@ -182,14 +150,16 @@ absl::Status Job::LoadModel() {
   SDAR_ASSIGN_OR_RETURN(model.moe_exchange, ParseMoeExchange(options_.moe_exchange));
   model.max_rows = options_.max_batch_rows;
   model.kv_cache = {limits_.num_pages, options_.page_size};
-  SDAR_ASSIGN_OR_RETURN(
-      model_, SdarModel::Create(config(), std::move(weights_), model, *backend_, *group_));
+  const GroupCommunicators group =
+      device_.tensors == nullptr ? *group_ : GroupCommunicators(*device_.tensors, *group_);
+  SDAR_ASSIGN_OR_RETURN(model_,
+                        SdarModel::Create(config(), std::move(weights_), model, backend(), group));
   worker_ = std::make_unique<Worker>(*model_, options_.max_sequences);
   if (is_coordinator()) {
     spdlog::info(
         "loaded {} in {:.1f} s: {} parameters, {}, {} replica(s) of {} rank(s), {}, {} pages of {}",
         options_.model, absl::ToDoubleSeconds(load_time_), config().NumParameters(), options_.dtype,
-        num_replicas(), group_size(), backend_->Description(), limits_.num_pages,
+        num_replicas(), group_size(), backend().Description(), limits_.num_pages,
         options_.page_size);
   }
   return absl::OkStatus();
@@ -249,7 +219,7 @@ sdar::v1::PlanRecordHeader Job::RecordHeader() const {
   header.set_index_hash(checkpoint_->IndexHash());
   header.set_ranks(static_cast<uint32_t>(group_size()));
   header.set_dtype(options_.dtype);
-  const std::string backend = backend_->Description();
+  const std::string backend = backend().Description();
   header.set_backend(backend.substr(0, backend.find(',')));
   header.set_moe_exchange(options_.moe_exchange);
   header.set_max_sequences(static_cast<uint32_t>(options_.max_sequences));

@@ -14,6 +14,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/core_assignment.h"
+#include "launcher/cuda_module.h"
 #include "launcher/job_options.h"
 #include "parallel/communicator.h"
 #include "parallel/mpi_communicator.h"
@@ -62,7 +63,7 @@ class Job {
   const ModelConfig& config() const { return checkpoint_->config(); }
   const RequestLimits& limits() const { return limits_; }
   const RequestDefaults& defaults() const { return defaults_; }
-  Backend& backend() { return *backend_; }
+  Backend& backend() { return *device_.backend; }
   Worker& worker() { return *worker_; }
   StepChannel& channel() { return *channel_; }
   // Requires: hooks.needs_text, rank 0.
@@ -106,7 +107,14 @@ class Job {
   absl::Status CheckGroups() const;
   absl::Status SplitRanks();
   absl::Status OpenModel();
-  absl::Status MakeBackend();
+  struct Neighbours {
+    int count;
+    int before;
+  };
+  Neighbours FindNeighbours() const;
+  absl::Status MakeDevice();
+  absl::Status OpenCuda(const CudaModule& cuda, int num_devices);
+  absl::Status OpenCpu();
   absl::Status LoadWeights();
   absl::Status ChoosePages();
   absl::Status LoadModel();
@@ -134,7 +142,8 @@ class Job {
   RequestLimits limits_;
   RequestDefaults defaults_;
   TokenId mask_token_ = kNoToken;
-  std::unique_ptr<Backend> backend_;
+  Device device_;
+  int memory_sharers_ = 1;  // ranks that share the device's memory
   ShardedWeights weights_;  // until the model has them
   std::vector<std::pair<std::string, absl::Duration>> load_phases_;
   absl::Duration load_time_;

@@ -36,9 +36,6 @@ absl::Status JobOptions::Validate() const {
     return absl::InvalidArgumentError("--model is required (--help lists the flags)");
   }
   SDAR_RETURN_IF_ERROR(OneOf("device", device, {"auto", "cpu", "cuda"}));
-  if (device == "cuda") {
-    return absl::InvalidArgumentError("--device=cuda: this build has no CUDA backend");
-  }
   SDAR_RETURN_IF_ERROR(OneOf("dtype", dtype, {"bfloat16", "float32"}));
   SDAR_RETURN_IF_ERROR(OneOf("moe-exchange", moe_exchange, {"auto", "allreduce", "alltoall"}));
   SDAR_RETURN_IF_ERROR(OneOf("generation-config", generation_config, {"auto", "none"}));
@@ -64,8 +61,8 @@ absl::Status JobOptions::Validate() const {
 void AddJobFlags(JobOptions& o, FlagSpec& spec) {
   spec.options.add_options()("model", TextFlag(&o.model),
                              "model folder in the Hugging Face layout (required)")(
-      "device", Flag(&o.device), "auto, cpu or cuda")("dtype", Flag(&o.dtype),
-                                                      "arithmetic and K/V: bfloat16 or float32")(
+      "device", Flag(&o.device), "auto (GPUs where every rank has one), cpu or cuda")(
+      "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
       "instruction-set", Flag(&o.instruction_set),
       "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")(
       "threads", Flag(&o.threads), "threads per rank; 0: the rank's share of the cores")(

@@ -53,6 +53,7 @@ Job::~Job() {
   engine_.reset();
   worker_.reset();
   model_.reset();
+  device_.tensors.reset();
   group_.reset();
   world_.reset();
   mpi_.reset();
@@ -166,7 +167,7 @@ absl::Status Job::RunReplica() {
 }
 
 absl::Status Job::RunWorker() {
-  backend_->BindThread();
+  backend().BindThread();
   SDAR_RETURN_IF_ERROR(
       RunWorkerLoop(*worker_, *channel_, [this](uint64_t steps) { finished_steps_.store(steps); }));
   watchdog_client_->StopWatching();
@@ -174,7 +175,7 @@ absl::Status Job::RunWorker() {
 }
 
 absl::Status Job::RunEngine() {
-  backend_->BindThread();
+  backend().BindThread();
   return engine_->Run();
 }
 

@@ -42,6 +42,18 @@ class Communicator {
   virtual void Abort(absl::string_view reason) = 0;
 };
 
+// The two ways in which the ranks of one group meet: over the memory of their devices, and over the
+// host's. The same communicator where that is the same memory.
+struct GroupCommunicators {
+  // NOLINTNEXTLINE(google-explicit-constructor): one communicator is the plain case
+  GroupCommunicators(Communicator& both) : tensors(&both), control(&both) {}
+  GroupCommunicators(Communicator& of_tensors, Communicator& of_control)
+      : tensors(&of_tensors), control(&of_control) {}
+
+  Communicator* tensors;
+  Communicator* control;
+};
+
 // The part of `count` elements that rank `rank` of `size` adds up in an all-reduce:
 // [SliceBegin(rank), SliceBegin(rank + 1)).
 constexpr int64_t SliceBegin(int64_t count, int rank, int size) { return count * rank / size; }

@@ -34,8 +34,8 @@ absl::StatusOr<MoeExchange> ParseMoeExchange(absl::string_view name) {
 absl::StatusOr<ExpertExchange> ExpertExchange::Create(const ModelConfig& config,
                                                       MoeExchange exchange, int64_t max_rows,
                                                       Backend& backend,
-                                                      Communicator& communicator) {
-  ExpertExchange out(config, exchange, backend, communicator);
+                                                      const GroupCommunicators& group) {
+  ExpertExchange out(config, exchange, backend, group);
   if (config.NumSparseLayers() == 0) return out;
   const auto allocate = [&](DeviceBuffer& buffer, int64_t rows, int64_t cols,
                             size_t element) -> absl::Status {
@@ -47,9 +47,9 @@ absl::StatusOr<ExpertExchange> ExpertExchange::Create(const ModelConfig& config,
   SDAR_RETURN_IF_ERROR(allocate(out.logits_, max_rows, config.num_experts, sizeof(float)));
   SDAR_RETURN_IF_ERROR(allocate(out.ids_, max_rows, k, sizeof(int32_t)));
   SDAR_RETURN_IF_ERROR(allocate(out.weights_, max_rows, k, sizeof(float)));
-  if (communicator.size() == 1 || exchange == MoeExchange::kAllReduce) return out;
+  if (group.tensors->size() == 1 || exchange == MoeExchange::kAllReduce) return out;
   // A slice's rows go to every rank at most, and all ranks' slices together are the step's rows.
-  const int64_t sent = max_rows + communicator.size();
+  const int64_t sent = max_rows + group.tensors->size();
   const size_t act = SizeOf(backend.act_dtype());
   SDAR_RETURN_IF_ERROR(allocate(out.row_index_, sent, 1, sizeof(int32_t)));
   SDAR_RETURN_IF_ERROR(allocate(out.send_rows_, sent, hidden, act));
@@ -65,8 +65,8 @@ absl::Status ExpertExchange::Run(const PackedWeight& router, const ExpertWeights
                                  const TensorView& x, const TensorView& out) {
   const bool all_to_all = exchange_ == MoeExchange::kAllToAll ||
                           (exchange_ == MoeExchange::kAuto && x.rows >= kAutoAllToAllRows);
-  return all_to_all && communicator_->size() > 1 ? RunAllToAll(router, experts, x, out)
-                                                 : RunAllReduce(router, experts, x, out);
+  return all_to_all && group_.tensors->size() > 1 ? RunAllToAll(router, experts, x, out)
+                                                  : RunAllReduce(router, experts, x, out);
 }
 
 void ExpertExchange::RouteRows(const PackedWeight& router, const TensorView& x) {
@@ -82,14 +82,14 @@ absl::Status ExpertExchange::RunAllReduce(const PackedWeight& router, const Expe
   backend_->Experts(experts, x, config_.num_experts_per_token,
                     static_cast<const int32_t*>(ids_.data()),
                     static_cast<const float*>(weights_.data()), out);
-  return communicator_->AllReduceSum(out.Row<float>(0), out.rows * out.cols);
+  return group_.tensors->AllReduceSum(out.Row<float>(0), out.rows * out.cols);
 }
 
 absl::Status ExpertExchange::RunAllToAll(const PackedWeight& router, const ExpertWeights& experts,
                                          const TensorView& x, const TensorView& out) {
-  const int ranks = communicator_->size();
+  const int ranks = group_.tensors->size();
   const int64_t hidden = config_.hidden_size;
-  const Range mine = SplitEvenly(x.rows, ranks, communicator_->rank());
+  const Range mine = SplitEvenly(x.rows, ranks, group_.tensors->rank());
   TensorView slice = x;
   slice.data = static_cast<char*>(x.data) +
                mine.begin * x.row_stride * static_cast<int64_t>(SizeOf(x.dtype));
@@ -110,11 +110,11 @@ absl::Status ExpertExchange::RunAllToAll(const PackedWeight& router, const Exper
     slice_bytes.push_back(SplitEvenly(x.rows, ranks, r).size() * hidden *
                           static_cast<int64_t>(sizeof(float)));
   }
-  return communicator_->AllGather(results_.data(), slice_bytes, out.data);
+  return group_.tensors->AllGather(results_.data(), slice_bytes, out.data);
 }
 
 absl::StatusOr<ExpertExchange::Dispatch> ExpertExchange::PlanDispatch(int64_t slice_rows) {
-  const int ranks = communicator_->size();
+  const int ranks = group_.tensors->size();
   const auto k = static_cast<size_t>(config_.num_experts_per_token);
   const auto slots = static_cast<size_t>(slice_rows) * k;
   std::vector<int32_t> ids(slots);
@@ -142,7 +142,7 @@ absl::StatusOr<ExpertExchange::Dispatch> ExpertExchange::PlanDispatch(int64_t sl
   dispatch.recv_counts.resize(static_cast<size_t>(ranks));
   const std::vector<int64_t> one(static_cast<size_t>(ranks), sizeof(int64_t));
   SDAR_RETURN_IF_ERROR(
-      communicator_->AllToAll(dispatch.send_counts.data(), one, dispatch.recv_counts.data(), one));
+      group_.control->AllToAll(dispatch.send_counts.data(), one, dispatch.recv_counts.data(), one));
   for (int64_t n : dispatch.recv_counts) dispatch.recv_rows += n;
   return dispatch;
 }
@@ -158,8 +158,8 @@ absl::Status ExpertExchange::SendRows(const Dispatch& dispatch, const TensorView
                        MakeView(send_rows_.data(), slice.dtype, sent, hidden));
   const int64_t row_bytes = hidden * static_cast<int64_t>(SizeOf(slice.dtype));
   SDAR_RETURN_IF_ERROR(
-      communicator_->AllToAll(send_rows_.data(), Times(dispatch.send_counts, row_bytes),
-                              recv_rows_.data(), Times(dispatch.recv_counts, row_bytes)));
+      group_.tensors->AllToAll(send_rows_.data(), Times(dispatch.send_counts, row_bytes),
+                               recv_rows_.data(), Times(dispatch.recv_counts, row_bytes)));
 
   std::vector<int32_t> routes(2 * k * dispatch.rows.size());
   for (size_t i = 0; i < dispatch.rows.size(); ++i) {
@@ -169,8 +169,8 @@ absl::Status ExpertExchange::SendRows(const Dispatch& dispatch, const TensorView
   std::vector<int32_t> received(2 * k * static_cast<size_t>(dispatch.recv_rows));
   const auto route_bytes = static_cast<int64_t>(2 * k * sizeof(int32_t));
   SDAR_RETURN_IF_ERROR(
-      communicator_->AllToAll(routes.data(), Times(dispatch.send_counts, route_bytes),
-                              received.data(), Times(dispatch.recv_counts, route_bytes)));
+      group_.control->AllToAll(routes.data(), Times(dispatch.send_counts, route_bytes),
+                               received.data(), Times(dispatch.recv_counts, route_bytes)));
   std::vector<int32_t> ids(received.size() / 2);
   std::vector<int32_t> weight_bits(received.size() / 2);
   for (size_t i = 0; i < static_cast<size_t>(dispatch.recv_rows); ++i) {
@@ -187,8 +187,8 @@ absl::Status ExpertExchange::SendRows(const Dispatch& dispatch, const TensorView
 absl::Status ExpertExchange::ReturnRows(const Dispatch& dispatch, const TensorView& slice_out) {
   const int64_t row_bytes = config_.hidden_size * static_cast<int64_t>(sizeof(float));
   SDAR_RETURN_IF_ERROR(
-      communicator_->AllToAll(results_.data(), Times(dispatch.recv_counts, row_bytes),
-                              returned_.data(), Times(dispatch.send_counts, row_bytes)));
+      group_.tensors->AllToAll(results_.data(), Times(dispatch.recv_counts, row_bytes),
+                               returned_.data(), Times(dispatch.send_counts, row_bytes)));
   const std::vector<float> zeros(static_cast<size_t>(slice_out.rows * slice_out.cols));
   backend_->CopyToDevice(zeros.data(), zeros.size() * sizeof(float), slice_out.data);
   // dispatch.rows lists rank 0's rows first, so one pass in order adds ranks in rank order.

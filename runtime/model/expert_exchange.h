@@ -30,10 +30,10 @@ absl::StatusOr<MoeExchange> ParseMoeExchange(absl::string_view name);
 // Runs the experts of sparse layers for one rank of a group.
 class ExpertExchange {
  public:
-  // Requires: backend and communicator outlive this. max_rows bounds x.rows of Run.
+  // Requires: backend and communicators outlive this. max_rows bounds x.rows of Run.
   static absl::StatusOr<ExpertExchange> Create(const ModelConfig& config, MoeExchange exchange,
                                                int64_t max_rows, Backend& backend,
-                                               Communicator& communicator);
+                                               const GroupCommunicators& group);
 
   // out = the sparse MLP of x, summed over all ranks. x: [rows, hidden] act, the same on every
   // rank; out: [rows, hidden] float32. Errors: the communicator's.
@@ -42,8 +42,8 @@ class ExpertExchange {
 
  private:
   ExpertExchange(const ModelConfig& config, MoeExchange exchange, Backend& backend,
-                 Communicator& communicator)
-      : config_(config), exchange_(exchange), backend_(&backend), communicator_(&communicator) {}
+                 const GroupCommunicators& group)
+      : config_(config), exchange_(exchange), backend_(&backend), group_(group) {}
 
   // What this rank sends: for each rank, the rows of its token slice that meet an expert there.
   struct Dispatch {
@@ -65,7 +65,7 @@ class ExpertExchange {
   ModelConfig config_;
   MoeExchange exchange_;
   Backend* backend_;
-  Communicator* communicator_;
+  GroupCommunicators group_;
 
   DeviceBuffer logits_;         // [rows, experts] float32
   DeviceBuffer ids_, weights_;  // [rows, k] int32, float32

@@ -14,27 +14,27 @@ absl::StatusOr<std::unique_ptr<SdarModel>> SdarModel::Create(const ModelConfig& 
                                                              ShardedWeights weights,
                                                              const ModelOptions& options,
                                                              Backend& backend,
-                                                             Communicator& communicator) {
+                                                             const GroupCommunicators& group) {
   auto model = std::unique_ptr<SdarModel>(
-      new SdarModel(config, std::move(weights), options, backend, communicator));
+      new SdarModel(config, std::move(weights), options, backend, group));
   SDAR_ASSIGN_OR_RETURN(KvCache cache,
                         KvCache::Create(config, model->weights_.shard, options.kv_cache, backend));
   model->kv_cache_ = std::make_unique<KvCache>(std::move(cache));
-  SDAR_ASSIGN_OR_RETURN(ExpertExchange exchange,
-                        ExpertExchange::Create(config, options.moe_exchange, options.max_rows,
-                                               backend, communicator));
+  SDAR_ASSIGN_OR_RETURN(
+      ExpertExchange exchange,
+      ExpertExchange::Create(config, options.moe_exchange, options.max_rows, backend, group));
   model->exchange_ = std::make_unique<ExpertExchange>(std::move(exchange));
   SDAR_RETURN_IF_ERROR(model->AllocateBuffers());
   return model;
 }
 
 SdarModel::SdarModel(const ModelConfig& config, ShardedWeights weights, const ModelOptions& options,
-                     Backend& backend, Communicator& communicator)
+                     Backend& backend, const GroupCommunicators& group)
     : config_(config),
       weights_(std::move(weights)),
       options_(options),
       backend_(backend),
-      communicator_(communicator) {
+      group_(group) {
   attention_.num_heads = weights_.shard.heads.size();
   attention_.num_kv_heads = weights_.shard.kv_heads.size();
   attention_.head_dim = config_.head_dim;
@@ -113,7 +113,7 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& ste
   backend_.Embed(weights_.embed, weights_.shard.vocabulary.begin,
                  static_cast<const int32_t*>(ids_.data()), residual);
   SDAR_RETURN_IF_ERROR(
-      communicator_.AllReduceSum(residual.Row<float>(0), rows_ * config_.hidden_size));
+      group_.tensors->AllReduceSum(residual.Row<float>(0), rows_ * config_.hidden_size));
   for (int layer = 0; layer < config_.num_layers; ++layer) {
     SDAR_RETURN_IF_ERROR(RunLayer(layer, layer == 0 ? nullptr : &delta, layout));
   }
@@ -143,7 +143,7 @@ absl::Status SdarModel::RunLayer(int layer, const TensorView* delta_in, const St
   backend_.BlockAttention(attention_, layout, pages, qkv, attended);
   backend_.MatMul(w.o, attended, delta);
   SDAR_RETURN_IF_ERROR(
-      communicator_.AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size));
+      group_.tensors->AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size));
   backend_.AddRmsNorm(&delta, w.post_attention_norm.view, eps, residual, normed);
   return RunMlp(layer, normed);
 }
@@ -163,7 +163,7 @@ absl::Status SdarModel::RunMlp(int layer, const TensorView& normed) {
     backend_.SwiGlu(gate_up, inner);
     backend_.MatMul(w.down, inner, delta);
   }
-  return communicator_.AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size);
+  return group_.tensors->AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size);
 }
 
 absl::StatusOr<std::vector<LogitSummary>> SdarModel::Summarize(const StepRows& step) {
@@ -190,11 +190,11 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Summarize(const StepRows& s
 
 absl::StatusOr<std::vector<LogitSummary>> SdarModel::MergeShards(
     const std::vector<LogitSummary>& mine) {
-  const auto ranks = static_cast<size_t>(communicator_.size());
+  const auto ranks = static_cast<size_t>(group_.control->size());
   if (ranks == 1) return mine;
   const std::vector<int64_t> bytes(ranks, static_cast<int64_t>(mine.size() * sizeof(LogitSummary)));
   std::vector<LogitSummary> all(mine.size() * ranks);
-  SDAR_RETURN_IF_ERROR(communicator_.AllGather(mine.data(), bytes, all.data()));
+  SDAR_RETURN_IF_ERROR(group_.control->AllGather(mine.data(), bytes, all.data()));
   std::vector<LogitSummary> merged;
   std::vector<LogitSummary> shards(ranks);
   for (size_t row = 0; row < mine.size(); ++row) {
@@ -205,7 +205,7 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::MergeShards(
 }
 
 absl::StatusOr<std::vector<float>> SdarModel::GatherLogits(absl::Span<const int32_t> logit_rows) {
-  const int ranks = communicator_.size();
+  const int ranks = group_.control->size();
   const int64_t count = static_cast<int64_t>(logit_rows.size());
   const int64_t width = weights_.shard.vocabulary.size();
   std::vector<float> mine(static_cast<size_t>(count * width));
@@ -223,7 +223,7 @@ absl::StatusOr<std::vector<float>> SdarModel::GatherLogits(absl::Span<const int3
     bytes.push_back(count * shards.back().size() * static_cast<int64_t>(sizeof(float)));
   }
   std::vector<float> gathered(static_cast<size_t>(count * config_.vocab_size));
-  SDAR_RETURN_IF_ERROR(communicator_.AllGather(mine.data(), bytes, gathered.data()));
+  SDAR_RETURN_IF_ERROR(group_.control->AllGather(mine.data(), bytes, gathered.data()));
   std::vector<float> out(gathered.size());
   const float* from = gathered.data();
   for (const Range& shard : shards) {

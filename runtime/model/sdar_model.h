@@ -40,12 +40,12 @@ struct StepRows {
 // thread.
 class SdarModel {
  public:
-  // Requires: backend and communicator outlive the model. Errors: the device's ResourceExhausted.
+  // Requires: backend and communicators outlive the model. Errors: the device's ResourceExhausted.
   static absl::StatusOr<std::unique_ptr<SdarModel>> Create(const ModelConfig& config,
                                                            ShardedWeights weights,
                                                            const ModelOptions& options,
                                                            Backend& backend,
-                                                           Communicator& communicator);
+                                                           const GroupCommunicators& group);
 
   // Runs the rows through all layers and returns the logit rows' summaries, merged over the
   // vocabulary's shards, on every rank. Requires: at most max_rows rows. Errors are the
@@ -61,7 +61,7 @@ class SdarModel {
 
  private:
   SdarModel(const ModelConfig& config, ShardedWeights weights, const ModelOptions& options,
-            Backend& backend, Communicator& communicator);
+            Backend& backend, const GroupCommunicators& group);
 
   absl::Status AllocateBuffers();
   void Upload(const StepRows& step);
@@ -78,7 +78,7 @@ class SdarModel {
   ShardedWeights weights_;
   ModelOptions options_;
   Backend& backend_;
-  Communicator& communicator_;
+  GroupCommunicators group_;
   AttentionShape attention_;
   std::unique_ptr<KvCache> kv_cache_;
   std::unique_ptr<ExpertExchange> exchange_;

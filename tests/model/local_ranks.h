@@ -11,6 +11,9 @@
 #include "absl/status/status.h"
 
 #include "kernels/cpu/cpu_backend.h"
+#ifdef SDAR_TEST_CUDA
+#include "kernels/cuda/cuda_backend.h"
+#endif
 #include "parallel/local_communicator.h"
 #include "runtime/model/checkpoint.h"
 #include "runtime/model/sdar_model.h"
@@ -36,11 +39,15 @@ inline absl::Status RunOnLocalRanks(
   std::vector<absl::Status> results(static_cast<size_t>(options.ranks));
   const auto run = [&](int rank) -> absl::Status {
     LocalCommunicator communicator(group, rank);
+#ifdef SDAR_TEST_CUDA
+    auto backend = CudaBackend::Create({options.dtype, 0});
+#else
     CpuBackendOptions cpu;
     cpu.act_dtype = options.dtype;
     cpu.instruction_set = options.instruction_set;
     cpu.cores.num_threads = options.threads;
     auto backend = CpuBackend::Create(cpu);
+#endif
     if (!backend.ok()) return backend.status();
     auto weights = LoadShardedWeights(
         checkpoint->config(), [&](absl::string_view name) { return checkpoint->Find(name); },

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -121,6 +122,9 @@ void Block::Run() {
 }  // namespace
 
 void RunGrid(dim3 grid, unsigned threads, size_t shared_bytes, const std::function<void()>& body) {
+  // Shared memory is static: one kernel at a time, whatever thread of the host asks.
+  static std::mutex one_at_a_time;
+  const std::lock_guard<std::mutex> lock(one_at_a_time);
   std::mt19937 random(grid.x * 31 + threads);
   gridDim = grid;
   blockDim = dim3(threads);
