@@ -10,6 +10,10 @@
 namespace sdar {
 
 absl::StatusOr<const CudaModule*> LoadCudaModule() {
+  // The module's libraries take a while to load: not where there is no driver anyway.
+  if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr) {
+    return absl::NotFoundError(absl::StrCat("no NVIDIA driver, so no CUDA: ", dlerror()));
+  }
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   const std::filesystem::path file = program.parent_path() / kCudaModuleFile;

@@ -46,8 +46,8 @@ inline constexpr char kCudaModuleFile[] = "libsdar_cuda.so";
 inline constexpr char kCudaModuleSymbol[] = "SdarCudaModule";
 using CudaModuleFunction = const CudaModule*();
 
-// Loads the module that lies beside the program, once per process; it stays loaded. NotFound says
-// what is missing: the module itself (a build without the CUDA toolkit), or a library of CUDA.
+// Loads the module that lies beside the program; it stays loaded. NotFound says what is missing: a
+// driver, the module itself (a build without the CUDA toolkit), or a library of CUDA.
 absl::StatusOr<const CudaModule*> LoadCudaModule();
 
 }  // namespace sdar

@@ -219,7 +219,7 @@ sdar::v1::PlanRecordHeader Job::RecordHeader() const {
   header.set_index_hash(checkpoint_->IndexHash());
   header.set_ranks(static_cast<uint32_t>(group_size()));
   header.set_dtype(options_.dtype);
-  const std::string backend = backend().Description();
+  const std::string backend = device_.backend->Description();
   header.set_backend(backend.substr(0, backend.find(',')));
   header.set_moe_exchange(options_.moe_exchange);
   header.set_max_sequences(static_cast<uint32_t>(options_.max_sequences));

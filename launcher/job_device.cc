@@ -46,10 +46,9 @@ absl::Status Job::MakeDevice() {
   SDAR_ASSIGN_OR_RETURN(const int64_t fewest, MinimumOverRanks(*world_, num_devices));
   if (fewest > 0) return OpenCuda(**cuda, num_devices);
   if (options_.device == "cuda") {
-    SDAR_RETURN_IF_ERROR(cuda.status());
-    return absl::NotFoundError(
-        absl::StrCat("--device=cuda: ", num_devices > 0 ? "another rank" : "this machine",
-                     " has no GPU that CUDA can use"));
+    return absl::NotFoundError(absl::StrCat(
+        "--device=cuda: ", num_devices > 0 ? "another rank" : "this machine",
+        " has no GPU that CUDA can use", cuda.ok() ? "" : ": ", cuda.status().message()));
   }
   return OpenCpu();
 }

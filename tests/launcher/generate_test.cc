@@ -136,12 +136,25 @@ TEST(GenerateTest, BadFlagsAreOneClearLine) {
                {"--max-sequences=0", "max-sequences"},
                {"--moe-exchange=smoke", "moe-exchange"},
                {"--input=/nowhere/at.all", "/nowhere/at.all"},
-               {"--device=cuda", "CUDA"},
+               {"--device=tpu", "device"},
                {"--unheard-of=1", "unheard-of"}};
   for (const auto& c : cases) {
     const Outcome outcome = RunProcess(OnRanks(1, "sdar-generate", {kTiny, c.flag}));
     EXPECT_EQ(outcome.exit_code, 2) << c.flag;
     EXPECT_THAT(outcome.err, HasSubstr(c.named));
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+TEST(GenerateTest, AskingForAGpuWhereThereIsNoneIsOneClearLine) {
+  if (std::filesystem::exists("/dev/nvidiactl"))
+    GTEST_SKIP() << "this machine has an NVIDIA driver";
+  for (int ranks : {1, 2}) {
+    const Outcome outcome = RunProcess(OnRanks(ranks, "sdar-generate", {kTiny, "--device=cuda"}));
+    EXPECT_THAT(outcome.err, HasSubstr("has no GPU that CUDA can use"));
+    EXPECT_NE(outcome.exit_code, 0);
+    if (ranks > 1) continue;  // mpirun has its say
+    EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
   }
 }
