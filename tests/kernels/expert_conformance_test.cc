@@ -125,6 +125,13 @@ TEST_P(ExpertTest, ExpertsWeighAndAddTheirRows) {
   Check(layer, 0, 7, x, 3, RandomIds(11, 3, 7));
 }
 
+TEST_P(ExpertTest, ExpertsMayHaveManyRows) {
+  const Layer layer = MakeLayer(3, 72, 40);
+  const Matrix x = Rounded(act(), RandomMatrix(random(), 150, 72));
+  Check(layer, 0, 3, x, 2, RandomIds(150, 2, 3));
+  Check(layer, 1, 3, x, 2, RandomIds(150, 2, 3));
+}
+
 TEST_P(ExpertTest, OnlyExpertsThatLiveHereCount) {
   const Layer layer = MakeLayer(7, 33, 17);
   const Matrix x = Rounded(act(), RandomMatrix(random(), 6, 33));

@@ -14,21 +14,25 @@ namespace {
 
 MpiCommunicator* world = nullptr;  // set by main before the tests run
 
-// Managed memory that lives as long as a call.
-class Managed {
+// A copy of host memory on the device, for the time of a call.
+class OnDevice {
  public:
-  Managed(const void* from, int64_t size_bytes) : size_bytes_(static_cast<size_t>(size_bytes)) {
-    SDAR_CHECK(cudaMallocManaged(&data_, size_bytes_ + 1) == cudaSuccess);
-    if (from != nullptr && size_bytes_ > 0) std::memcpy(data_, from, size_bytes_);
+  OnDevice(const void* from, int64_t size_bytes) : size_bytes_(static_cast<size_t>(size_bytes)) {
+    SDAR_CHECK(cudaMalloc(&data_, size_bytes_ + 1) == cudaSuccess);
+    if (from != nullptr) Copy(data_, from, cudaMemcpyHostToDevice);
   }
-  ~Managed() { cudaFree(data_); }
+  ~OnDevice() { cudaFree(data_); }
   void* data() const { return data_; }
   void CopyTo(void* to) const {
     SDAR_CHECK(cudaDeviceSynchronize() == cudaSuccess);
-    if (size_bytes_ > 0) std::memcpy(to, data_, size_bytes_);
+    Copy(to, data_, cudaMemcpyDeviceToHost);
   }
 
  private:
+  void Copy(void* to, const void* from, cudaMemcpyKind kind) const {
+    if (size_bytes_ > 0) SDAR_CHECK(cudaMemcpy(to, from, size_bytes_, kind) == cudaSuccess);
+  }
+
   void* data_ = nullptr;
   size_t size_bytes_;
 };
@@ -40,26 +44,26 @@ class OverHostMemory : public Communicator {
   int rank() const override { return nccl_.rank(); }
   int size() const override { return nccl_.size(); }
   absl::Status AllReduceSum(float* data, int64_t count) override {
-    const Managed copy(data, count * 4);
+    const OnDevice copy(data, count * 4);
     const absl::Status status = nccl_.AllReduceSum(static_cast<float*>(copy.data()), count);
     copy.CopyTo(data);
     return status;
   }
   absl::Status AllGather(const void* send, absl::Span<const int64_t> bytes, void* recv) override {
-    const Managed from(send, bytes[static_cast<size_t>(rank())]), to(nullptr, Sum(bytes));
+    const OnDevice from(send, bytes[static_cast<size_t>(rank())]), to(nullptr, Sum(bytes));
     const absl::Status status = nccl_.AllGather(from.data(), bytes, to.data());
     to.CopyTo(recv);
     return status;
   }
   absl::Status AllToAll(const void* send, absl::Span<const int64_t> send_bytes, void* recv,
                         absl::Span<const int64_t> recv_bytes) override {
-    const Managed from(send, Sum(send_bytes)), to(nullptr, Sum(recv_bytes));
+    const OnDevice from(send, Sum(send_bytes)), to(nullptr, Sum(recv_bytes));
     const absl::Status status = nccl_.AllToAll(from.data(), send_bytes, to.data(), recv_bytes);
     to.CopyTo(recv);
     return status;
   }
   absl::Status Broadcast(void* data, int64_t size_bytes, int root) override {
-    const Managed copy(data, size_bytes);
+    const OnDevice copy(data, size_bytes);
     const absl::Status status = nccl_.Broadcast(copy.data(), size_bytes, root);
     copy.CopyTo(data);
     return status;
