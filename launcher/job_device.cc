@@ -38,10 +38,11 @@ Job::Neighbours Job::FindNeighbours() const {
   return found;
 }
 
-// GPUs where all ranks have one, or must have.
+// GPUs where they are asked for: `auto` does not take them by itself before the CUDA backend has
+// run on one (docs/cuda.md).
 absl::Status Job::MakeDevice() {
-  absl::StatusOr<const CudaModule*> cuda = absl::NotFoundError("--device=cpu");
-  if (options_.device != "cpu") cuda = LoadCudaModule();
+  absl::StatusOr<const CudaModule*> cuda = absl::NotFoundError("--device=cuda is not given");
+  if (options_.device == "cuda") cuda = LoadCudaModule();
   const int num_devices = cuda.ok() ? (*cuda)->count_devices() : 0;
   SDAR_ASSIGN_OR_RETURN(const int64_t fewest, MinimumOverRanks(*world_, num_devices));
   if (fewest > 0) return OpenCuda(**cuda, num_devices);

@@ -61,7 +61,7 @@ absl::Status JobOptions::Validate() const {
 void AddJobFlags(JobOptions& o, FlagSpec& spec) {
   spec.options.add_options()("model", TextFlag(&o.model),
                              "model folder in the Hugging Face layout (required)")(
-      "device", Flag(&o.device), "auto (GPUs where every rank has one), cpu or cuda")(
+      "device", Flag(&o.device), "auto (for now the CPU), cpu or cuda")(
       "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
       "instruction-set", Flag(&o.instruction_set),
       "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")(
