@@ -55,7 +55,8 @@ endfunction()
 # sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS label] [RANKS n ...] [SOAK]): with RANKS the whole test program runs
 # under mpirun once per rank count; without, each of its tests is a ctest of its own. With SOAK the program is one
 # test labelled `soak` that only `ctest -C Soak` runs.
-# The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well. One label only:
+# The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well, `slow` not
+# under ASan. One label only:
 # gtest_discover_tests passes no lists on.
 function(sdar_cc_test)
   cmake_parse_arguments(ARG "SOAK" "NAME" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
