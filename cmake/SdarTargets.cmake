@@ -52,14 +52,13 @@ function(sdar_cc_binary)
   sdar_compile_options(${ARG_NAME})
 endfunction()
 
-# sdar_cc_test(NAME test SRCS ... DEPS ... [LABELS label] [RANKS n ...] [SOAK]): with RANKS the whole test program runs
-# under mpirun once per rank count; without, each of its tests is a ctest of its own. With SOAK the program is one
-# test labelled `soak` that only `ctest -C Soak` runs.
-# The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well, `slow` not
-# under ASan. One label only:
-# gtest_discover_tests passes no lists on.
+# sdar_cc_test(NAME test SRCS ... DEPS ... [PREFIX text] [LABELS label] [RANKS n ...] [SOAK]): with RANKS the whole test
+# program runs under mpirun once per rank count; without, each of its tests is a ctest of its own. With SOAK the program
+# is one test labelled `soak` that only `ctest -C Soak` runs. PREFIX tells apart tests that several programs have.
+# The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well, `slow` not under ASan.
+# One label only: gtest_discover_tests passes no lists on.
 function(sdar_cc_test)
-  cmake_parse_arguments(ARG "SOAK" "NAME" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
+  cmake_parse_arguments(ARG "SOAK" "NAME;PREFIX" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_compile_definitions(${ARG_NAME} PRIVATE
     SDAR_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SDAR_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
@@ -86,7 +85,7 @@ function(sdar_cc_test)
   else()
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
     include(GoogleTest)
-    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 1200)
+    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${ARG_PREFIX}" PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 1200)
   endif()
 endfunction()
 
