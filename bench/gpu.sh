@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What there is to check and to time on a machine with an NVIDIA GPU:
+# What there is to check on a machine with an NVIDIA GPU:
 #   bench/gpu.sh pack DIR    collects what build/release holds for it, with the libraries that it needs but CUDA's
 #   bench/gpu.sh run DIR     there, from a copy of the checkout: tests, sanitizer, answers on GPU and CPU, and a summary
 # The machine needs a driver, cuBLASLt and NCCL; compute-sanitizer where it is there. $OUT (default: DIR/out) gets the logs.
 # Every step is done whatever came of the one before; the exit status is the number of those that failed.
 set -euo pipefail
 
-programs=(cuda_test model_cuda_test parallel_nccl_test sdar-generate sdar-score libsdar_cuda.so)
+programs=(cuda_test model_cuda_test parallel_nccl_test sdar-generate libsdar_cuda.so)
 
 pack() {
   local dir=$1 root

@@ -241,6 +241,7 @@ void CudaBackend::BlockAttention(const AttentionShape& shape, const StepLayout& 
                                  const KvPages& pages, const TensorView& qkv,
                                  const TensorView& out) {
   void* workspace = Scratch(cuda::AttentionWorkspaceBytes(shape, layout, num_multiprocessors_));
+  if (!status_.ok()) return;
   cuda::BlockAttention(shape, layout, pages, qkv, out, num_multiprocessors_, workspace, stream_);
 }
 
