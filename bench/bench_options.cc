@@ -6,6 +6,7 @@
 #include "absl/strings/str_split.h"
 
 #include "common/status_macros.h"
+#include "kernels/weight_format.h"
 
 namespace sdar {
 namespace {
@@ -23,6 +24,7 @@ absl::Status BenchOptions::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("--dtype: expected bfloat16 or float32, got '", dtype, "'"));
   }
+  SDAR_RETURN_IF_ERROR(ParseWeightFormat(weights).status());
   SDAR_RETURN_IF_ERROR(InRange("layers", layers, 0, 1024));
   SDAR_RETURN_IF_ERROR(InRange("threads", threads, 0, 1024));
   SDAR_RETURN_IF_ERROR(InRange("context", context, 0, 1 << 20));
@@ -35,13 +37,14 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
                              "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
       "layers", Flag(&o.layers), "layers to make and run; times are scaled to all; 0: all")(
       "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
+      "weights", Flag(&o.weights), "dtype: as --dtype; int8: bytes, multiplied with bytes")(
       "instruction-set", Flag(&o.instruction_set), "auto, portable, avx2, avx512 or avx512_bf16")(
       "threads", Flag(&o.threads), "threads; 0: one per core")(
       "rows", Flag(&o.rows), "rows of a forward pass of one sequence")(
       "batch", Flag(&o.batch), "sequences that decode together")(
       "context", Flag(&o.context), "committed positions of every sequence")(
       "block-length", Flag(&o.block_length), "positions of a block; as many denoising steps")(
-      "fused", SwitchFlag(&o.fused), "commit a block in the pass of the next one's first step")(
+      "profile", SwitchFlag(&o.profile), "print where the time of every pass goes")(
       "repeats", Flag(&o.repeats), "timed runs of every pass")(
       "json", TextFlag(&o.json), "file to write the results to as JSON");
 }

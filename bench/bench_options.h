@@ -17,13 +17,14 @@ struct BenchOptions {
   std::string shape = "1.7b";
   int layers = 0;  // 0: all
   std::string dtype = "bfloat16";
+  std::string weights = "dtype";
   std::string instruction_set = "auto";
   int threads = 0;  // 0: all cores
-  std::string rows = "1,4,8,14,32,128";
-  std::string batch = "1,4";
-  int64_t context = 256;
+  std::string rows = "1,2,4,8,14,32,128";
+  std::string batch = "1,2,8";
+  int64_t context = 1024;
   int64_t block_length = 4;
-  bool fused = true;
+  bool profile = false;
   int repeats = 5;
   std::string json;
 

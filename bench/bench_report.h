@@ -14,6 +14,7 @@ namespace sdar {
 // Decoding one block of every sequence of a batch, one position revealed a step.
 struct DecodeSpeed {
   int64_t batch = 0;
+  bool fused = true;
   double ms_per_block = 0;
   double tokens_per_s = 0;  // of all sequences together
 };
@@ -24,6 +25,7 @@ struct BenchResults {
   std::vector<PassTimes> passes;
   std::vector<DecodeSpeed> decoding;
   std::vector<MatMulSpeed> matmuls;
+  PackSpeed packing;
 };
 
 std::string ToMarkdown(const BenchOptions& options, const BenchResults& results);

@@ -75,7 +75,7 @@ absl::Status DraftsBench::MakeModel(int64_t max_batch, const Progress& progress)
     SDAR_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(options_.model));
     const auto find = [&](absl::string_view name) { return checkpoint.Find(name); };
     SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
-                          LoadShardedWeights(checkpoint.config(), find, 1, 0, *backend_, progress));
+                          LoadShardedWeights(checkpoint.config(), find, {}, *backend_, progress));
     SDAR_ASSIGN_OR_RETURN(model_, SdarModel::Create(checkpoint.config(), std::move(weights), model,
                                                     *backend_, *communicator_));
     return absl::OkStatus();
@@ -85,7 +85,7 @@ absl::Status DraftsBench::MakeModel(int64_t max_batch, const Progress& progress)
   const SyntheticSource source(config);
   const auto find = [&](absl::string_view name) { return source.Find(name); };
   SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
-                        LoadShardedWeights(config, find, 1, 0, *backend_, progress));
+                        LoadShardedWeights(config, find, {}, *backend_, progress));
   SDAR_ASSIGN_OR_RETURN(
       model_, SdarModel::Create(config, std::move(weights), model, *backend_, *communicator_));
   forced_.emplace(options_.acceptance, static_cast<int32_t>(mask_token_));

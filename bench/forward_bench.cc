@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
+#include "bench/arithmetic_peak.h"
 #include "bench/synthetic_source.h"
 #include "common/status_macros.h"
 #include "parallel/local_communicator.h"
@@ -42,34 +43,55 @@ absl::StatusOr<std::unique_ptr<ForwardBench>> ForwardBench::Create(const BenchOp
   bench->options_ = options;
   bench->limits_ = limits;
   SDAR_ASSIGN_OR_RETURN(bench->config_, SyntheticConfig(options.shape));
-  CpuBackendOptions cpu;
+  SDAR_ASSIGN_OR_RETURN(bench->format_, ParseWeightFormat(options.weights));
+  CpuBackendOptions& cpu = bench->cpu_;
   SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(options.dtype));
   SDAR_ASSIGN_OR_RETURN(cpu.instruction_set, ParseInstructionSet(options.instruction_set));
   cpu.cores = ShareCores(FindAllowedCores().cpus, 1, 0, options.threads);
-  SDAR_ASSIGN_OR_RETURN(bench->backend_, CpuBackend::Create(cpu));
+  SDAR_ASSIGN_OR_RETURN(bench->cpu_backend_, CpuBackend::Create(cpu));
+  bench->backend_ = std::make_unique<ProfiledBackend>(*bench->cpu_backend_);
   bench->backend_->BindThread();
-
-  ModelConfig config = bench->config_;
-  if (options.layers > 0) config.num_layers = std::min(config.num_layers, options.layers);
-  bench->layers_run_ = config.num_layers;
-  const SyntheticSource source(config);
-  const auto find = [&](absl::string_view name) { return source.Find(name); };
-  SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
-                        LoadShardedWeights(config, find, 1, 0, *bench->backend_, progress));
-  SDAR_ASSIGN_OR_RETURN(const TensorData widest, source.Find(kEmbedTokensName));
-  const int64_t matmul_rows = std::min<int64_t>(2 * config.intermediate_size, widest.shape[0]);
-  SDAR_ASSIGN_OR_RETURN(
-      bench->matmul_weight_,
-      bench->backend_->Pack({{widest.bytes.data(), widest.dtype, matmul_rows, config.hidden_size}},
-                            config.hidden_size));
-  ModelOptions model;
-  model.max_rows = limits.max_rows;
-  model.kv_cache = {bench->PagesOfOne() * limits.max_sequences, kPageSize};
-  bench->communicator_ = MakeSingleCommunicator();
-  SDAR_ASSIGN_OR_RETURN(bench->model_, SdarModel::Create(config, std::move(weights), model,
-                                                         *bench->backend_, *bench->communicator_));
-  bench->memory_read_ = std::make_unique<MemoryRead>(cpu.cores, kReadBytes);
+  SDAR_ASSIGN_OR_RETURN(bench->memory_, MemorySpeed::Create(cpu.cores, kReadBytes));
+  SDAR_RETURN_IF_ERROR(bench->MakeModel(progress));
   return bench;
+}
+
+absl::Status ForwardBench::MakeModel(const Progress& progress) {
+  ModelConfig config = config_;
+  if (options_.layers > 0) config.num_layers = std::min(config.num_layers, options_.layers);
+  layers_run_ = config.num_layers;
+  source_ = std::make_unique<SyntheticSource>(config);
+  const auto find = [&](absl::string_view name) { return source_->Find(name); };
+  SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
+                        LoadShardedWeights(config, find, {1, 0, format_}, *backend_, progress));
+  SDAR_ASSIGN_OR_RETURN(matmul_weight_, PackWidest(2 * config.intermediate_size));
+  ModelOptions model;
+  model.max_rows = limits_.max_rows;
+  model.kv_cache = {PagesOfOne() * limits_.max_sequences, kPageSize};
+  communicator_ = MakeSingleCommunicator();
+  SDAR_ASSIGN_OR_RETURN(
+      model_, SdarModel::Create(config, std::move(weights), model, *backend_, *communicator_));
+  return absl::OkStatus();
+}
+
+// At most `rows` rows of the embedding, which is the largest matrix there is.
+absl::StatusOr<PackedWeight> ForwardBench::PackWidest(int64_t rows) {
+  SDAR_ASSIGN_OR_RETURN(const TensorData widest, source_->Find(kEmbedTokensName));
+  return backend_->Pack(
+      {{widest.bytes.data(), widest.dtype, std::min(rows, widest.shape[0]), config_.hidden_size}},
+      config_.hidden_size, format_);
+}
+
+absl::StatusOr<PackSpeed> ForwardBench::TimePacking() {
+  const double bytes = static_cast<double>(config_.vocab_size * config_.hidden_size) * 2;
+  std::vector<double> packing, copying;
+  for (int i = 0; i < options_.repeats; ++i) {
+    const absl::Time start = absl::Now();
+    SDAR_RETURN_IF_ERROR(PackWidest(config_.vocab_size).status());
+    packing.push_back(bytes / absl::ToDoubleSeconds(absl::Now() - start));
+    copying.push_back(memory_->Copy());
+  }
+  return PackSpeed{Median(packing), Median(copying)};
 }
 
 int64_t ForwardBench::PagesOfOne() const {
@@ -97,7 +119,9 @@ StepRows ForwardBench::MakeStep(const PassShape& shape, bool with_logits) const 
       const int64_t position = first + r;
       if (with_logits && r >= shape.rows - shape.logit_rows) {
         step.logit_rows.push_back(static_cast<int32_t>(step.token_ids.size()));
-        step.logit_specs.emplace_back();
+        LogitRowSpec& spec = step.logit_specs.emplace_back();
+        spec.draws = true;  // what a sampled row costs is the most
+        spec.draw_key = {static_cast<uint64_t>(s), static_cast<uint32_t>(position), 0};
       }
       step.token_ids.push_back(static_cast<TokenId>((s * 131 + r * 7) % config_.vocab_size));
       step.positions.push_back(static_cast<int32_t>(position));
@@ -121,7 +145,7 @@ absl::StatusOr<PassTimes> ForwardBench::Time(const PassShape& shape) {
   const bool scaled = layers_run_ < config_.num_layers;
   const double factor = static_cast<double>(config_.num_layers) / layers_run_;
   SDAR_RETURN_IF_ERROR(TimeOnce(step).status());
-  memory_read_->Run();
+  memory_->Read();
   std::vector<double> times, reads;
   for (int i = 0; i < options_.repeats; ++i) {
     SDAR_ASSIGN_OR_RETURN(double ms, TimeOnce(step));
@@ -130,7 +154,7 @@ absl::StatusOr<PassTimes> ForwardBench::Time(const PassShape& shape) {
       ms += (factor - 1) * layers_ms;
     }
     times.push_back(ms);
-    reads.push_back(memory_read_->Run());
+    reads.push_back(memory_->Read());
   }
   PassTimes out;
   out.shape = shape;
@@ -138,6 +162,16 @@ absl::StatusOr<PassTimes> ForwardBench::Time(const PassShape& shape) {
   out.min_ms = *std::min_element(times.begin(), times.end());
   out.read_bytes = WeightBytesRead(shape) + KvBytesRead(shape);
   out.plain_bytes_per_s = Median(reads);
+  if (options_.profile) {
+    backend_->Reset();
+    for (int i = 0; i < options_.repeats; ++i) SDAR_RETURN_IF_ERROR(TimeOnce(step).status());
+    out.profile = backend_->Entries();
+    for (ProfileEntry& entry : out.profile) {
+      entry.calls /= options_.repeats;
+      entry.weight_bytes /= options_.repeats;
+      entry.time /= options_.repeats;
+    }
+  }
   return out;
 }
 
@@ -153,20 +187,28 @@ MatMulSpeed ForwardBench::TimeMatMul(int64_t rows) {
   }
   const TensorView in = MakeView(x.data(), backend_->act_dtype(), rows, cols);
   const TensorView out = MakeView(y.data(), DType::kFloat32, rows, matmul_weight_.rows);
-  std::vector<double> speeds;
+  std::vector<double> speeds, peaks;
   for (int i = -1; i < options_.repeats; ++i) {
     const absl::Time start = absl::Now();
     backend_->MatMul(matmul_weight_, in, out);
     const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
     const double work = 2.0 * static_cast<double>(rows) * static_cast<double>(cols) *
                         static_cast<double>(matmul_weight_.rows);
-    if (i >= 0) speeds.push_back(work / seconds / 1e9);
+    if (i < 0) continue;
+    speeds.push_back(work / seconds / 1e9);
+    peaks.push_back(MeasurePeak(cpu_.instruction_set, TypeOfPeak(), cpu_.cores) / 1e9);
   }
-  return {rows, Median(speeds)};
+  return {rows, Median(speeds), Median(peaks)};
+}
+
+PeakOf ForwardBench::TypeOfPeak() const {
+  if (format_ == WeightFormat::kInt8) return PeakOf::kInt8;
+  return backend_->act_dtype() == DType::kBFloat16 ? PeakOf::kBFloat16 : PeakOf::kFloat32;
 }
 
 double ForwardBench::WeightBytesRead(const PassShape& shape) const {
-  const auto element = static_cast<double>(SizeOf(backend_->act_dtype()));
+  const double element =
+      format_ == WeightFormat::kInt8 ? 1.0 : static_cast<double>(SizeOf(backend_->act_dtype()));
   const double touched =
       config_.num_experts > 0 ? ExpertsTouched(config_, shape.sequences * shape.rows) : 0;
   double bytes = 0;

@@ -10,8 +10,11 @@
 
 #include "absl/status/statusor.h"
 
+#include "bench/arithmetic_peak.h"
 #include "bench/bench_options.h"
-#include "bench/memory_read.h"
+#include "bench/memory_speed.h"
+#include "bench/profiled_backend.h"
+#include "bench/synthetic_source.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "parallel/communicator.h"
 #include "runtime/model/sdar_model.h"
@@ -30,16 +33,25 @@ struct PassTimes {
   PassShape shape;
   double median_ms = 0;  // scaled to all layers
   double min_ms = 0;
-  double read_bytes = 0;         // weights and K/V of one pass, all layers
-  double plain_bytes_per_s = 0;  // median of the reads between the passes
+  double read_bytes = 0;              // weights and K/V of one pass, all layers
+  double plain_bytes_per_s = 0;       // median of the reads between the passes
+  std::vector<ProfileEntry> profile;  // of one pass over the layers that run, if asked for
 
   double bytes_per_s() const { return read_bytes / median_ms * 1000; }
   double part_of_plain_read() const { return bytes_per_s() / plain_bytes_per_s; }
 };
 
+// One product, and what the arithmetic alone could have done, measured in turn with it.
 struct MatMulSpeed {
   int64_t rows = 0;
-  double gflops = 0;  // median
+  double gflops = 0;       // median
+  double peak_gflops = 0;  // median; 0: not known for this instruction set
+};
+
+// Packing of the largest weight, in turn with a plain copy of memory; bytes of source per second.
+struct PackSpeed {
+  double bytes_per_s = 0;        // median
+  double plain_bytes_per_s = 0;  // median
 };
 
 class ForwardBench {
@@ -58,6 +70,7 @@ class ForwardBench {
   absl::StatusOr<PassTimes> Time(const PassShape& shape);
   // The dense weight of most columns times `rows` rows.
   MatMulSpeed TimeMatMul(int64_t rows);
+  absl::StatusOr<PackSpeed> TimePacking();
 
   std::string Description() const { return backend_->Description(); }
   // The whole model, also where fewer layers run.
@@ -72,16 +85,23 @@ class ForwardBench {
   double WeightBytesRead(const PassShape& shape) const;
   double KvBytesRead(const PassShape& shape) const;
   int64_t PagesOfOne() const;
+  absl::Status MakeModel(const Progress& progress);
+  absl::StatusOr<PackedWeight> PackWidest(int64_t rows);
+  PeakOf TypeOfPeak() const;
 
   BenchOptions options_;
   Limits limits_;
   ModelConfig config_;
   int layers_run_ = 0;
-  std::unique_ptr<CpuBackend> backend_;
+  CpuBackendOptions cpu_;
+  WeightFormat format_ = WeightFormat::kAct;
+  std::unique_ptr<CpuBackend> cpu_backend_;
+  std::unique_ptr<ProfiledBackend> backend_;
+  std::unique_ptr<SyntheticSource> source_;
   std::unique_ptr<Communicator> communicator_;
   std::unique_ptr<SdarModel> model_;
   PackedWeight matmul_weight_;
-  std::unique_ptr<MemoryRead> memory_read_;
+  std::unique_ptr<MemorySpeed> memory_;
 };
 
 }  // namespace sdar

@@ -17,6 +17,7 @@
 #include "common/logit_summary.h"
 #include "common/tensor_view.h"
 #include "kernels/logit_specs.h"
+#include "kernels/weight_format.h"
 
 namespace sdar {
 
@@ -47,7 +48,8 @@ struct WeightPiece {
 // y [tokens, rows].
 struct PackedWeight {
   DeviceBuffer storage;
-  DType dtype = DType::kBFloat16;
+  DType dtype = DType::kBFloat16;  // of the x it multiplies
+  WeightFormat format = WeightFormat::kAct;
   int64_t rows = 0;
   int64_t cols = 0;
 };
@@ -125,9 +127,10 @@ class Backend {
   // Waits for all that was enqueued; Internal names what failed since the last call.
   virtual absl::Status Synchronize() = 0;
 
-  // Packs the pieces' rows, stacked in order, each with `cols` columns. Reads each source byte
-  // once; in parallel.
-  virtual absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols) = 0;
+  // Packs the pieces' rows, stacked in order, each with `cols` columns. Reads each source byte from
+  // memory once; in parallel. InvalidArgument for a format that this backend does not have.
+  virtual absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
+                                            WeightFormat format) = 0;
 
   // out[i] = table[ids[i] - first_id], zeros where the id lies outside. ids: [rows] int32 on the
   // device. table: [ids of this shard, hidden] act; out: [rows, hidden] float32.

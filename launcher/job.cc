@@ -140,7 +140,7 @@ absl::Status Job::LoadWeights() {
   SDAR_ASSIGN_OR_RETURN(
       weights_, LoadShardedWeights(
                     config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
-                    group_size(), group_->rank(), backend(), progress));
+                    {group_size(), group_->rank(), WeightFormat::kAct}, backend(), progress));
   load_time_ = absl::Now() - started;
   return absl::OkStatus();
 }

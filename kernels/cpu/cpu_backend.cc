@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
 #include "absl/status/status.h"
@@ -11,26 +10,32 @@
 
 #include "common/status_macros.h"
 #include "kernels/cpu/logit_reduction.h"
+#include "kernels/cpu/packed_weight.h"
 
 namespace sdar {
 namespace {
 
-// One diffusion block of a segment: the unit of attention work, together with a K/V head.
-struct QueryBlock {
+// Rows of a segment whose keys are read together: the unit of attention work, together with a K/V
+// head.
+struct QueryRows {
   const AttentionSegment* segment;
   int32_t first_row;  // within the segment
   int32_t num_rows;
 };
 
-std::vector<QueryBlock> SplitIntoBlocks(const StepLayout& layout) {
-  std::vector<QueryBlock> blocks;
+// Whole blocks of about this many rows: so many share what reading a key costs.
+constexpr int32_t kRowsAtOnce = 16;
+
+std::vector<QueryRows> SplitSegments(const StepLayout& layout) {
+  std::vector<QueryRows> parts;
   for (int64_t s = 0; s < layout.num_segments; ++s) {
     const AttentionSegment& segment = layout.segments[s];
-    for (int32_t row = 0; row < segment.num_rows; row += segment.block_length) {
-      blocks.push_back({&segment, row, std::min(segment.block_length, segment.num_rows - row)});
+    const int32_t rows = std::max(kRowsAtOnce / segment.block_length, 1) * segment.block_length;
+    for (int32_t row = 0; row < segment.num_rows; row += rows) {
+      parts.push_back({&segment, row, std::min(rows, segment.num_rows - row)});
     }
   }
-  return blocks;
+  return parts;
 }
 
 }  // namespace
@@ -54,18 +59,6 @@ std::string CpuBackend::Description() const {
                       options_.cores.cpus.empty() ? "" : " pinned");
 }
 
-absl::StatusOr<DeviceBuffer> CpuBackend::Allocate(size_t size_bytes) {
-  constexpr size_t kAlignment = 64;
-  const size_t rounded =
-      std::max(size_bytes + kAlignment - 1, kAlignment) / kAlignment * kAlignment;
-  void* data = std::aligned_alloc(kAlignment, rounded);
-  if (data == nullptr) {
-    return absl::ResourceExhaustedError(absl::StrCat("no memory for ", size_bytes, " bytes"));
-  }
-  std::memset(data, 0, rounded);
-  return DeviceBuffer(data, size_bytes, [](void* p) { std::free(p); });
-}
-
 void CpuBackend::CopyToDevice(const void* host, size_t size_bytes, void* device) {
   if (size_bytes > 0) std::memcpy(device, host, size_bytes);
 }
@@ -74,13 +67,19 @@ void CpuBackend::CopyToHost(const void* device, size_t size_bytes, void* host) {
   if (size_bytes > 0) std::memcpy(host, device, size_bytes);
 }
 
-absl::StatusOr<PackedWeight> CpuBackend::Pack(absl::Span<const WeightPiece> pieces, int64_t cols) {
+absl::StatusOr<PackedWeight> CpuBackend::Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
+                                              WeightFormat format) {
+  if (format == WeightFormat::kInt8 && cols > kMaxInt8Cols) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("int8 weights: expected at most ", kMaxInt8Cols, " columns, got ", cols));
+  }
   PackedWeight packed;
   packed.dtype = options_.act_dtype;
+  packed.format = format;
   packed.cols = cols;
   for (const WeightPiece& piece : pieces) packed.rows += piece.rows;
-  const int64_t bytes = PackedBytes(packed.dtype, packed.rows, cols);
-  SDAR_ASSIGN_OR_RETURN(packed.storage, Allocate(static_cast<size_t>(bytes)));
+  const int64_t bytes = NumTiles(packed) * TileBytes(packed);
+  SDAR_ASSIGN_OR_RETURN(packed.storage, AllocateHostMemory(static_cast<size_t>(bytes)));
   PackWeight(pieces, pool_, packed);
   return packed;
 }
@@ -113,7 +112,7 @@ void CpuBackend::AddRmsNorm(const TensorView* delta, const TensorView& weight, f
 }
 
 void CpuBackend::MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) {
-  if (x.rows > 0) RunMatMuls(kernels_, pool_, {{&weight, x, out}});
+  if (x.rows > 0) matmuls_.Run({{&weight, x, out}});
 }
 
 // Angles as the reference computes them: inverse frequencies and their products with the position
@@ -188,23 +187,23 @@ void CpuBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& 
 void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& layout,
                                 const KvPages& pages, const TensorView& qkv,
                                 const TensorView& out) {
-  const std::vector<QueryBlock> blocks = SplitIntoBlocks(layout);
+  const std::vector<QueryRows> parts = SplitSegments(layout);
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t d = shape.head_dim;
-  const int64_t items = static_cast<int64_t>(blocks.size()) * shape.num_kv_heads;
+  const int64_t items = static_cast<int64_t>(parts.size()) * shape.num_kv_heads;
   pool_.Run(items, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch;
     for (int64_t item = begin; item < end; ++item) {
-      const QueryBlock& block = blocks[static_cast<size_t>(item / shape.num_kv_heads)];
-      const AttentionSegment& segment = *block.segment;
+      const QueryRows& part = parts[static_cast<size_t>(item / shape.num_kv_heads)];
+      const AttentionSegment& segment = *part.segment;
       const int64_t kv_head = item % shape.num_kv_heads;
-      const size_t floats = static_cast<size_t>(AttentionScratchFloats(block.num_rows * group, d));
+      const size_t floats = static_cast<size_t>(AttentionScratchFloats(part.num_rows * group, d));
       if (scratch.size() < floats) scratch.resize(floats);
       const float* first = qkv.Row<float>(segment.first_row);
       const int64_t out_at =
-          (segment.first_row + block.first_row) * out.row_stride + kv_head * group * d;
+          (segment.first_row + part.first_row) * out.row_stride + kv_head * group * d;
       AttentionItem a;
-      a.q = first + block.first_row * qkv.row_stride + kv_head * group * d;
+      a.q = first + part.first_row * qkv.row_stride + kv_head * group * d;
       a.own_k = first + (shape.num_heads + kv_head) * d;
       a.own_v = a.own_k + shape.num_kv_heads * d;
       a.out = static_cast<char*>(out.data) + out_at * static_cast<int64_t>(SizeOf(out.dtype));
@@ -216,8 +215,11 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
       a.head_offset = kv_head * pages.page_size * d;
       a.page_size = pages.page_size;
       a.num_committed = segment.first_position;
-      a.num_keys = segment.first_position + block.first_row + block.num_rows;
-      a.num_rows = block.num_rows;
+      a.num_keys = segment.first_position + part.first_row + part.num_rows;
+      a.first_row = part.first_row;
+      a.num_rows = part.num_rows;
+      a.segment_rows = segment.num_rows;
+      a.block_length = segment.block_length;
       a.group = group;
       a.head_dim = d;
       a.row_stride = qkv.row_stride;

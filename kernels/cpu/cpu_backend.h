@@ -8,6 +8,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/core_assignment.h"
+#include "kernels/cpu/host_memory.h"
 #include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/thread_pool.h"
@@ -31,12 +32,15 @@ class CpuBackend : public Backend {
   DType act_dtype() const override { return options_.act_dtype; }
   void BindThread() override { pool_.PinCaller(); }
 
-  absl::StatusOr<DeviceBuffer> Allocate(size_t size_bytes) override;
+  absl::StatusOr<DeviceBuffer> Allocate(size_t size_bytes) override {
+    return AllocateHostMemory(size_bytes);
+  }
   void CopyToDevice(const void* host, size_t size_bytes, void* device) override;
   void CopyToHost(const void* device, size_t size_bytes, void* host) override;
   absl::Status Synchronize() override { return absl::OkStatus(); }
 
-  absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols) override;
+  absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
+                                    WeightFormat format) override;
 
   void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
              const TensorView& out) override;
@@ -67,6 +71,7 @@ class CpuBackend : public Backend {
   CpuBackendOptions options_;
   const SimdKernels& kernels_;
   ThreadPool pool_;
+  MatMulRunner matmuls_{kernels_, pool_};
 
   // cos and sin of every position met so far: [positions][2][head_dim / 2].
   std::vector<float> rotations_;

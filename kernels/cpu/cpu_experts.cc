@@ -101,9 +101,9 @@ void CpuBackend::Experts(const ExpertWeights& experts, const TensorView& x, int6
   const TensorView result = MakeView(result_storage.data(), DType::kFloat32, count, hidden);
 
   GatherRows(x, g.rows.data(), gathered);
-  RunMatMuls(kernels_, pool_, JobsFor(g, experts.gate_up, gathered, gate_up));
+  matmuls_.Run(JobsFor(g, experts.gate_up, gathered, gate_up));
   SwiGlu(gate_up, inner);
-  RunMatMuls(kernels_, pool_, JobsFor(g, experts.down, inner, result));
+  matmuls_.Run(JobsFor(g, experts.down, inner, result));
   pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       std::fill_n(out.Row<float>(i), hidden, 0.0f);

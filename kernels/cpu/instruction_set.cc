@@ -20,8 +20,9 @@ InstructionSet BestInstructionSet() {
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
     return InstructionSet::kAvx2;
   }
-  return __builtin_cpu_supports("avx512bf16") ? InstructionSet::kAvx512Bf16
-                                              : InstructionSet::kAvx512;
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni")
+             ? InstructionSet::kAvx512Bf16
+             : InstructionSet::kAvx512;
 #else
   return InstructionSet::kPortable;
 #endif

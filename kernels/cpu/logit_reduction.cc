@@ -12,6 +12,9 @@ namespace {
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 // No Gumbel variate of a 32-bit word exceeds this: -ln(-ln(1 - 2^-33)) = 22.87.
 constexpr float kLargestGumbel = 22.9f;
+// Ids that are looked at together: one largest z decides whether they can matter.
+constexpr size_t kDrawChunk = 1024;
+constexpr size_t kCandidateChunk = 256;
 
 // The row as a mapping from vocabulary ids, of which it holds a contiguous part.
 class ShardRow {
@@ -68,21 +71,27 @@ int32_t Forbid(absl::Span<const TokenId> ids, const ShardRow& row) {
 
 // Keeps the kMaxCandidates first in the order of Precedes; the worst of a full heap is at its
 // front.
-void TakeCandidates(const ShardRow& row, LogitSummary& out) {
-  const auto begin = out.candidates.begin();
+void TakeCandidates(const SimdKernels& kernels, const ShardRow& row, LogitSummary& out) {
+  const auto first = out.candidates.begin();
   float bar = kMinusInfinity;
-  for (size_t i = 0; i < row.z().size(); ++i) {
+  const auto take = [&](size_t i) {
     const float z = row.z()[i];
-    if (!(z > bar)) continue;  // ids ascend, so a tie with the bar comes later and loses
+    if (!(z > bar)) return;  // ids ascend, so a tie with the bar comes later and loses
     if (out.num_candidates == kMaxCandidates) {
-      std::pop_heap(begin, begin + kMaxCandidates, Precedes);
+      std::pop_heap(first, first + kMaxCandidates, Precedes);
       --out.num_candidates;
     }
     out.candidates[static_cast<size_t>(out.num_candidates++)] = {row.IdAt(i), z};
-    std::push_heap(begin, begin + out.num_candidates, Precedes);
+    std::push_heap(first, first + out.num_candidates, Precedes);
     if (out.num_candidates == kMaxCandidates) bar = out.candidates[0].z;
+  };
+  for (size_t begin = 0; begin < row.z().size(); begin += kCandidateChunk) {
+    const size_t end = std::min(begin + kCandidateChunk, row.z().size());
+    const float max = kernels.max(row.z().data() + begin, static_cast<int64_t>(end - begin));
+    if (!(max > bar)) continue;
+    for (size_t i = begin; i < end; ++i) take(i);
   }
-  std::sort(begin, begin + out.num_candidates, Precedes);
+  std::sort(first, first + out.num_candidates, Precedes);
 }
 
 void Consider(TokenId id, float z, float value, LogitSummary& out) {
@@ -93,20 +102,46 @@ void Consider(TokenId id, float z, float value, LogitSummary& out) {
   out.drawn_value = value;
 }
 
-// The largest z + Gumbel. Ids that could not win with the largest variate there is are passed over
-// undrawn.
-void TakeDraw(const DrawKey& key, const ShardRow& row, LogitSummary& out) {
+// Words above this one stand for variates below `variate`: -ln(-ln(1 - v)) <= -ln(v). Rounded up
+// amply: the sum of z and its variate is a float, too.
+uint32_t LargestWordFor(float variate, float sum) {
+  const float slack = 2e-3f + 1e-6f * std::abs(sum);
+  const double v = std::exp(-static_cast<double>(variate - slack));
+  return v >= 1 ? std::numeric_limits<uint32_t>::max() : static_cast<uint32_t>(v * 0x1p32);
+}
+
+// The ids [begin, end) of the row, whose largest z is `max`.
+void DrawChunk(const SimdKernels& kernels, const DrawKey& key, const ShardRow& row, size_t begin,
+               size_t end, float max, LogitSummary& out) {
+  const auto first_id = static_cast<uint32_t>(row.IdAt(begin));
+  const uint32_t first_group = first_id / 4;
+  const auto last_id = static_cast<uint32_t>(row.IdAt(end - 1));
+  std::array<uint32_t, kDrawChunk + 8> words;
+  kernels.draw_groups(key.seed, key.position, key.step, first_group,
+                      int64_t{last_id / 4 - first_group + 1}, words.data());
+  const uint32_t largest = LargestWordFor(out.drawn_value - max, out.drawn_value);
+  const uint32_t* word = words.data() + first_id % 4;
+  for (size_t i = begin; i < end; ++i, ++word) {
+    if (*word > largest) continue;
+    const float z = row.z()[i];
+    if (z == kMinusInfinity || z + GumbelBound(*word) < out.drawn_value) continue;
+    Consider(row.IdAt(i), z, z + GumbelFromWord(*word), out);
+  }
+}
+
+// The largest z + Gumbel. The candidates are likeliest and come first; ids that could not win with
+// the largest variate there is are passed over undrawn.
+void TakeDraw(const SimdKernels& kernels, const DrawKey& key, const ShardRow& row,
+              LogitSummary& out) {
   for (int32_t c = 0; c < out.num_candidates; ++c) {
     const Candidate& candidate = out.candidates[static_cast<size_t>(c)];
     Consider(candidate.id, candidate.z, candidate.z + Gumbel(key, candidate.id), out);
   }
-  for (size_t i = 0; i < row.z().size(); ++i) {
-    const float z = row.z()[i];
-    if (z + kLargestGumbel < out.drawn_value || z == kMinusInfinity) continue;
-    const TokenId id = row.IdAt(i);
-    const uint32_t word = DrawWord(key, id);
-    if (z + GumbelBound(word) < out.drawn_value) continue;
-    Consider(id, z, z + GumbelFromWord(word), out);
+  for (size_t begin = 0; begin < row.z().size(); begin += kDrawChunk) {
+    const size_t end = std::min(begin + kDrawChunk, row.z().size());
+    const float max = kernels.max(row.z().data() + begin, static_cast<int64_t>(end - begin));
+    if (max == kMinusInfinity || max + kLargestGumbel < out.drawn_value) continue;
+    DrawChunk(kernels, key, row, begin, end, max, out);
   }
 }
 
@@ -124,12 +159,12 @@ LogitSummary SummarizeRow(const SimdKernels& kernels, int64_t first_id,
   kernels.exp_sums(logits.data(), n, out.max, &out.sum_exp, &out.sum_weighted);
   if (const float* z = spec.asked == kNoToken ? nullptr : row.Find(spec.asked)) out.asked_z = *z;
   out.num_allowed = static_cast<int32_t>(n) - Forbid(forbidden, row) - Forbid(spec.forbidden, row);
-  TakeCandidates(row, out);
+  TakeCandidates(kernels, row, out);
   if (out.num_candidates > 0) {
     double unused;
     kernels.exp_sums(logits.data(), n, out.candidates[0].z, &out.allowed_sum_exp, &unused);
   }
-  if (spec.draws) TakeDraw(spec.draw_key, row, out);
+  if (spec.draws) TakeDraw(kernels, spec.draw_key, row, out);
   return out;
 }
 

@@ -2,124 +2,113 @@
 #include "kernels/cpu/matmul.h"
 
 #include <algorithm>
-#include <cstring>
-#include <vector>
 
 #include "common/status_macros.h"
+#include "kernels/cpu/packed_weight.h"
 
 namespace sdar {
-namespace {
-
-int64_t NumTiles(int64_t rows) { return (rows + kTileColumns - 1) / kTileColumns; }
-
-struct SourceRow {
-  const WeightPiece* piece;
-  const unsigned char* data;
-};
-
-// The source of row `row` of the stacked pieces.
-SourceRow FindRow(absl::Span<const WeightPiece> pieces, int64_t row) {
-  for (const WeightPiece& piece : pieces) {
-    if (row < piece.rows) {
-      const int64_t offset = row * piece.row_stride * static_cast<int64_t>(SizeOf(piece.dtype));
-      return {&piece, static_cast<const unsigned char*>(piece.data) + offset};
-    }
-    row -= piece.rows;
-  }
-  return {nullptr, nullptr};
-}
-
-void PackBf16Column(const SourceRow& source, int64_t cols, int64_t column, uint16_t* tile) {
-  uint16_t* out = tile + 2 * column;
-  constexpr int64_t kChunk = 256;
-  uint16_t bits[kChunk];
-  float wide[kChunk];
-  for (int64_t k = 0; k < cols; k += kChunk) {
-    const int64_t n = std::min(kChunk, cols - k);
-    const void* at = source.data + k * static_cast<int64_t>(SizeOf(source.piece->dtype));
-    if (source.piece->dtype == DType::kBFloat16) {
-      std::memcpy(bits, at, static_cast<size_t>(n) * 2);
-    } else {
-      ConvertToFloat(source.piece->dtype, at, static_cast<size_t>(n), wide);
-      for (int64_t i = 0; i < n; ++i) bits[i] = ToBFloat16(wide[i]).bits;
-    }
-    for (int64_t i = 0; i < n; ++i) {
-      out[(k + i) / 2 * 2 * kTileColumns + ((k + i) & 1)] = bits[i];
-    }
-  }
-}
-
-void PackF32Column(const SourceRow& source, int64_t cols, int64_t column, float* tile) {
-  constexpr int64_t kChunk = 256;
-  float wide[kChunk];
-  for (int64_t k = 0; k < cols; k += kChunk) {
-    const int64_t n = std::min(kChunk, cols - k);
-    const void* at = source.data + k * static_cast<int64_t>(SizeOf(source.piece->dtype));
-    ConvertToFloat(source.piece->dtype, at, static_cast<size_t>(n), wide);
-    for (int64_t i = 0; i < n; ++i) tile[(k + i) * kTileColumns + column] = wide[i];
-  }
-}
-
-}  // namespace
-
-int64_t TileBytes(DType dtype, int64_t cols) {
-  if (dtype == DType::kFloat32) return cols * kTileColumns * 4;
-  return (cols + 1) / 2 * 2 * kTileColumns * 2;
-}
-
-int64_t PackedBytes(DType dtype, int64_t rows, int64_t cols) {
-  return NumTiles(rows) * TileBytes(dtype, cols);
-}
-
-void PackWeight(absl::Span<const WeightPiece> pieces, ThreadPool& pool,
-                const PackedWeight& packed) {
-  auto* storage = static_cast<unsigned char*>(packed.storage.data());
-  const int64_t tile_bytes = TileBytes(packed.dtype, packed.cols);
-  pool.Run(NumTiles(packed.rows), [&](int64_t begin, int64_t end) {
+void MatMulRunner::Run(absl::Span<const MatMulJob> jobs) {
+  Place(jobs);
+  QuantizeRows(jobs);
+  PackAllRows(jobs);
+  pool_.Run(placed_.back().first_tile, [&](int64_t begin, int64_t end) {
+    size_t job = 0;
     for (int64_t tile = begin; tile < end; ++tile) {
-      unsigned char* out = storage + tile * tile_bytes;
-      const int64_t columns = std::min<int64_t>(kTileColumns, packed.rows - tile * kTileColumns);
-      for (int64_t c = 0; c < columns; ++c) {
-        const SourceRow source = FindRow(pieces, tile * kTileColumns + c);
-        if (packed.dtype == DType::kFloat32) {
-          PackF32Column(source, packed.cols, c, reinterpret_cast<float*>(out));
-        } else {
-          PackBf16Column(source, packed.cols, c, reinterpret_cast<uint16_t*>(out));
-        }
-      }
+      while (placed_[job + 1].first_tile <= tile) ++job;
+      MultiplyTile(jobs[job], placed_[job], tile - placed_[job].first_tile);
     }
   });
 }
 
-void RunMatMuls(const SimdKernels& kernels, ThreadPool& pool, absl::Span<const MatMulJob> jobs) {
-  std::vector<int64_t> first_tile;  // of each job in the common loop
-  int64_t num_tiles = 0;
+void MatMulRunner::Place(absl::Span<const MatMulJob> jobs) {
+  placed_.assign(1, Placed());
+  int64_t bytes = 0;
   for (const MatMulJob& job : jobs) {
-    SDAR_CHECK(job.x.cols == job.weight->cols && job.out.cols == job.weight->rows &&
-               job.x.rows == job.out.rows && job.x.dtype == job.weight->dtype);
-    first_tile.push_back(num_tiles);
-    num_tiles += NumTiles(job.weight->rows);
+    const PackedWeight& w = *job.weight;
+    SDAR_CHECK(job.x.cols == w.cols && job.out.cols == w.rows && job.x.rows == job.out.rows &&
+               job.x.dtype == w.dtype);
+    Placed& placed = placed_.back();
+    const int64_t words = job.x.rows * NumWords(w);
+    if (w.format == WeightFormat::kInt8) {
+      placed.first_byte = bytes;
+      bytes += 4 * words;
+    }
+    placed_.push_back({placed.first_tile + NumTiles(w), placed.first_row + job.x.rows,
+                       placed.first_word + words});
   }
-  pool.Run(num_tiles, [&](int64_t begin, int64_t end) {
-    auto next = std::upper_bound(first_tile.begin(), first_tile.end(), begin) - 1;
-    for (int64_t index = begin; index < end; ++index) {
-      while (next + 1 != first_tile.end() && *(next + 1) <= index) ++next;
-      const MatMulJob& job = jobs[static_cast<size_t>(next - first_tile.begin())];
-      const PackedWeight& w = *job.weight;
-      const int64_t tile = index - *next;
-      MatMulTile t;
-      t.weight =
-          static_cast<const unsigned char*>(w.storage.data()) + tile * TileBytes(w.dtype, w.cols);
-      t.x = job.x.data;
-      t.out = job.out.Row<float>(0) + tile * kTileColumns;
-      t.k = w.cols;
-      t.rows = job.x.rows;
-      t.x_stride = job.x.row_stride;
-      t.out_stride = job.out.row_stride;
-      t.columns = std::min<int64_t>(kTileColumns, w.rows - tile * kTileColumns);
-      (w.dtype == DType::kFloat32 ? kernels.matmul_float32 : kernels.matmul_bfloat16)(t);
+  const Placed& ends = placed_.back();
+  packed_.resize(std::max(packed_.size(), static_cast<size_t>(ends.first_word)));
+  bytes_.resize(std::max(bytes_.size(), static_cast<size_t>(bytes)));
+  row_scales_.resize(std::max(row_scales_.size(), static_cast<size_t>(ends.first_row)));
+}
+
+void MatMulRunner::QuantizeRows(absl::Span<const MatMulJob> jobs) {
+  const auto is_int8 = [](const Placed& placed) { return placed.first_byte >= 0; };
+  if (std::none_of(placed_.begin(), placed_.end(), is_int8)) return;
+  pool_.Run(placed_.back().first_row, [&](int64_t begin, int64_t end) {
+    size_t at = 0;
+    for (int64_t row = begin; row < end; ++row) {
+      while (placed_[at + 1].first_row <= row) ++at;
+      if (!is_int8(placed_[at])) continue;
+      const TensorView& x = jobs[at].x;
+      const int64_t index = row - placed_[at].first_row;
+      const bool bfloat16 = x.dtype == DType::kBFloat16;
+      const void* in = bfloat16 ? static_cast<const void*>(x.Row<uint16_t>(index))
+                                : static_cast<const void*>(x.Row<float>(index));
+      uint8_t* out =
+          bytes_.data() + placed_[at].first_byte + index * 4 * NumWords(*jobs[at].weight);
+      kernels_.quantize_row(in, x.cols, bfloat16, out, &row_scales_[static_cast<size_t>(row)]);
     }
   });
+}
+
+// Every job's words are split among the threads.
+void MatMulRunner::PackAllRows(absl::Span<const MatMulJob> jobs) {
+  const int64_t parts = pool_.num_threads();
+  pool_.Run(static_cast<int64_t>(jobs.size()) * parts, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const auto at = static_cast<size_t>(item / parts);
+      const int64_t part = item % parts;
+      const TensorView& x = jobs[at].x;
+      RowPacking p;
+      p.rows = x.rows;
+      p.words = NumWords(*jobs[at].weight);
+      p.first_word = p.words * part / parts;
+      p.end_word = p.words * (part + 1) / parts;
+      p.out = packed_.data() + placed_[at].first_word;
+      if (placed_[at].first_byte >= 0) {
+        p.in = bytes_.data() + placed_[at].first_byte;
+        p.stride_bytes = p.row_bytes = 4 * p.words;
+      } else {
+        const auto element = static_cast<int64_t>(SizeOf(x.dtype));
+        p.in = x.data;
+        p.stride_bytes = x.row_stride * element;
+        p.row_bytes = x.cols * element;
+      }
+      kernels_.pack_rows(p);
+    }
+  });
+}
+
+void MatMulRunner::MultiplyTile(const MatMulJob& job, const Placed& placed, int64_t tile) const {
+  const PackedWeight& w = *job.weight;
+  const auto* memory = static_cast<const unsigned char*>(w.storage.data()) + tile * TileBytes(w);
+  MatMulTile t;
+  t.weight = reinterpret_cast<const uint32_t*>(memory);
+  t.x = packed_.data() + placed.first_word;
+  t.out = job.out.Row<float>(0) + tile * kTileColumns;
+  t.words = NumWords(w);
+  t.rows = job.x.rows;
+  t.out_stride = job.out.row_stride;
+  t.columns = std::min<int64_t>(kTileColumns, w.rows - tile * kTileColumns);
+  if (w.format == WeightFormat::kInt8) {
+    t.column_scales = reinterpret_cast<const float*>(t.weight + t.words * kTileColumns);
+    t.column_sums = reinterpret_cast<const int32_t*>(t.column_scales + kTileColumns);
+    t.row_scales = row_scales_.data() + placed.first_row;
+    kernels_.matmul_int8(t);
+  } else {
+    (w.dtype == DType::kFloat32 ? kernels_.matmul_float32 : kernels_.matmul_bfloat16)(t);
+  }
 }
 
 }  // namespace sdar

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packed weights of the CPU backend and the loop over their tiles.
-//
-// A weight [rows, cols] is stored as ceil(rows / 32) tiles, one after the other; a tile holds 32
-// output columns for all of k: bfloat16 as [ceil(cols / 2)][32][2] (the pairs that VDPBF16PS and
-// its kin take), float32 as [cols][32]. Missing rows and an odd last column are zeros.
+// The loop over the tiles of packed weights.
 #pragma once
+
+#include <cstdint>
+#include <vector>
 
 #include "absl/types/span.h"
 
@@ -14,16 +13,6 @@
 
 namespace sdar {
 
-// Bytes of one tile.
-int64_t TileBytes(DType dtype, int64_t cols);
-
-// Bytes of a packed weight.
-int64_t PackedBytes(DType dtype, int64_t rows, int64_t cols);
-
-// Fills `packed` (rows, cols, dtype and storage set) from the pieces' rows, stacked in order; tiles
-// in parallel.
-void PackWeight(absl::Span<const WeightPiece> pieces, ThreadPool& pool, const PackedWeight& packed);
-
 // out = x * weight^T, as Backend::MatMul.
 struct MatMulJob {
   const PackedWeight* weight = nullptr;
@@ -31,7 +20,35 @@ struct MatMulJob {
   TensorView out;
 };
 
-// Runs all jobs' tiles as one loop over the threads.
-void RunMatMuls(const SimdKernels& kernels, ThreadPool& pool, absl::Span<const MatMulJob> jobs);
+// Multiplies on the threads of a pool; keeps the memory that the rows are packed into. One calling
+// thread.
+class MatMulRunner {
+ public:
+  MatMulRunner(const SimdKernels& kernels, ThreadPool& pool) : kernels_(kernels), pool_(pool) {}
+
+  // Runs all jobs' tiles as one loop over the threads.
+  void Run(absl::Span<const MatMulJob> jobs);
+
+ private:
+  // Where a job's rows lie once they are packed.
+  struct Placed {
+    int64_t first_tile = 0;   // in the common loop
+    int64_t first_row = 0;    // of all jobs' rows
+    int64_t first_word = 0;   // in packed_
+    int64_t first_byte = -1;  // in bytes_; -1: not an int8 weight
+  };
+
+  void Place(absl::Span<const MatMulJob> jobs);
+  void QuantizeRows(absl::Span<const MatMulJob> jobs);
+  void PackAllRows(absl::Span<const MatMulJob> jobs);
+  void MultiplyTile(const MatMulJob& job, const Placed& placed, int64_t tile) const;
+
+  const SimdKernels& kernels_;
+  ThreadPool& pool_;
+  std::vector<Placed> placed_;    // one a job, and the ends
+  std::vector<uint32_t> packed_;  // every job's [rows * words]
+  std::vector<uint8_t> bytes_;    // rows of int8 jobs, quantised: [rows][words * 4]
+  std::vector<float> row_scales_;
+};
 
 }  // namespace sdar

@@ -1,121 +1,321 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of one diffusion block's query rows over the keys they see, one K/V head. Keys are
-// taken in tiles that start at multiples of kKeyTile positions, with a running maximum (online
-// softmax, arXiv 1805.02867): the arithmetic of a row depends on positions alone, not on whether a
+// Attention of some rows of a segment over the keys they see, one K/V head. Keys are taken in tiles
+// that start at multiples of kKeyTile positions, with a running maximum (online softmax, arXiv
+// 1805.02867), and every sum runs over positions or dimensions in ascending order: the arithmetic
+// of a row depends on positions alone, not on which rows are worked on together nor on whether a
 // key lies in a page or in the step's own rows.
 
-inline void WidenRow(const void* source, int64_t offset, int64_t n, bool bfloat16, float* out) {
-  if (!bfloat16) {
-    const float* in = static_cast<const float*>(source) + offset;
-    for (int64_t i = 0; i < n; ++i) out[i] = in[i];
-    return;
+constexpr int kKeyVectors = kKeyTile / kLanes;
+// Query rows whose sums stay in registers: four times the scores of a key tile, or as many vectors
+// of outputs.
+constexpr int kQueryRows = kLanes == 16 ? 4 : (kLanes == 8 ? 2 : 1);
+constexpr int kValueVectors = kLanes == 16 ? 4 : 2;
+
+// Swaps the halves of every 2 * kHalf lanes of row i with those of row i + kHalf: one of the log2
+// steps of a transposition.
+template <int kHalf>
+inline void SwapHalves(Vu (&rows)[kLanes]) {
+  Vi first{}, second{};
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const bool upper = (lane & kHalf) != 0;
+    first[lane] = upper ? kLanes + (lane ^ kHalf) : lane;
+    second[lane] = upper ? kLanes + lane : lane ^ kHalf;
   }
-  const uint16_t* in = static_cast<const uint16_t*>(source) + offset;
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) Store(out + i, WidenBf16(in + i));
-  for (; i < n; ++i) out[i] = WidenBf16Scalar(in[i]);
+  for (int i = 0; i < kLanes; ++i) {
+    if ((i & kHalf) != 0) continue;
+    const Vu a = rows[i], b = rows[i + kHalf];
+    rows[i] = __builtin_shuffle(a, b, first);
+    rows[i + kHalf] = __builtin_shuffle(a, b, second);
+  }
 }
 
-// Fills keys [head_dim][kKeyTile] (transposed) and values [kKeyTile][head_dim] for the tile at
-// `begin`; keys that are not there become zeros.
-inline void LoadTile(const AttentionItem& a, int64_t begin, float* keys, float* values,
-                     float* row) {
-  for (int64_t j = 0; j < kKeyTile; ++j) {
-    const int64_t position = begin + j;
-    float* value = values + j * a.head_dim;
-    const float* key = row;
-    if (position >= a.num_keys) {
-      for (int64_t d = 0; d < a.head_dim; ++d) row[d] = value[d] = 0;
-    } else if (position >= a.num_committed) {
-      const int64_t own = (position - a.num_committed) * a.row_stride;
-      key = a.own_k + own;
-      for (int64_t d = 0; d < a.head_dim; ++d) value[d] = a.own_v[own + d];
-    } else {
-      const int64_t offset = a.page_table[position / a.page_size] * a.page_stride + a.head_offset +
-                             position % a.page_size * a.head_dim;
-      WidenRow(a.page_keys, offset, a.head_dim, a.bfloat16, row);
-      WidenRow(a.page_values, offset, a.head_dim, a.bfloat16, value);
+inline void Transpose(Vu (&rows)[kLanes]) {
+  if constexpr (kLanes >= 16) SwapHalves<8>(rows);
+  if constexpr (kLanes >= 8) SwapHalves<4>(rows);
+  SwapHalves<2>(rows);
+  SwapHalves<1>(rows);
+}
+
+// What one item works in.
+struct AttentionScratch {
+  uint32_t* keys;  // [words of a key][kKeyTile]: a tile's keys, transposed
+  char* own;       // [2][kKeyTile][head_dim]: the segment's own keys and values as pages hold them
+  float* acc;      // [query rows][head_dim]
+  float* max;      // [query rows]
+  float* sum;      // [query rows]
+  float* scores;   // [kQueryRows][kKeyTile]
+};
+
+// The keys and values of a tile where they lie, kKeyTile of each.
+struct TileRows {
+  const void* keys[kKeyTile];
+  const void* values[kKeyTile];
+};
+
+// Finds the rows that lie in pages; those behind stay as they are.
+template <bool kBf16>
+inline void FindCommitted(const AttentionItem& a, int64_t begin, TileRows& rows) {
+  constexpr int64_t kElement = kBf16 ? 2 : 4;
+  const int64_t left = a.num_committed - begin;
+  const int64_t count = left < kKeyTile ? left : kKeyTile;
+  for (int64_t j = 0; j < count;) {
+    const int64_t offset = (begin + j) % a.page_size;
+    const int64_t at = a.page_table[(begin + j) / a.page_size] * a.page_stride + a.head_offset +
+                       offset * a.head_dim;
+    const char* key = static_cast<const char*>(a.page_keys) + at * kElement;
+    const char* value = static_cast<const char*>(a.page_values) + at * kElement;
+    const int64_t end = j + a.page_size - offset < count ? j + a.page_size - offset : count;
+    for (; j < end; ++j, key += a.head_dim * kElement, value += a.head_dim * kElement) {
+      rows.keys[j] = key;
+      rows.values[j] = value;
     }
-    for (int64_t d = 0; d < a.head_dim; ++d) keys[d * kKeyTile + j] = key[d];
   }
 }
 
-// scores[j] = scale * q . key j; -inf for the keys from `valid` on.
-inline void Scores(const AttentionItem& a, const float* q, const float* keys, int64_t valid,
-                   float* scores) {
-  constexpr int kUnroll = 4;
-  for (int64_t j = 0; j < kKeyTile; j += kUnroll * kLanes) {
-    Vf acc[kUnroll] = {};
-    for (int64_t d = 0; d < a.head_dim; ++d) {
-      for (int u = 0; u < kUnroll; ++u) {
-        acc[u] += Load(keys + d * kKeyTile + j + u * kLanes) * q[d];
+template <bool kBf16>
+inline const void* OwnRow(const float* row, int64_t head_dim, void* storage) {
+  if constexpr (!kBf16) {
+    return row;
+  } else {
+    RoundBf16(row, head_dim, static_cast<uint16_t*>(storage));  // exact: it was rounded before
+    return storage;
+  }
+}
+
+// Finds all rows of a tile; zeros where there are none.
+template <bool kBf16>
+inline void FindRows(const AttentionItem& a, int64_t begin, const AttentionScratch& s,
+                     TileRows& rows) {
+  FindCommitted<kBf16>(a, begin, rows);
+  const int64_t row_bytes = a.head_dim * (kBf16 ? 2 : 4);
+  const int64_t committed = a.num_committed - begin;
+  for (int64_t j = committed < 0 ? 0 : committed; j < kKeyTile; ++j) {
+    char* key = s.own + j * row_bytes;
+    char* value = s.own + (kKeyTile + j) * row_bytes;
+    if (begin + j < a.num_keys) {
+      const int64_t own = (begin + j - a.num_committed) * a.row_stride;
+      rows.keys[j] = OwnRow<kBf16>(a.own_k + own, a.head_dim, key);
+      rows.values[j] = OwnRow<kBf16>(a.own_v + own, a.head_dim, value);
+    } else {
+      __builtin_memset(key, 0, static_cast<size_t>(row_bytes));
+      rows.keys[j] = rows.values[j] = key;
+    }
+  }
+}
+
+// Fetches one key and one value into the second-level cache.
+inline void FetchRow(const TileRows& rows, int64_t j, int64_t row_bytes) {
+  for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
+    __builtin_prefetch(static_cast<const char*>(rows.keys[j]) + at, 0, 2);
+    __builtin_prefetch(static_cast<const char*>(rows.values[j]) + at, 0, 2);
+  }
+}
+
+inline void TransposeKeys(const TileRows& rows, int64_t words, uint32_t* keys) {
+  const int64_t whole = words / kLanes * kLanes;
+  for (int64_t j = 0; j < kKeyTile; j += kLanes) {
+    for (int64_t w = 0; w < whole; w += kLanes) {
+      Vu square[kLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        square[i] = LoadWords(static_cast<const uint32_t*>(rows.keys[j + i]) + w);
+      }
+      Transpose(square);
+      for (int i = 0; i < kLanes; ++i) {
+        *reinterpret_cast<VuUnaligned*>(keys + (w + i) * kKeyTile + j) = square[i];
       }
     }
-    for (int u = 0; u < kUnroll; ++u) Store(scores + j + u * kLanes, acc[u] * a.scale);
   }
-  for (int64_t j = valid; j < kKeyTile; ++j) scores[j] = -__builtin_inff();
+  for (int64_t w = whole; w < words; ++w) {
+    for (int64_t j = 0; j < kKeyTile; ++j) {
+      __builtin_memcpy(keys + w * kKeyTile + j, static_cast<const char*>(rows.keys[j]) + 4 * w, 4);
+    }
+  }
 }
 
-// Turns scores into exp(score - max) and returns their sum.
-inline float Exponentiate(float max, float* scores) {
+// Row `i` of an item's query rows: head i % group of row i / group.
+inline const float* QueryRow(const AttentionItem& a, int64_t i) {
+  return a.q + i / a.group * a.row_stride + i % a.group * a.head_dim;
+}
+
+// scores[r][j] = scale * q[r] . key j; meanwhile fetches the rows of `next`, if there is one.
+template <bool kBf16, int kRows>
+inline void Scores(const AttentionItem& a, const float* const (&q)[kRows], const uint32_t* keys,
+                   const TileRows* next, float* scores) {
+  const int64_t words = kBf16 ? a.head_dim / 2 : a.head_dim;
+  Vf sums[kRows][kKeyVectors] = {};
+  for (int64_t w = 0; w < words; ++w, keys += kKeyTile) {
+    if (next != nullptr && w < kKeyTile) FetchRow(*next, w, a.head_dim * (kBf16 ? 2 : 4));
+    for (int v = 0; v < kKeyVectors; ++v) {
+      const Vu word = LoadWords(keys + v * kLanes);
+      if constexpr (kBf16) {
+        const Vf even = reinterpret_cast<Vf>(word << 16);
+        const Vf odd = reinterpret_cast<Vf>(word & 0xFFFF0000u);
+        for (int r = 0; r < kRows; ++r) {
+          sums[r][v] += even * q[r][2 * w];
+          sums[r][v] += odd * q[r][2 * w + 1];
+        }
+      } else {
+        for (int r = 0; r < kRows; ++r) sums[r][v] += reinterpret_cast<Vf>(word) * q[r][w];
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kKeyVectors; ++v) {
+      Store(scores + r * kKeyTile + v * kLanes, sums[r][v] * a.scale);
+    }
+  }
+}
+
+// Turns scores into exp(score - max), zeros from `valid` on, and returns their sum.
+inline float Exponentiate(float max, int64_t valid, float* scores) {
+  for (int64_t j = valid; j < kKeyTile; ++j) scores[j] = -__builtin_inff();
   Vf sum = {};
   for (int64_t j = 0; j < kKeyTile; j += kLanes) {
     const Vf p = Exp(Load(scores + j) - max);
     Store(scores + j, p);
     sum += p;
   }
+  for (int64_t j = valid; j < kKeyTile; ++j) scores[j] = 0;
   return SumLanes(sum);
 }
 
-// acc = acc * correction + scores * values, keys in ascending order.
-inline void Accumulate(const AttentionItem& a, const float* scores, const float* values,
-                       float correction, int64_t valid, float* acc) {
-  int64_t d = 0;
-  for (; d + kLanes <= a.head_dim; d += kLanes) {
-    Vf sum = Load(acc + d) * correction;
-    for (int64_t j = 0; j < valid; ++j) sum += Load(values + j * a.head_dim + d) * scores[j];
-    Store(acc + d, sum);
+// acc[r] = acc[r] * correction[r] + scores[r] * values, for kVectors vectors of dimensions from d.
+template <bool kBf16, int kRows, int kVectors>
+inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, const float* scores,
+                       const float (&correction)[kRows], int64_t head_dim, float* acc) {
+  Vf sums[kRows][kVectors];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      sums[r][v] = Load(acc + r * head_dim + d + v * kLanes) * correction[r];
+    }
   }
-  for (; d < a.head_dim; ++d) {
-    float sum = acc[d] * correction;
-    for (int64_t j = 0; j < valid; ++j) sum += values[j * a.head_dim + d] * scores[j];
-    acc[d] = sum;
+  for (int64_t j = 0; j < num_values; ++j) {
+    Vf values[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      if constexpr (kBf16) {
+        values[v] = WidenBf16(static_cast<const uint16_t*>(rows.values[j]) + d + v * kLanes);
+      } else {
+        values[v] = Load(static_cast<const float*>(rows.values[j]) + d + v * kLanes);
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      for (int v = 0; v < kVectors; ++v) sums[r][v] += values[v] * scores[r * kKeyTile + j];
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) Store(acc + r * head_dim + d + v * kLanes, sums[r][v]);
+  }
+}
+
+// The dimensions behind the last whole vector.
+template <bool kBf16, int kRows>
+inline void AccumulateRest(const TileRows& rows, int64_t d, int64_t num_values, const float* scores,
+                           const float (&correction)[kRows], int64_t head_dim, float* acc) {
+  for (; d < head_dim; ++d) {
+    for (int r = 0; r < kRows; ++r) {
+      float sum = acc[r * head_dim + d] * correction[r];
+      for (int64_t j = 0; j < num_values; ++j) {
+        float value;
+        if constexpr (kBf16) {
+          value = WidenBf16Scalar(static_cast<const uint16_t*>(rows.values[j])[d]);
+        } else {
+          value = static_cast<const float*>(rows.values[j])[d];
+        }
+        sum += value * scores[r * kKeyTile + j];
+      }
+      acc[r * head_dim + d] = sum;
+    }
+  }
+}
+
+// Keys that query row `i` sees: those of the blocks before its own, and of its own.
+inline int64_t KeysSeen(const AttentionItem& a, int64_t i) {
+  const int64_t end = ((a.first_row + i / a.group) / a.block_length + 1) * a.block_length;
+  return a.num_committed + (end < a.segment_rows ? end : a.segment_rows);
+}
+
+// Query rows first .. first + kRows - 1 against the tile at `begin`.
+template <bool kBf16, int kRows>
+void AttendTile(const AttentionItem& a, const TileRows& rows, const TileRows* next, int64_t begin,
+                int64_t first, const AttentionScratch& s) {
+  const float* q[kRows];
+  for (int r = 0; r < kRows; ++r) q[r] = QueryRow(a, first + r);
+  Scores<kBf16, kRows>(a, q, s.keys, next, s.scores);
+  float correction[kRows];
+  int64_t num_values = 0;
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t left = KeysSeen(a, first + r) - begin;
+    const int64_t valid = left < 0 ? 0 : (left < kKeyTile ? left : kKeyTile);
+    float* scores = s.scores + r * kKeyTile;
+    float& max = s.max[first + r];
+    const float tile_max = valid == 0 ? max : MaxOf(scores, valid);
+    const float new_max = tile_max > max ? tile_max : max;
+    correction[r] = begin == 0 ? 0.0f : Exp(Splat(max - new_max))[0];
+    if (valid == 0) {
+      correction[r] = 1;
+      for (int64_t j = 0; j < kKeyTile; ++j) scores[j] = 0;
+    } else {
+      s.sum[first + r] = s.sum[first + r] * correction[r] + Exponentiate(new_max, valid, scores);
+    }
+    max = new_max;
+    num_values = valid > num_values ? valid : num_values;
+  }
+  float* acc = s.acc + first * a.head_dim;
+  int64_t d = 0;
+  for (; d + kValueVectors * kLanes <= a.head_dim; d += kValueVectors * kLanes) {
+    Accumulate<kBf16, kRows, kValueVectors>(rows, d, num_values, s.scores, correction, a.head_dim,
+                                            acc);
+  }
+  for (; d + kLanes <= a.head_dim; d += kLanes) {
+    Accumulate<kBf16, kRows, 1>(rows, d, num_values, s.scores, correction, a.head_dim, acc);
+  }
+  AccumulateRest<kBf16, kRows>(rows, d, num_values, s.scores, correction, a.head_dim, acc);
+}
+
+template <bool kBf16>
+void AttendItem(const AttentionItem& a) {
+  const int64_t query_rows = a.num_rows * a.group;
+  AttentionScratch s;
+  s.keys = reinterpret_cast<uint32_t*>(a.scratch);
+  float* behind = a.scratch + kKeyTile * a.head_dim;
+  s.own = reinterpret_cast<char*>(behind);
+  s.acc = behind + 2 * kKeyTile * a.head_dim;
+  s.max = s.acc + query_rows * a.head_dim;
+  s.sum = s.max + query_rows;
+  s.scores = s.sum + query_rows;
+  for (int64_t i = 0; i < query_rows * a.head_dim; ++i) s.acc[i] = 0;
+  for (int64_t i = 0; i < query_rows; ++i) {
+    s.max[i] = -__builtin_inff();
+    s.sum[i] = 0;
+  }
+  for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
+    TileRows rows, next;
+    FindRows<kBf16>(a, begin, s, rows);
+    FindCommitted<kBf16>(a, begin + kKeyTile, next);
+    const TileRows* fetch = begin + 2 * kKeyTile <= a.num_committed ? &next : nullptr;
+    TransposeKeys(rows, kBf16 ? a.head_dim / 2 : a.head_dim, s.keys);
+    int64_t i = 0;
+    for (; i + kQueryRows <= query_rows; i += kQueryRows, fetch = nullptr) {
+      AttendTile<kBf16, kQueryRows>(a, rows, fetch, begin, i, s);
+    }
+    for (; i < query_rows; ++i) AttendTile<kBf16, 1>(a, rows, nullptr, begin, i, s);
+  }
+  for (int64_t i = 0; i < query_rows; ++i) {
+    const int64_t out = i / a.group * a.out_stride + i % a.group * a.head_dim;
+    const float inverse = 1.0f / s.sum[i];
+    int64_t d = 0;
+    const float* acc = s.acc + i * a.head_dim;
+    for (; d + kLanes <= a.head_dim; d += kLanes) {
+      StoreAct(a.out, out + d, Load(acc + d) * inverse, kBf16);
+    }
+    for (; d < a.head_dim; ++d) StoreActScalar(a.out, out + d, acc[d] * inverse, kBf16);
   }
 }
 
 void Attention(const AttentionItem& a) {
-  const int64_t query_rows = a.num_rows * a.group;
-  float* keys = a.scratch;
-  float* values = keys + kKeyTile * a.head_dim;
-  float* acc = values + kKeyTile * a.head_dim;
-  float* max = acc + query_rows * a.head_dim;
-  float* sum = max + query_rows;
-  float* scores = sum + query_rows;
-  for (int64_t i = 0; i < query_rows * a.head_dim; ++i) acc[i] = 0;
-  for (int64_t i = 0; i < query_rows; ++i) {
-    max[i] = -__builtin_inff();
-    sum[i] = 0;
-  }
-  float row[kMaxHeadDim];
-  for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
-    LoadTile(a, begin, keys, values, row);
-    const int64_t left = a.num_keys - begin;
-    const int64_t valid = left < kKeyTile ? left : kKeyTile;
-    for (int64_t i = 0; i < query_rows; ++i) {
-      const float* q = a.q + i / a.group * a.row_stride + i % a.group * a.head_dim;
-      Scores(a, q, keys, valid, scores);
-      const float tile_max = MaxOf(scores, kKeyTile);
-      const float new_max = tile_max > max[i] ? tile_max : max[i];
-      const float correction = begin == 0 ? 0.0f : Exp(Splat(max[i] - new_max))[0];
-      sum[i] = sum[i] * correction + Exponentiate(new_max, scores);
-      Accumulate(a, scores, values, correction, valid, acc + i * a.head_dim);
-      max[i] = new_max;
-    }
-  }
-  for (int64_t i = 0; i < query_rows; ++i) {
-    const int64_t out = i / a.group * a.out_stride + i % a.group * a.head_dim;
-    for (int64_t d = 0; d < a.head_dim; ++d) {
-      StoreActScalar(a.out, out + d, acc[i * a.head_dim + d] / sum[i], a.bfloat16);
-    }
+  if (a.bfloat16) {
+    AttendItem<true>(a);
+  } else {
+    AttendItem<false>(a);
   }
 }

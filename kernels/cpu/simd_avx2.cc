@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // AVX2 and FMA; bfloat16 is widened.
 #define SDAR_LANES 8
-#define SDAR_HAS_BF16_DOT 0
+#define SDAR_HAS_DOT 0
 #define SDAR_TARGET kSimdAvx2
 #define SDAR_TARGET_NAME "avx2"
 #include "kernels/cpu/simd_kernels-inl.h"

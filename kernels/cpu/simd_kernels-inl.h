@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Defines one instruction set's SimdKernels. The including file defines SDAR_LANES (floats in a
-// vector), SDAR_HAS_BF16_DOT, SDAR_TARGET (the variable) and SDAR_TARGET_NAME, and is compiled with
+// vector), SDAR_HAS_DOT, SDAR_TARGET (the variable) and SDAR_TARGET_NAME, and is compiled with
 // that set's flags.
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kernels/cpu/simd_kernels.h"
-#if SDAR_HAS_BF16_DOT
+#if SDAR_HAS_DOT
 #include <immintrin.h>
 #endif
 
@@ -20,13 +21,27 @@ constexpr int64_t kMaxHeadDim = 512;
 #include "kernels/cpu/simd_matmul-inl.h"
 #include "kernels/cpu/simd_rows-inl.h"
 #include "kernels/cpu/simd_attention-inl.h"
+#include "kernels/cpu/simd_draw-inl.h"
 // clang-format on
 
 }  // namespace
 
 const SimdKernels SDAR_TARGET = {
-    SDAR_TARGET_NAME, MatMul<true>, MatMul<false>, AddRmsNorm, NormRope, RoundBf16,
-    Attention,        SwiGlu,       AddScaled,     MaxOf,      ExpSums,
+    SDAR_TARGET_NAME,
+    MultiplyTile<BFloat16Product>,
+    MultiplyTile<Float32Product>,
+    MultiplyInt8,
+    PackRows,
+    QuantizeRow,
+    AddRmsNorm,
+    NormRope,
+    RoundBf16,
+    Attention,
+    SwiGlu,
+    AddScaled,
+    MaxOf,
+    ExpSums,
+    DrawGroups,
 };
 
 }  // namespace sdar

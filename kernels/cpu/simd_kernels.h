@@ -11,19 +11,38 @@ namespace sdar {
 // Columns of one packed weight tile.
 inline constexpr int kTileColumns = 32;
 
+// Tiles are multiplied in words of four bytes of consecutive k: one float32, two bfloat16 or four
+// bytes; missing ones are zeros.
+
 // 32 output columns of y = x * W^T for some rows.
 struct MatMulTile {
-  const void* weight;  // bfloat16 [ceil(k / 2)][32][2] (VNNI pairs, zero padded) or float32 [k][32]
-  const void* x;       // [rows][k], of the weight's dtype
-  float* out;          // [rows][columns]
-  int64_t k;
+  const uint32_t* weight;  // [words][32]
+  const uint32_t* x;       // as pack_rows leaves it
+  float* out;              // [rows][columns]
+  int64_t words;           // of k
   int64_t rows;
-  int64_t x_stride;    // elements
   int64_t out_stride;  // elements
   int64_t columns;     // valid ones of this tile, 1 .. 32
+  // Of int8 only: what a unit of a column's weights and of a row's bytes is worth, and the sums of
+  // the columns' weights.
+  const float* column_scales;
+  const int32_t* column_sums;
+  const float* row_scales;
 };
 
-// The query rows of one diffusion block and one K/V head, against all keys they see.
+// Rows on their way into the order in which a tile's loop reads them.
+struct RowPacking {
+  const void* in;  // [rows][row_bytes]
+  int64_t stride_bytes;
+  int64_t row_bytes;
+  int64_t rows;
+  int64_t words;  // of a row, rounded up
+  int64_t first_word;
+  int64_t end_word;  // of the part to pack
+  uint32_t* out;     // [rows * words]
+};
+
+// Some query rows of a segment and one K/V head, against all keys they see.
 struct AttentionItem {
   const float* q;      // first row's first head of the group
   const float* own_k;  // key and value of the segment's first row
@@ -37,8 +56,11 @@ struct AttentionItem {
   int64_t head_offset;  // elements from a page's start to this K/V head
   int64_t page_size;
   int64_t num_committed;  // keys that lie in pages: positions 0 .. num_committed - 1
-  int64_t num_keys;       // keys in all; from num_committed on they are the segment's own rows
+  int64_t num_keys;       // that any of the rows sees; from num_committed on the segment's own rows
+  int64_t first_row;      // within the segment
   int64_t num_rows;
+  int64_t segment_rows;  // in all
+  int64_t block_length;
   int64_t group;  // heads per K/V head
   int64_t head_dim;
   int64_t row_stride;  // floats from row to row of q, own_k and own_v
@@ -50,16 +72,21 @@ struct AttentionItem {
 // Keys are taken in tiles that start at multiples of this position.
 inline constexpr int kKeyTile = 64;
 
-// Scratch of one AttentionItem: the key tile (transposed), the value tile, and per query row the
-// sums.
+// Scratch of one AttentionItem: a tile of keys (transposed), own keys and values, per query row the
+// sums, and scores of up to four of them.
 constexpr int64_t AttentionScratchFloats(int64_t query_rows, int64_t head_dim) {
-  return 2 * kKeyTile * head_dim + query_rows * (head_dim + 2) + kKeyTile;
+  return 3 * kKeyTile * head_dim + query_rows * (head_dim + 2) + 4 * kKeyTile;
 }
 
 struct SimdKernels {
   const char* name;
   void (*matmul_bfloat16)(const MatMulTile& tile);
   void (*matmul_float32)(const MatMulTile& tile);
+  // x of unsigned bytes as quantize_row makes them.
+  void (*matmul_int8)(const MatMulTile& tile);
+  void (*pack_rows)(const RowPacking& packing);
+  // out[i] = 128 + round(x[i] / scale), scale = largest |x| / 127; 128 and 0 for zeros.
+  void (*quantize_row)(const void* x, int64_t n, bool bfloat16, uint8_t* out, float* scale);
   // residual += delta (may be null); out = norm(residual) * weight.
   void (*add_rms_norm)(const float* delta, const float* weight, float eps, int64_t n,
                        float* residual, void* out, bool bfloat16);
@@ -74,6 +101,9 @@ struct SimdKernels {
   float (*max)(const float* z, int64_t n);
   // Sums of exp(z - max) and (z - max) exp(z - max).
   void (*exp_sums)(const float* z, int64_t n, float max, double* sum, double* weighted);
+  // The words that Draw of common/draw_key.h gives for `count` groups: out [4 * count].
+  void (*draw_groups)(uint64_t seed, uint32_t position, uint32_t step, uint32_t first_group,
+                      int64_t count, uint32_t* out);
 };
 
 // One per instruction set; only those the build's architecture has are defined.

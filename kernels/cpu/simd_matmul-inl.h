@@ -5,122 +5,272 @@
 constexpr int kVectors = kTileColumns / kLanes;  // vectors of one row's 32 columns
 // Rows whose accumulators fit the register file beside the weight and the broadcast.
 constexpr int kMaxRows = kLanes == 16 ? 14 : (kLanes == 8 ? 3 : 1);
+// Words of k that are multiplied with every block of rows before the next ones: 128 KiB of weights
+// stay in the second-level cache meanwhile.
+constexpr int64_t kStretchWords = 1024;
+constexpr int64_t kWordBytes = kTileColumns * 4;  // of a tile, per word of k
 // How far ahead of the multiplication weights are fetched when they are read once (measured: 8 to
 // 32 KiB are alike).
-constexpr int64_t kPrefetchBytes = 16384;
+constexpr int64_t kAheadBytes = 16384;
+constexpr int64_t kLineBytes = 64;
 
-inline void Prefetch(const void* p) {
-  __builtin_prefetch(static_cast<const char*>(p) + kPrefetchBytes, 0, 3);
+inline float AsFloat(uint32_t bits) {
+  float out;
+  __builtin_memcpy(&out, &bits, sizeof out);
+  return out;
 }
+inline Vu LoadWords(const uint32_t* p) { return *reinterpret_cast<const VuUnaligned*>(p); }
 
-template <int kRows>
-inline void StoreTile(const Vf (&acc)[kRows][kVectors], const MatMulTile& t, int64_t row) {
-  for (int m = 0; m < kRows; ++m) {
-    float* out = t.out + (row + m) * t.out_stride;
-    if (t.columns == kTileColumns) {
-      for (int v = 0; v < kVectors; ++v) Store(out + v * kLanes, acc[m][v]);
-      continue;
-    }
-    float full[kTileColumns];
-    for (int v = 0; v < kVectors; ++v) Store(full + v * kLanes, acc[m][v]);
-    for (int64_t c = 0; c < t.columns; ++c) out[c] = full[c];
-  }
-}
-
-// The pair of activations at even k as one 32-bit word; beyond an odd k the second is zero.
-inline uint32_t LoadPair(const uint16_t* x, bool whole) {
-  uint32_t pair = x[0];
-  if (whole) __builtin_memcpy(&pair, x, sizeof pair);
-  return pair;
-}
-
-// acc += the pair of k in `pairs` times that of `w`. With the dot instruction the weights stay in
-// registers and each row's pair is broadcast once: 28 accumulators, 2 weights and a broadcast fit
-// the 32 registers.
-template <int kRows>
-inline void MultiplyPair(const uint16_t* w, const uint32_t (&pairs)[kRows],
-                         Vf (&acc)[kRows][kVectors]) {
-#if SDAR_HAS_BF16_DOT
-  __m512bh weights[kVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    weights[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(w + v * kLanes * 2));
-  }
-  for (int m = 0; m < kRows; ++m) {
-    const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(pairs[m])));
+// How one word of every row's x (x[0 .. kRows)) multiplies one word of 32 columns: the products of
+// the three weight dtypes.
+struct Float32Product {
+  using Sum = Vf;
+  template <int kRows>
+  static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
     for (int v = 0; v < kVectors; ++v) {
-      acc[m][v] = reinterpret_cast<Vf>(
-          _mm512_dpbf16_ps(reinterpret_cast<__m512>(acc[m][v]), x, weights[v]));
+      const Vf weight = reinterpret_cast<Vf>(LoadWords(w + v * kLanes));
+      for (int m = 0; m < kRows; ++m) sums[m][v] += weight * AsFloat(x[m]);
     }
   }
-#else
-  for (int v = 0; v < kVectors; ++v) {
-    const Vu weight = *reinterpret_cast<const VuUnaligned*>(w + v * kLanes * 2);
-    const Vf even = reinterpret_cast<Vf>(weight << 16);
-    const Vf odd = reinterpret_cast<Vf>(weight & 0xFFFF0000u);
+};
+
+// With the dot instruction the weights stay in registers and each row's pair is broadcast once: 28
+// sums, 2 weights and a broadcast fit the 32 registers.
+struct BFloat16Product {
+  using Sum = Vf;
+  template <int kRows>
+  static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
+#if SDAR_HAS_DOT
+    __m512bh weights[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      weights[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(w + v * kLanes));
+    }
     for (int m = 0; m < kRows; ++m) {
-      const uint32_t high = pairs[m] & 0xFFFF0000u;
-      float x_odd;
-      __builtin_memcpy(&x_odd, &high, sizeof x_odd);
-      acc[m][v] += even * WidenBf16Scalar(static_cast<uint16_t>(pairs[m]));
-      acc[m][v] += odd * x_odd;
+      const auto pair = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(x[m])));
+      for (int v = 0; v < kVectors; ++v) {
+        sums[m][v] = reinterpret_cast<Vf>(
+            _mm512_dpbf16_ps(reinterpret_cast<__m512>(sums[m][v]), pair, weights[v]));
+      }
     }
-  }
-#endif
-}
-
-template <int kRows>
-void TileBf16(const MatMulTile& t, int64_t row) {
-  const auto* w = static_cast<const uint16_t*>(t.weight);
-  const auto* x = static_cast<const uint16_t*>(t.x) + row * t.x_stride;
-  Vf acc[kRows][kVectors] = {};
-  uint32_t pairs[kRows];
-  const int64_t whole = t.k / 2;
-  for (int64_t p = 0; p < whole; ++p, w += 2 * kTileColumns) {
-    Prefetch(w);
-    Prefetch(w + kTileColumns);
-    for (int m = 0; m < kRows; ++m) pairs[m] = LoadPair(x + m * t.x_stride + 2 * p, true);
-    MultiplyPair<kRows>(w, pairs, acc);
-  }
-  if (t.k % 2 != 0) {
-    for (int m = 0; m < kRows; ++m) pairs[m] = LoadPair(x + m * t.x_stride + t.k - 1, false);
-    MultiplyPair<kRows>(w, pairs, acc);
-  }
-  StoreTile<kRows>(acc, t, row);
-}
-
-template <int kRows>
-void TileF32(const MatMulTile& t, int64_t row) {
-  const auto* w = static_cast<const float*>(t.weight);
-  const auto* x = static_cast<const float*>(t.x) + row * t.x_stride;
-  Vf acc[kRows][kVectors] = {};
-  for (int64_t k = 0; k < t.k; ++k, w += kTileColumns) {
-    Prefetch(w);
-    Prefetch(w + kTileColumns / 2);
+#else
     for (int v = 0; v < kVectors; ++v) {
-      const Vf weight = Load(w + v * kLanes);
-      for (int m = 0; m < kRows; ++m) acc[m][v] += weight * x[m * t.x_stride + k];
+      const Vu weight = LoadWords(w + v * kLanes);
+      const Vf even = reinterpret_cast<Vf>(weight << 16);
+      const Vf odd = reinterpret_cast<Vf>(weight & 0xFFFF0000u);
+      for (int m = 0; m < kRows; ++m) {
+        sums[m][v] += even * AsFloat(x[m] << 16);
+        sums[m][v] += odd * AsFloat(x[m] & 0xFFFF0000u);
+      }
     }
+#endif
   }
-  StoreTile<kRows>(acc, t, row);
+};
+
+// Four unsigned bytes of x times four signed bytes of weight.
+struct Int8Product {
+  using Sum = Vi;
+  template <int kRows>
+  static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
+#if SDAR_HAS_DOT
+    __m512i weights[kVectors];
+    for (int v = 0; v < kVectors; ++v) weights[v] = _mm512_loadu_si512(w + v * kLanes);
+    for (int m = 0; m < kRows; ++m) {
+      const __m512i bytes = _mm512_set1_epi32(static_cast<int>(x[m]));
+      for (int v = 0; v < kVectors; ++v) {
+        // As an instruction, not an intrinsic: GCC 12 copies the sums around the latter.
+        Vi sum = sums[m][v];
+        asm("vpdpbusd %1, %2, %0" : "+v"(sum) : "v"(weights[v]), "v"(bytes));
+        sums[m][v] = sum;
+      }
+    }
+#else
+    for (int v = 0; v < kVectors; ++v) {
+      const Vi weight = reinterpret_cast<Vi>(LoadWords(w + v * kLanes));
+      for (int byte = 0; byte < 4; ++byte) {
+        const Vi extended = weight << (24 - 8 * byte) >> 24;
+        for (int m = 0; m < kRows; ++m) {
+          sums[m][v] += extended * static_cast<int32_t>(x[m] >> (8 * byte) & 0xFFu);
+        }
+      }
+    }
+#endif
+  }
+};
+
+// A block of rows and a stretch of k.
+struct BlockWork {
+  const uint32_t* weight;  // [words][32]
+  const uint32_t* x;       // [words][rows of the block]
+  int64_t words;
+  float* out;           // first row
+  const char* fetch;    // lines to fetch into the second-level cache meanwhile
+  int64_t fetch_lines;  // < 0: the weights are read once, fetch them ahead of their use
+};
+
+// One row's sums to and from `out`, bit by bit. By way of a copy: an array whose address is taken
+// would not stay in registers.
+template <typename Sum>
+inline void StoreRow(const Sum (&sums)[kVectors], int64_t columns, float* out) {
+  Sum copy[kVectors];
+  for (int v = 0; v < kVectors; ++v) copy[v] = sums[v];
+  if (columns == kTileColumns) {
+    __builtin_memcpy(out, copy, sizeof copy);
+  } else {
+    __builtin_memcpy(out, copy, static_cast<size_t>(columns) * 4);
+  }
+}
+
+template <typename Sum>
+inline void LoadRow(const float* out, int64_t columns, Sum (&sums)[kVectors]) {
+  Sum copy[kVectors] = {};
+  if (columns == kTileColumns) {
+    __builtin_memcpy(copy, out, sizeof copy);
+  } else {
+    __builtin_memcpy(copy, out, static_cast<size_t>(columns) * 4);
+  }
+  for (int v = 0; v < kVectors; ++v) sums[v] = copy[v];
+}
+
+// The loop over the words of a stretch.
+template <typename Product, int kRows>
+inline void AddWords(const BlockWork& b, typename Product::Sum (&sums)[kRows][kVectors]) {
+  const uint32_t* w = b.weight;
+  const uint32_t* x = b.x;
+  if (b.fetch_lines < 0) {
+    for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kRows) {
+      __builtin_prefetch(reinterpret_cast<const char*>(w) + kAheadBytes, 0, 3);
+      __builtin_prefetch(reinterpret_cast<const char*>(w) + kAheadBytes + kLineBytes, 0, 3);
+      Product::template Add<kRows>(w, x, sums);
+    }
+    return;
+  }
+  const char* fetch = b.fetch;
+  const char* const end = fetch + b.fetch_lines * kLineBytes;
+  for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kRows) {
+    if (fetch < end) __builtin_prefetch(fetch, 0, 2);
+    fetch += kLineBytes;
+    Product::template Add<kRows>(w, x, sums);
+  }
+}
+
+// A function of its own: in one with fourteen such loops the compiler runs out of registers.
+template <typename Product, int kRows>
+__attribute__((noinline)) void RunBlock(const MatMulTile& t, const BlockWork& b, bool first) {
+  typename Product::Sum sums[kRows][kVectors];
+  for (int m = 0; m < kRows; ++m) {
+    for (int v = 0; v < kVectors; ++v) sums[m][v] = typename Product::Sum{};
+    if (!first) LoadRow(b.out + m * t.out_stride, t.columns, sums[m]);
+  }
+  AddWords<Product, kRows>(b, sums);
+  for (int m = 0; m < kRows; ++m) StoreRow(sums[m], t.columns, b.out + m * t.out_stride);
 }
 
 // Runs the instantiation for exactly `rows` rows, 1 .. kRows.
-template <int kRows, bool kBf16>
-void RunTile(const MatMulTile& t, int64_t row, int64_t rows) {
+template <typename Product, int kRows>
+void RunBlockOf(const MatMulTile& t, const BlockWork& b, int64_t rows, bool first) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return RunTile<kRows - 1, kBf16>(t, row, rows);
+    if (rows < kRows) return RunBlockOf<Product, kRows - 1>(t, b, rows, first);
   }
-  if constexpr (kBf16) {
-    TileBf16<kRows>(t, row);
-  } else {
-    TileF32<kRows>(t, row);
+  RunBlock<Product, kRows>(t, b, first);
+}
+
+// Blocks of at most kMaxRows rows, as equal as can be: a block of few would leave the arithmetic
+// waiting for itself.
+struct RowBlocks {
+  explicit RowBlocks(int64_t num_rows)
+      : rows(num_rows), count((num_rows + kMaxRows - 1) / kMaxRows) {}
+  int64_t Begin(int64_t block) const { return rows * block / count; }
+
+  int64_t rows;
+  int64_t count;
+};
+
+template <typename Product>
+void MultiplyTile(const MatMulTile& t) {
+  const RowBlocks blocks(t.rows);
+  const int64_t stretch = blocks.count == 1 ? t.words : kStretchWords;
+  for (int64_t word = 0; word < t.words; word += stretch) {
+    const int64_t words = t.words - word < stretch ? t.words - word : stretch;
+    const uint32_t* weight = t.weight + word * kTileColumns;
+    const int64_t lines = words * kWordBytes / kLineBytes;
+    for (int64_t i = 0; i < blocks.count; ++i) {
+      const int64_t begin = blocks.Begin(i);
+      const int64_t rows = blocks.Begin(i + 1) - begin;
+      BlockWork b;
+      b.weight = weight;
+      b.x = t.x + begin * t.words + word * rows;
+      b.words = words;
+      b.out = t.out + begin * t.out_stride;
+      // The next stretch follows this one in memory, and is as long in the main.
+      b.fetch = reinterpret_cast<const char*>(weight + words * kTileColumns) +
+                lines * i / blocks.count * kLineBytes;
+      b.fetch_lines =
+          blocks.count == 1 ? -1 : lines * (i + 1) / blocks.count - lines * i / blocks.count;
+      RunBlockOf<Product, kMaxRows>(t, b, rows, word == 0);
+    }
   }
 }
 
-template <bool kBf16>
-void MatMul(const MatMulTile& t) {
-  for (int64_t row = 0; row < t.rows; row += kMaxRows) {
-    const int64_t left = t.rows - row;
-    RunTile<kMaxRows, kBf16>(t, row, left < kMaxRows ? left : kMaxRows);
+// Turns the integer sums into floats: the unsigned bytes were 128 too large.
+void MultiplyInt8(const MatMulTile& t) {
+  MultiplyTile<Int8Product>(t);
+  for (int64_t row = 0; row < t.rows; ++row) {
+    float* out = t.out + row * t.out_stride;
+    int32_t sums[kTileColumns];
+    __builtin_memcpy(sums, out, static_cast<size_t>(t.columns) * 4);
+    for (int64_t c = 0; c < t.columns; ++c) {
+      const auto sum = static_cast<float>(sums[c] - 128 * t.column_sums[c]);
+      out[c] = sum * (t.row_scales[row] * t.column_scales[c]);
+    }
+  }
+}
+
+// Writes the words [first, end) of every row where MultiplyTile reads them.
+void PackRows(const RowPacking& p) {
+  constexpr int64_t kAtOnce = 16;  // words of a row read together: one line
+  const RowBlocks blocks(p.rows);
+  const int64_t whole = p.row_bytes / 4;
+  const auto* in = static_cast<const char*>(p.in);
+  for (int64_t i = 0; i < blocks.count; ++i) {
+    const int64_t begin = blocks.Begin(i);
+    const int64_t rows = blocks.Begin(i + 1) - begin;
+    uint32_t* out = p.out + begin * p.words;
+    for (int64_t word = p.first_word; word < p.end_word; word += kAtOnce) {
+      const int64_t end = word + kAtOnce < p.end_word ? word + kAtOnce : p.end_word;
+      for (int64_t m = 0; m < rows; ++m) {
+        const char* row = in + (begin + m) * p.stride_bytes;
+        for (int64_t w = word; w < end; ++w) {
+          uint32_t bits = 0;
+          if (w < whole) {
+            __builtin_memcpy(&bits, row + 4 * w, 4);
+          } else {
+            __builtin_memcpy(&bits, row + 4 * w, static_cast<size_t>(p.row_bytes - 4 * w));
+          }
+          out[w * rows + m] = bits;
+        }
+      }
+    }
+  }
+}
+
+// Bytes 128 + round(x * 127 / largest |x|), and what one of them is worth; all 128 and 0 for zeros.
+void QuantizeRow(const void* x, int64_t n, bool bfloat16, uint8_t* out, float* scale) {
+  const auto value = [&](int64_t i) {
+    return bfloat16 ? WidenBf16Scalar(static_cast<const uint16_t*>(x)[i])
+                    : static_cast<const float*>(x)[i];
+  };
+  float largest = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const float magnitude = __builtin_fabsf(value(i));
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  *scale = largest / 127.0f;
+  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  for (int64_t i = 0; i < n; ++i) {
+    const float shifted = value(i) * inverse + kMagic;
+    uint32_t bits;
+    __builtin_memcpy(&bits, &shifted, sizeof bits);
+    out[i] = static_cast<uint8_t>(bits + 128u);
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every machine of the build's architecture has.
 #define SDAR_LANES 4
-#define SDAR_HAS_BF16_DOT 0
+#define SDAR_HAS_DOT 0
 #define SDAR_TARGET kSimdPortable
 #define SDAR_TARGET_NAME "portable"
 #include "kernels/cpu/simd_kernels-inl.h"

@@ -182,7 +182,11 @@ void* CudaBackend::Scratch(size_t size_bytes) {
   return scratch_.data();
 }
 
-absl::StatusOr<PackedWeight> CudaBackend::Pack(absl::Span<const WeightPiece> pieces, int64_t cols) {
+absl::StatusOr<PackedWeight> CudaBackend::Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
+                                               WeightFormat format) {
+  if (format != WeightFormat::kAct) {
+    return absl::InvalidArgumentError("int8 weights: only the CPU backend has them");
+  }
   PackedWeight packed;
   packed.dtype = options_.act_dtype;
   packed.cols = cols;

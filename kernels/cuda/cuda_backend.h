@@ -40,7 +40,8 @@ class CudaBackend : public Backend {
   void CopyToHost(const void* device, size_t size_bytes, void* host) override;
   absl::Status Synchronize() override;
 
-  absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols) override;
+  absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
+                                    WeightFormat format) override;
 
   void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
              const TensorView& out) override;

@@ -26,8 +26,8 @@ WeightPiece ColumnsOf(const TensorData& tensor, Range cols) {
 class Loader {
  public:
   Loader(const ModelConfig& config, const TensorSource& source, const ShardPlan& shard,
-         Backend& backend)
-      : config_(config), source_(source), shard_(shard), backend_(backend) {}
+         WeightFormat format, Backend& backend)
+      : config_(config), source_(source), shard_(shard), format_(format), backend_(backend) {}
 
   absl::StatusOr<NormWeight> Norm(const std::string& name) {
     SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(name));
@@ -41,18 +41,19 @@ class Loader {
     return norm;
   }
 
-  absl::StatusOr<PackedWeight> PackRows(absl::Span<const std::pair<std::string, Range>> parts) {
+  absl::StatusOr<PackedWeight> PackRows(absl::Span<const std::pair<std::string, Range>> parts,
+                                        WeightFormat format) {
     std::vector<WeightPiece> pieces;
     for (const auto& [name, rows] : parts) {
       SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(name));
       pieces.push_back(RowsOf(tensor, rows));
     }
-    return backend_.Pack(pieces, config_.hidden_size);
+    return backend_.Pack(pieces, config_.hidden_size, format);
   }
 
   absl::StatusOr<PackedWeight> PackColumns(const std::string& name, Range cols) {
     SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(name));
-    return backend_.Pack({ColumnsOf(tensor, cols)}, cols.size());
+    return backend_.Pack({ColumnsOf(tensor, cols)}, cols.size(), format_);
   }
 
   absl::Status Attention(int layer, LayerWeights& out) {
@@ -66,7 +67,8 @@ class Loader {
     SDAR_ASSIGN_OR_RETURN(out.k_norm, Norm(name("self_attn.k_norm")));
     SDAR_ASSIGN_OR_RETURN(out.qkv, PackRows({{name("self_attn.q_proj"), q},
                                              {name("self_attn.k_proj"), kv},
-                                             {name("self_attn.v_proj"), kv}}));
+                                             {name("self_attn.v_proj"), kv}},
+                                            format_));
     SDAR_ASSIGN_OR_RETURN(out.o, PackColumns(name("self_attn.o_proj"), q));
     return absl::OkStatus();
   }
@@ -74,9 +76,9 @@ class Loader {
   absl::Status DenseMlp(int layer, LayerWeights& out) {
     const Range columns = shard_.mlp_columns;
     if (columns.size() == 0) return absl::OkStatus();
-    SDAR_ASSIGN_OR_RETURN(out.gate_up,
-                          PackRows({{LayerTensorName(layer, "mlp.gate_proj"), columns},
-                                    {LayerTensorName(layer, "mlp.up_proj"), columns}}));
+    SDAR_ASSIGN_OR_RETURN(out.gate_up, PackRows({{LayerTensorName(layer, "mlp.gate_proj"), columns},
+                                                 {LayerTensorName(layer, "mlp.up_proj"), columns}},
+                                                format_));
     SDAR_ASSIGN_OR_RETURN(out.down, PackColumns(LayerTensorName(layer, "mlp.down_proj"), columns));
     return absl::OkStatus();
   }
@@ -84,15 +86,15 @@ class Loader {
   absl::Status SparseMlp(int layer, LayerWeights& out) {
     const Range all{0, config_.moe_intermediate_size};
     SDAR_ASSIGN_OR_RETURN(
-        out.router,
-        PackRows({{LayerTensorName(layer, "mlp.gate"), Range{0, config_.num_experts}}}));
+        out.router, PackRows({{LayerTensorName(layer, "mlp.gate"), Range{0, config_.num_experts}}},
+                             WeightFormat::kAct));
     out.experts.first_expert = shard_.experts.begin;
     for (int64_t e = shard_.experts.begin; e < shard_.experts.end; ++e) {
       const auto name = [layer, e](absl::string_view part) {
         return ExpertTensorName(layer, static_cast<int>(e), part);
       };
       SDAR_ASSIGN_OR_RETURN(PackedWeight gate_up,
-                            PackRows({{name("gate_proj"), all}, {name("up_proj"), all}}));
+                            PackRows({{name("gate_proj"), all}, {name("up_proj"), all}}, format_));
       SDAR_ASSIGN_OR_RETURN(PackedWeight down, PackColumns(name("down_proj"), all));
       out.experts.gate_up.push_back(std::move(gate_up));
       out.experts.down.push_back(std::move(down));
@@ -133,18 +135,20 @@ class Loader {
   const ModelConfig& config_;
   const TensorSource& source_;
   const ShardPlan& shard_;
+  WeightFormat format_;
   Backend& backend_;
 };
 
 }  // namespace
 
 absl::StatusOr<ShardedWeights> LoadShardedWeights(const ModelConfig& config,
-                                                  const TensorSource& source, int ranks, int rank,
-                                                  Backend& backend, const Progress& progress) {
-  SDAR_RETURN_IF_ERROR(CheckRankCount(config, ranks));
+                                                  const TensorSource& source,
+                                                  const WeightOptions& options, Backend& backend,
+                                                  const Progress& progress) {
+  SDAR_RETURN_IF_ERROR(CheckRankCount(config, options.ranks));
   ShardedWeights weights;
-  weights.shard = PlanShard(config, ranks, rank);
-  Loader loader(config, source, weights.shard, backend);
+  weights.shard = PlanShard(config, options.ranks, options.rank);
+  Loader loader(config, source, weights.shard, options.format, backend);
   SDAR_RETURN_IF_ERROR(loader.Embedding(weights));
   for (int layer = 0; layer < config.num_layers; ++layer) {
     if (progress) progress(static_cast<double>(layer) / config.num_layers);
@@ -155,7 +159,8 @@ absl::StatusOr<ShardedWeights> LoadShardedWeights(const ModelConfig& config,
   }
   SDAR_ASSIGN_OR_RETURN(weights.final_norm, loader.Norm(kFinalNormName));
   const std::string head = config.IsTied() ? kEmbedTokensName : kLmHeadName;
-  SDAR_ASSIGN_OR_RETURN(weights.lm_head, loader.PackRows({{head, weights.shard.vocabulary}}));
+  SDAR_ASSIGN_OR_RETURN(weights.lm_head,
+                        loader.PackRows({{head, weights.shard.vocabulary}}, options.format));
   if (progress) progress(1.0);
   return weights;
 }

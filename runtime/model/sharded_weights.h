@@ -51,11 +51,20 @@ struct ShardedWeights {
   PackedWeight lm_head;  // [vocabulary rows of this rank, hidden]
 };
 
-// Reads and packs rank `rank`'s shard of `ranks`; touches no other bytes of a tensor than that
-// shard's rows or columns. Reports progress by layers. Errors: the source's, or the device's
-// ResourceExhausted.
+// Which part of a model a rank keeps, and how. Norms, the embedding and the router stay as they are
+// in every format: they are small, and what a router decides is not to be rounded.
+struct WeightOptions {
+  int ranks = 1;
+  int rank = 0;
+  WeightFormat format = WeightFormat::kAct;
+};
+
+// Reads and packs a rank's shard; touches no other bytes of a tensor than that shard's rows or
+// columns. Reports progress by layers. Errors: the source's, or the device's
+// ResourceExhausted, or InvalidArgument for a format that it does not have.
 absl::StatusOr<ShardedWeights> LoadShardedWeights(const ModelConfig& config,
-                                                  const TensorSource& source, int ranks, int rank,
-                                                  Backend& backend, const Progress& progress);
+                                                  const TensorSource& source,
+                                                  const WeightOptions& options, Backend& backend,
+                                                  const Progress& progress);
 
 }  // namespace sdar

@@ -58,7 +58,7 @@ struct SmallModel {
       sdar::FillSyntheticTensor(0, spec.name, 0, absl::MakeSpan(tensor.weights));
     }
     auto weights = sdar::LoadShardedWeights(
-        config, [this](absl::string_view name) { return Find(name); }, 1, 0, *backend, {});
+        config, [this](absl::string_view name) { return Find(name); }, {}, *backend, {});
     SDAR_CHECK(weights.ok());
     sdar::ModelOptions options;
     options.max_rows = 64;

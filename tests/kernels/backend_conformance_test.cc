@@ -129,7 +129,8 @@ TEST_P(MatMulTest, PiecesOfSeveralDTypesStackIntoOneWeight) {
     stored.push_back(std::move(bytes));
   }
   for (size_t i = 0; i < 3; ++i) pieces.push_back({stored[i].data(), dtypes[i], rows[i], kCols});
-  SDAR_ASSERT_OK_AND_ASSIGN(const PackedWeight packed, backend().Pack(pieces, kCols));
+  SDAR_ASSERT_OK_AND_ASSIGN(const PackedWeight packed,
+                            backend().Pack(pieces, kCols, WeightFormat::kAct));
   Check(packed, weight, 5);
 }
 
@@ -142,9 +143,9 @@ TEST_P(MatMulTest, APieceMayBeColumnsOfAWiderMatrixAtAnyAlignment) {
   for (int64_t r = 0; r < 35; ++r) {
     for (int64_t c = 0; c < 21; ++c) weight(r, c) = wide(r, c + 13);
   }
-  SDAR_ASSERT_OK_AND_ASSIGN(
-      const PackedWeight packed,
-      backend().Pack({{bytes.data() + 1 + 26, DType::kBFloat16, 35, kStride}}, 21));
+  SDAR_ASSERT_OK_AND_ASSIGN(const PackedWeight packed,
+                            backend().Pack({{bytes.data() + 1 + 26, DType::kBFloat16, 35, kStride}},
+                                           21, WeightFormat::kAct));
   Check(packed, weight, 4);
 }
 

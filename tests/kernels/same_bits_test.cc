@@ -130,7 +130,8 @@ TEST(SameBitsOfThreadsTest, ANumberOfThreadsChangesNoBit) {
     options.cores.num_threads = threads;
     auto backend = CpuBackend::Create(options);
     ASSERT_TRUE(backend.ok());
-    auto packed = (*backend)->Pack({{bytes.data(), DType::kBFloat16, 100, 77}}, 77);
+    auto packed =
+        (*backend)->Pack({{bytes.data(), DType::kBFloat16, 100, 77}}, 77, WeightFormat::kAct);
     ASSERT_TRUE(packed.ok());
     std::vector<float> in(x.values.begin(), x.values.end()), out(900);
     (*backend)->MatMul(*packed, MakeView(in.data(), DType::kFloat32, 9, 77),

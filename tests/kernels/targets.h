@@ -169,7 +169,8 @@ class BackendTest : public ::testing::TestWithParam<Target> {
   // Packs `m`, rounded to bfloat16 so that every device multiplies with the same numbers.
   PackedWeight PackMatrix(const Matrix& m) {
     const std::vector<std::byte> bytes = Encode(DType::kBFloat16, m.values);
-    auto packed = backend_->Pack({{bytes.data(), DType::kBFloat16, m.rows, m.cols}}, m.cols);
+    auto packed = backend_->Pack({{bytes.data(), DType::kBFloat16, m.rows, m.cols}}, m.cols,
+                                 WeightFormat::kAct);
     EXPECT_TRUE(packed.ok()) << packed.status();
     return *std::move(packed);
   }

@@ -25,6 +25,7 @@ struct LocalRanksOptions {
   DType dtype = DType::kFloat32;
   InstructionSet instruction_set = BestInstructionSet();
   int threads = 1;
+  WeightFormat weights = WeightFormat::kAct;
   ModelOptions model{MoeExchange::kAuto, 512, {32, 64}};
 };
 
@@ -51,7 +52,7 @@ inline absl::Status RunOnLocalRanks(
     if (!backend.ok()) return backend.status();
     auto weights = LoadShardedWeights(
         checkpoint->config(), [&](absl::string_view name) { return checkpoint->Find(name); },
-        options.ranks, rank, **backend, {});
+        {options.ranks, rank, options.weights}, **backend, {});
     if (!weights.ok()) return weights.status();
     auto model = SdarModel::Create(checkpoint->config(), *std::move(weights), options.model,
                                    **backend, communicator);

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backend that passes every call on to another one and notes how long it took.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "kernels/backend.h"
+
+namespace sdar {
+
+// One operation of a profile; multiplications are told apart by the weight's shape.
+struct ProfileEntry {
+  std::string operation;
+  int64_t calls = 0;
+  absl::Duration time;
+  int64_t weight_bytes = 0;  // that the calls read, as the device keeps them
+};
+
+// Forwards to a backend that computes while it is called, as the CPU's does. Requires: it outlives
+// this one.
+class ProfiledBackend : public Backend {
+ public:
+  explicit ProfiledBackend(Backend& backend) : backend_(backend) {}
+
+  // What was called since the last Reset, slowest first.
+  std::vector<ProfileEntry> Entries() const;
+  void Reset() { entries_.clear(); }
+
+  std::string Description() const override { return backend_.Description(); }
+  DType act_dtype() const override { return backend_.act_dtype(); }
+  void BindThread() override { backend_.BindThread(); }
+  absl::StatusOr<DeviceBuffer> Allocate(size_t size_bytes) override {
+    return backend_.Allocate(size_bytes);
+  }
+  void CopyToDevice(const void* host, size_t size_bytes, void* device) override;
+  void CopyToHost(const void* device, size_t size_bytes, void* host) override;
+  absl::Status Synchronize() override { return backend_.Synchronize(); }
+  absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
+                                    WeightFormat format) override {
+    return backend_.Pack(pieces, cols, format);
+  }
+  void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
+             const TensorView& out) override;
+  void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
+                  const TensorView& residual, const TensorView& out) override;
+  void MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) override;
+  void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
+                       const TensorView& q_norm, const TensorView& k_norm, const KvPages& pages,
+                       const TensorView& qkv) override;
+  void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const KvPages& pages,
+                      const TensorView& qkv, const TensorView& out) override;
+  void SwiGlu(const TensorView& gate_up, const TensorView& out) override;
+  void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
+             float* weights) override;
+  void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k, const int32_t* ids,
+               const float* weights, const TensorView& out) override;
+  void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
+  void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
+  void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
+                       absl::Span<LogitSummary> out) override;
+
+ private:
+  template <typename Call>
+  void Time(const std::string& operation, int64_t weight_bytes, Call call);
+
+  Backend& backend_;
+  std::map<std::string, ProfileEntry> entries_;
+};
+
+}  // namespace sdar

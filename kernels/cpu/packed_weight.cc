@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/packed_weight.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/cpu/simd_kernels.h"
+
+namespace sdar {
+namespace {
+
+// Words of a row that are converted together: 32 rows of them stay in the first-level cache.
+constexpr int64_t kChunkWords = 64;
+constexpr int64_t kChunkElements = 4 * kChunkWords;  // at most
+
+struct SourceRow {
+  DType dtype = DType::kBFloat16;
+  const unsigned char* data = nullptr;
+
+  const unsigned char* At(int64_t k) const {
+    return data + k * static_cast<int64_t>(SizeOf(dtype));
+  }
+};
+
+// The source of row `row` of the stacked pieces.
+SourceRow FindRow(absl::Span<const WeightPiece> pieces, int64_t row) {
+  for (const WeightPiece& piece : pieces) {
+    if (row < piece.rows) {
+      const SourceRow first{piece.dtype, static_cast<const unsigned char*>(piece.data)};
+      return {piece.dtype, first.At(row * piece.row_stride)};
+    }
+    row -= piece.rows;
+  }
+  return {};
+}
+
+// One column's quantisation: weight = scale * byte.
+struct Int8Column {
+  float scale = 0;
+  float inverse = 0;
+  int32_t sum = 0;
+};
+
+Int8Column MeasureColumn(const SourceRow& source, int64_t cols) {
+  float wide[kChunkElements];
+  float largest = 0;
+  for (int64_t k = 0; k < cols; k += kChunkElements) {
+    const int64_t n = std::min(kChunkElements, cols - k);
+    ConvertToFloat(source.dtype, source.At(k), static_cast<size_t>(n), wide);
+    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(wide[i]));
+  }
+  Int8Column column;
+  column.scale = largest / 127.0f;
+  column.inverse = largest > 0 ? 127.0f / largest : 0.0f;
+  return column;
+}
+
+void Quantize(const float* values, int64_t n, Int8Column& column, void* out) {
+  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  auto* bytes = static_cast<int8_t*>(out);
+  for (int64_t i = 0; i < n; ++i) {
+    bytes[i] = static_cast<int8_t>(std::bit_cast<uint32_t>(values[i] * column.inverse + kMagic));
+    column.sum += bytes[i];
+  }
+}
+
+// The elements from k on of one column, `n` of them, as the weight keeps them.
+void EncodeChunk(const SourceRow& source, int64_t k, int64_t n, const PackedWeight& packed,
+                 Int8Column& column, uint32_t* out) {
+  const void* at = source.At(k);
+  const auto count = static_cast<size_t>(n);
+  if (packed.format == WeightFormat::kAct && source.dtype == packed.dtype) {
+    std::memcpy(out, at, count * SizeOf(packed.dtype));
+    return;
+  }
+  float wide[kChunkElements];
+  ConvertToFloat(source.dtype, at, count, wide);
+  if (packed.format == WeightFormat::kInt8) {
+    Quantize(wide, n, column, out);
+  } else if (packed.dtype == DType::kBFloat16) {
+    ConvertToBFloat16(wide, count, reinterpret_cast<BFloat16*>(out));
+  } else {
+    std::memcpy(out, wide, count * sizeof(float));
+  }
+}
+
+void StoreInt8Tail(const Int8Column (&columns)[kTileColumns], uint32_t* out) {
+  for (int c = 0; c < kTileColumns; ++c) {
+    out[c] = std::bit_cast<uint32_t>(columns[c].scale);
+    out[kTileColumns + c] = std::bit_cast<uint32_t>(columns[c].sum);
+  }
+}
+
+void PackTile(absl::Span<const WeightPiece> pieces, const PackedWeight& packed, int64_t tile,
+              uint32_t* out) {
+  const int64_t first = tile * kTileColumns;
+  const int64_t columns = std::min<int64_t>(kTileColumns, packed.rows - first);
+  const bool is_int8 = packed.format == WeightFormat::kInt8;
+  const int64_t chunk =
+      is_int8 ? kChunkElements : kChunkWords * 4 / static_cast<int64_t>(SizeOf(packed.dtype));
+  SourceRow sources[kTileColumns];
+  Int8Column quantized[kTileColumns];
+  for (int64_t c = 0; c < columns; ++c) {
+    sources[c] = FindRow(pieces, first + c);
+    if (is_int8) quantized[c] = MeasureColumn(sources[c], packed.cols);
+  }
+  uint32_t words[kTileColumns][kChunkWords];
+  for (int64_t k = 0; k < packed.cols; k += chunk, out += kChunkWords * kTileColumns) {
+    const int64_t n = std::min(chunk, packed.cols - k);
+    if (n < chunk || columns < kTileColumns) std::memset(words, 0, sizeof words);
+    for (int64_t c = 0; c < columns; ++c) {
+      EncodeChunk(sources[c], k, n, packed, quantized[c], words[c]);
+    }
+    const int64_t count = std::min(kChunkWords, NumWords(packed) - k / (chunk / kChunkWords));
+    for (int64_t w = 0; w < count; ++w) {
+      for (int c = 0; c < kTileColumns; ++c) out[w * kTileColumns + c] = words[c][w];
+    }
+  }
+  if (is_int8) StoreInt8Tail(quantized, out);
+}
+
+}  // namespace
+
+int64_t NumTiles(const PackedWeight& weight) {
+  return (weight.rows + kTileColumns - 1) / kTileColumns;
+}
+
+int64_t NumWords(const PackedWeight& weight) {
+  const int64_t element =
+      weight.format == WeightFormat::kInt8 ? 1 : static_cast<int64_t>(SizeOf(weight.dtype));
+  return (weight.cols * element + 3) / 4;
+}
+
+int64_t TileBytes(const PackedWeight& weight) {
+  const int64_t tail = weight.format == WeightFormat::kInt8 ? 8 : 0;  // bytes per column
+  return kTileColumns * (NumWords(weight) * 4 + tail);
+}
+
+void PackWeight(absl::Span<const WeightPiece> pieces, ThreadPool& pool,
+                const PackedWeight& packed) {
+  auto* storage = static_cast<unsigned char*>(packed.storage.data());
+  const int64_t tile_bytes = TileBytes(packed);
+  pool.Run(NumTiles(packed), [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      PackTile(pieces, packed, tile, reinterpret_cast<uint32_t*>(storage + tile * tile_bytes));
+    }
+  });
+}
+
+}  // namespace sdar
