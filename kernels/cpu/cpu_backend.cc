@@ -80,7 +80,7 @@ absl::StatusOr<PackedWeight> CpuBackend::Pack(absl::Span<const WeightPiece> piec
   for (const WeightPiece& piece : pieces) packed.rows += piece.rows;
   const int64_t bytes = NumTiles(packed) * TileBytes(packed);
   SDAR_ASSIGN_OR_RETURN(packed.storage, AllocateHostMemory(static_cast<size_t>(bytes)));
-  PackWeight(pieces, pool_, packed);
+  PackWeight(pieces, kernels_, pool_, packed);
   return packed;
 }
 

@@ -6,8 +6,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/cpu/simd_kernels.h"
-
 namespace sdar {
 namespace {
 
@@ -93,8 +91,8 @@ void StoreInt8Tail(const Int8Column (&columns)[kTileColumns], uint32_t* out) {
   }
 }
 
-void PackTile(absl::Span<const WeightPiece> pieces, const PackedWeight& packed, int64_t tile,
-              uint32_t* out) {
+void PackTile(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels,
+              const PackedWeight& packed, int64_t tile, uint32_t* out) {
   const int64_t first = tile * kTileColumns;
   const int64_t columns = std::min<int64_t>(kTileColumns, packed.rows - first);
   const bool is_int8 = packed.format == WeightFormat::kInt8;
@@ -114,9 +112,7 @@ void PackTile(absl::Span<const WeightPiece> pieces, const PackedWeight& packed, 
       EncodeChunk(sources[c], k, n, packed, quantized[c], words[c]);
     }
     const int64_t count = std::min(kChunkWords, NumWords(packed) - k / (chunk / kChunkWords));
-    for (int64_t w = 0; w < count; ++w) {
-      for (int c = 0; c < kTileColumns; ++c) out[w * kTileColumns + c] = words[c][w];
-    }
+    kernels.interleave(words[0], kChunkWords, count, out);
   }
   if (is_int8) StoreInt8Tail(quantized, out);
 }
@@ -138,13 +134,14 @@ int64_t TileBytes(const PackedWeight& weight) {
   return kTileColumns * (NumWords(weight) * 4 + tail);
 }
 
-void PackWeight(absl::Span<const WeightPiece> pieces, ThreadPool& pool,
+void PackWeight(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels, ThreadPool& pool,
                 const PackedWeight& packed) {
   auto* storage = static_cast<unsigned char*>(packed.storage.data());
   const int64_t tile_bytes = TileBytes(packed);
   pool.Run(NumTiles(packed), [&](int64_t begin, int64_t end) {
     for (int64_t tile = begin; tile < end; ++tile) {
-      PackTile(pieces, packed, tile, reinterpret_cast<uint32_t*>(storage + tile * tile_bytes));
+      PackTile(pieces, kernels, packed, tile,
+               reinterpret_cast<uint32_t*>(storage + tile * tile_bytes));
     }
   });
 }

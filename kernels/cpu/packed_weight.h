@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 
 #include "kernels/backend.h"
+#include "kernels/cpu/simd_kernels.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace sdar {
@@ -29,6 +30,7 @@ int64_t TileBytes(const PackedWeight& weight);
 // Fills the storage of `packed` (all else is set, NumTiles * TileBytes bytes of zeros) from the
 // pieces' rows, stacked in order; tiles in parallel, each source byte read from memory once. int8:
 // a row is divided by the 127th part of its largest magnitude and rounded to nearest even.
-void PackWeight(absl::Span<const WeightPiece> pieces, ThreadPool& pool, const PackedWeight& packed);
+void PackWeight(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels, ThreadPool& pool,
+                const PackedWeight& packed);
 
 }  // namespace sdar

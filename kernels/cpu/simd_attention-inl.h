@@ -11,31 +11,6 @@ constexpr int kKeyVectors = kKeyTile / kLanes;
 constexpr int kQueryRows = kLanes == 16 ? 4 : (kLanes == 8 ? 2 : 1);
 constexpr int kValueVectors = kLanes == 16 ? 4 : 2;
 
-// Swaps the halves of every 2 * kHalf lanes of row i with those of row i + kHalf: one of the log2
-// steps of a transposition.
-template <int kHalf>
-inline void SwapHalves(Vu (&rows)[kLanes]) {
-  Vi first{}, second{};
-  for (int lane = 0; lane < kLanes; ++lane) {
-    const bool upper = (lane & kHalf) != 0;
-    first[lane] = upper ? kLanes + (lane ^ kHalf) : lane;
-    second[lane] = upper ? kLanes + lane : lane ^ kHalf;
-  }
-  for (int i = 0; i < kLanes; ++i) {
-    if ((i & kHalf) != 0) continue;
-    const Vu a = rows[i], b = rows[i + kHalf];
-    rows[i] = __builtin_shuffle(a, b, first);
-    rows[i + kHalf] = __builtin_shuffle(a, b, second);
-  }
-}
-
-inline void Transpose(Vu (&rows)[kLanes]) {
-  if constexpr (kLanes >= 16) SwapHalves<8>(rows);
-  if constexpr (kLanes >= 8) SwapHalves<4>(rows);
-  SwapHalves<2>(rows);
-  SwapHalves<1>(rows);
-}
-
 // What one item works in.
 struct AttentionScratch {
   uint32_t* keys;  // [words of a key][kKeyTile]: a tile's keys, transposed
@@ -121,7 +96,7 @@ inline void TransposeKeys(const TileRows& rows, int64_t words, uint32_t* keys) {
       }
       Transpose(square);
       for (int i = 0; i < kLanes; ++i) {
-        *reinterpret_cast<VuUnaligned*>(keys + (w + i) * kKeyTile + j) = square[i];
+        StoreWords(keys + (w + i) * kKeyTile + j, square[i]);
       }
     }
   }

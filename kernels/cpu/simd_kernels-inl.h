@@ -32,6 +32,7 @@ const SimdKernels SDAR_TARGET = {
     MultiplyTile<Float32Product>,
     MultiplyInt8,
     PackRows,
+    Interleave,
     QuantizeRow,
     AddRmsNorm,
     NormRope,

@@ -85,6 +85,8 @@ struct SimdKernels {
   // x of unsigned bytes as quantize_row makes them.
   void (*matmul_int8)(const MatMulTile& tile);
   void (*pack_rows)(const RowPacking& packing);
+  // Words of 32 columns, `stride` words apart, into a tile: out[w][c] = columns[c][w], w < count.
+  void (*interleave)(const uint32_t* columns, int64_t stride, int64_t count, uint32_t* out);
   // out[i] = 128 + round(x[i] / scale), scale = largest |x| / 127; 128 and 0 for zeros.
   void (*quantize_row)(const void* x, int64_t n, bool bfloat16, uint8_t* out, float* scale);
   // residual += delta (may be null); out = norm(residual) * weight.

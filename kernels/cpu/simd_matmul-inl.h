@@ -19,7 +19,6 @@ inline float AsFloat(uint32_t bits) {
   __builtin_memcpy(&out, &bits, sizeof out);
   return out;
 }
-inline Vu LoadWords(const uint32_t* p) { return *reinterpret_cast<const VuUnaligned*>(p); }
 
 // How one word of every row's x (x[0 .. kRows)) multiplies one word of 32 columns: the products of
 // the three weight dtypes.
@@ -250,6 +249,22 @@ void PackRows(const RowPacking& p) {
         }
       }
     }
+  }
+}
+
+// out[w][c] = columns[c][w] for w < count: the order of a tile.
+void Interleave(const uint32_t* columns, int64_t stride, int64_t count, uint32_t* out) {
+  int64_t w = 0;
+  for (; w + kLanes <= count; w += kLanes) {
+    for (int c = 0; c < kTileColumns; c += kLanes) {
+      Vu square[kLanes];
+      for (int i = 0; i < kLanes; ++i) square[i] = LoadWords(columns + (c + i) * stride + w);
+      Transpose(square);
+      for (int i = 0; i < kLanes; ++i) StoreWords(out + (w + i) * kTileColumns + c, square[i]);
+    }
+  }
+  for (; w < count; ++w) {
+    for (int c = 0; c < kTileColumns; ++c) out[w * kTileColumns + c] = columns[c * stride + w];
   }
 }
 

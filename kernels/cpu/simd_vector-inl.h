@@ -90,3 +90,31 @@ inline Vf LoadPart(const float* p, int64_t n, float fill) {
   for (int64_t i = 0; i < n; ++i) v[i] = p[i];
   return v;
 }
+
+inline Vu LoadWords(const uint32_t* p) { return *reinterpret_cast<const VuUnaligned*>(p); }
+inline void StoreWords(uint32_t* p, Vu v) { *reinterpret_cast<VuUnaligned*>(p) = v; }
+
+// Swaps the halves of every 2 * kHalf lanes of row i with those of row i + kHalf: one of the log2
+// steps of a transposition.
+template <int kHalf>
+inline void SwapHalves(Vu (&rows)[kLanes]) {
+  Vi first{}, second{};
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const bool upper = (lane & kHalf) != 0;
+    first[lane] = upper ? kLanes + (lane ^ kHalf) : lane;
+    second[lane] = upper ? kLanes + lane : lane ^ kHalf;
+  }
+  for (int i = 0; i < kLanes; ++i) {
+    if ((i & kHalf) != 0) continue;
+    const Vu a = rows[i], b = rows[i + kHalf];
+    rows[i] = __builtin_shuffle(a, b, first);
+    rows[i + kHalf] = __builtin_shuffle(a, b, second);
+  }
+}
+
+inline void Transpose(Vu (&rows)[kLanes]) {
+  if constexpr (kLanes >= 16) SwapHalves<8>(rows);
+  if constexpr (kLanes >= 8) SwapHalves<4>(rows);
+  SwapHalves<2>(rows);
+  SwapHalves<1>(rows);
+}
