@@ -78,13 +78,26 @@ inline void FindRows(const AttentionItem& a, int64_t begin, const AttentionScrat
   }
 }
 
-// Fetches one key and one value into the second-level cache.
-inline void FetchRow(const TileRows& rows, int64_t j, int64_t row_bytes) {
-  for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
-    __builtin_prefetch(static_cast<const char*>(rows.keys[j]) + at, 0, 2);
-    __builtin_prefetch(static_cast<const char*>(rows.values[j]) + at, 0, 2);
+// Rows of the next tile that one call fetches into the second-level cache while it computes: every
+// `parts`-th, so that all calls of a tile together spread the reading over their time.
+struct Fetch {
+  const TileRows* next;  // null: nothing to fetch
+  int64_t part;
+  int64_t parts;
+  int64_t row_bytes;
+
+  void Keys(int64_t j) const {
+    if (next != nullptr && j < kKeyTile && j % parts == part) Row(next->keys[j]);
   }
-}
+  void Values(int64_t j) const {
+    if (next != nullptr && j % parts == part) Row(next->values[j]);
+  }
+  void Row(const void* row) const {
+    for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
+      __builtin_prefetch(static_cast<const char*>(row) + at, 0, 2);
+    }
+  }
+};
 
 inline void TransposeKeys(const TileRows& rows, int64_t words, uint32_t* keys) {
   const int64_t whole = words / kLanes * kLanes;
@@ -112,14 +125,14 @@ inline const float* QueryRow(const AttentionItem& a, int64_t i) {
   return a.q + i / a.group * a.row_stride + i % a.group * a.head_dim;
 }
 
-// scores[r][j] = scale * q[r] . key j; meanwhile fetches the rows of `next`, if there is one.
+// scores[r][j] = scale * q[r] . key j; meanwhile fetches keys.
 template <bool kBf16, int kRows>
 inline void Scores(const AttentionItem& a, const float* const (&q)[kRows], const uint32_t* keys,
-                   const TileRows* next, float* scores) {
+                   const Fetch& fetch, float* scores) {
   const int64_t words = kBf16 ? a.head_dim / 2 : a.head_dim;
   Vf sums[kRows][kKeyVectors] = {};
   for (int64_t w = 0; w < words; ++w, keys += kKeyTile) {
-    if (next != nullptr && w < kKeyTile) FetchRow(*next, w, a.head_dim * (kBf16 ? 2 : 4));
+    fetch.Keys(w);
     for (int v = 0; v < kKeyVectors; ++v) {
       const Vu word = LoadWords(keys + v * kLanes);
       if constexpr (kBf16) {
@@ -154,10 +167,12 @@ inline float Exponentiate(float max, int64_t valid, float* scores) {
   return SumLanes(sum);
 }
 
-// acc[r] = acc[r] * correction[r] + scores[r] * values, for kVectors vectors of dimensions from d.
+// acc[r] = acc[r] * correction[r] + scores[r] * values, for kVectors vectors of dimensions from d;
+// meanwhile fetches values.
 template <bool kBf16, int kRows, int kVectors>
 inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, const float* scores,
-                       const float (&correction)[kRows], int64_t head_dim, float* acc) {
+                       const float (&correction)[kRows], int64_t head_dim, const Fetch& fetch,
+                       float* acc) {
   Vf sums[kRows][kVectors];
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) {
@@ -165,6 +180,7 @@ inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, cons
     }
   }
   for (int64_t j = 0; j < num_values; ++j) {
+    if (d == 0) fetch.Values(j);
     Vf values[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       if constexpr (kBf16) {
@@ -211,11 +227,11 @@ inline int64_t KeysSeen(const AttentionItem& a, int64_t i) {
 
 // Query rows first .. first + kRows - 1 against the tile at `begin`.
 template <bool kBf16, int kRows>
-void AttendTile(const AttentionItem& a, const TileRows& rows, const TileRows* next, int64_t begin,
+void AttendTile(const AttentionItem& a, const TileRows& rows, const Fetch& fetch, int64_t begin,
                 int64_t first, const AttentionScratch& s) {
   const float* q[kRows];
   for (int r = 0; r < kRows; ++r) q[r] = QueryRow(a, first + r);
-  Scores<kBf16, kRows>(a, q, s.keys, next, s.scores);
+  Scores<kBf16, kRows>(a, q, s.keys, fetch, s.scores);
   float correction[kRows];
   int64_t num_values = 0;
   for (int r = 0; r < kRows; ++r) {
@@ -239,10 +255,10 @@ void AttendTile(const AttentionItem& a, const TileRows& rows, const TileRows* ne
   int64_t d = 0;
   for (; d + kValueVectors * kLanes <= a.head_dim; d += kValueVectors * kLanes) {
     Accumulate<kBf16, kRows, kValueVectors>(rows, d, num_values, s.scores, correction, a.head_dim,
-                                            acc);
+                                            fetch, acc);
   }
   for (; d + kLanes <= a.head_dim; d += kLanes) {
-    Accumulate<kBf16, kRows, 1>(rows, d, num_values, s.scores, correction, a.head_dim, acc);
+    Accumulate<kBf16, kRows, 1>(rows, d, num_values, s.scores, correction, a.head_dim, fetch, acc);
   }
   AccumulateRest<kBf16, kRows>(rows, d, num_values, s.scores, correction, a.head_dim, acc);
 }
@@ -267,13 +283,15 @@ void AttendItem(const AttentionItem& a) {
     TileRows rows, next;
     FindRows<kBf16>(a, begin, s, rows);
     FindCommitted<kBf16>(a, begin + kKeyTile, next);
-    const TileRows* fetch = begin + 2 * kKeyTile <= a.num_committed ? &next : nullptr;
     TransposeKeys(rows, kBf16 ? a.head_dim / 2 : a.head_dim, s.keys);
+    const bool fetches = begin + 2 * kKeyTile <= a.num_committed;
+    Fetch fetch{fetches ? &next : nullptr, 0, query_rows / kQueryRows + query_rows % kQueryRows,
+                a.head_dim * (kBf16 ? 2 : 4)};
     int64_t i = 0;
-    for (; i + kQueryRows <= query_rows; i += kQueryRows, fetch = nullptr) {
+    for (; i + kQueryRows <= query_rows; i += kQueryRows, ++fetch.part) {
       AttendTile<kBf16, kQueryRows>(a, rows, fetch, begin, i, s);
     }
-    for (; i < query_rows; ++i) AttendTile<kBf16, 1>(a, rows, nullptr, begin, i, s);
+    for (; i < query_rows; ++i, ++fetch.part) AttendTile<kBf16, 1>(a, rows, fetch, begin, i, s);
   }
   for (int64_t i = 0; i < query_rows; ++i) {
     const int64_t out = i / a.group * a.out_stride + i % a.group * a.head_dim;

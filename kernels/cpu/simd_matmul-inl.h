@@ -9,9 +9,14 @@ constexpr int kMaxRows = kLanes == 16 ? 14 : (kLanes == 8 ? 3 : 1);
 // stay in the second-level cache meanwhile.
 constexpr int64_t kStretchWords = 1024;
 constexpr int64_t kWordBytes = kTileColumns * 4;  // of a tile, per word of k
-// How far ahead of the multiplication weights are fetched when they are read once (measured: 8 to
-// 32 KiB are alike).
-constexpr int64_t kAheadBytes = 16384;
+// How far ahead of the multiplication weights are fetched when they are read once. Few rows wait
+// for memory alone, and one stream of fetches into the first-level cache does best; with more rows
+// the multiplications fill the time, and lines are kept coming by fetching them into the
+// second-level cache long before (docs/performance.md has what was measured).
+constexpr int kFewRows = 2;
+constexpr int64_t kAheadBytes = 8192;
+constexpr int64_t kFarBytes = 65536;
+constexpr int64_t kNearBytes = 512;
 constexpr int64_t kLineBytes = 64;
 
 inline float AsFloat(uint32_t bits) {
@@ -130,6 +135,19 @@ inline void LoadRow(const float* out, int64_t columns, Sum (&sums)[kVectors]) {
   for (int v = 0; v < kVectors; ++v) sums[v] = copy[v];
 }
 
+// Fetches the two lines that lie ahead of a word.
+template <bool kOneLevel>
+inline void FetchAhead(const char* word) {
+  for (int64_t line = 0; line < kWordBytes; line += kLineBytes) {
+    if constexpr (kOneLevel) {
+      __builtin_prefetch(word + kAheadBytes + line, 0, 3);
+    } else {
+      __builtin_prefetch(word + kFarBytes + line, 0, 2);
+      __builtin_prefetch(word + kNearBytes + line, 0, 3);
+    }
+  }
+}
+
 // The loop over the words of a stretch.
 template <typename Product, int kRows>
 inline void AddWords(const BlockWork& b, typename Product::Sum (&sums)[kRows][kVectors]) {
@@ -137,8 +155,7 @@ inline void AddWords(const BlockWork& b, typename Product::Sum (&sums)[kRows][kV
   const uint32_t* x = b.x;
   if (b.fetch_lines < 0) {
     for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kRows) {
-      __builtin_prefetch(reinterpret_cast<const char*>(w) + kAheadBytes, 0, 3);
-      __builtin_prefetch(reinterpret_cast<const char*>(w) + kAheadBytes + kLineBytes, 0, 3);
+      FetchAhead<kRows <= kFewRows>(reinterpret_cast<const char*>(w));
       Product::template Add<kRows>(w, x, sums);
     }
     return;
