@@ -36,11 +36,11 @@ absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks
   SDAR_RETURN_IF_ERROR(AgreeOnValues(
       world, {{"config.json", DumpJson(ToJson(job->config()))},
               {"the checkpoint's tensors", absl::StrCat(job->checkpoint_->IndexHash())},
-              {"flags",
-               absl::StrCat(options.dtype, " ", options.instruction_set, " ", options.moe_exchange,
-                            " ", options.max_sequences, " ", options.max_batch_rows, " ",
-                            options.max_sequence_length, " ", options.page_size, " ",
-                            options.kv_memory, " ", options.tensor_parallel)}}));
+              {"flags", absl::StrCat(options.Arithmetic(), " ", options.instruction_set, " ",
+                                     options.moe_exchange, " ", options.max_sequences, " ",
+                                     options.max_batch_rows, " ", options.max_sequence_length, " ",
+                                     options.page_size, " ", options.kv_memory, " ",
+                                     options.tensor_parallel)}}));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->SplitRanks()));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->MakeDevice()));
   SDAR_RETURN_IF_ERROR(job->RunPhase("weights", &Job::LoadWeights));
@@ -137,10 +137,11 @@ absl::Status Job::LoadWeights() {
   const Progress progress = [&](double fraction) {
     if (is_coordinator()) bar.Show(fraction);
   };
+  SDAR_ASSIGN_OR_RETURN(const WeightFormat format, ParseWeightFormat(options_.weights));
   SDAR_ASSIGN_OR_RETURN(
       weights_, LoadShardedWeights(
                     config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
-                    {group_size(), group_->rank(), WeightFormat::kAct}, backend(), progress));
+                    {group_size(), group_->rank(), format}, backend(), progress));
   load_time_ = absl::Now() - started;
   return absl::OkStatus();
 }
@@ -158,9 +159,9 @@ absl::Status Job::LoadModel() {
   if (is_coordinator()) {
     spdlog::info(
         "loaded {} in {:.1f} s: {} parameters, {}, {} replica(s) of {} rank(s), {}, {} pages of {}",
-        options_.model, absl::ToDoubleSeconds(load_time_), config().NumParameters(), options_.dtype,
-        num_replicas(), group_size(), backend().Description(), limits_.num_pages,
-        options_.page_size);
+        options_.model, absl::ToDoubleSeconds(load_time_), config().NumParameters(),
+        options_.Arithmetic(), num_replicas(), group_size(), backend().Description(),
+        limits_.num_pages, options_.page_size);
   }
   return absl::OkStatus();
 }
@@ -218,7 +219,7 @@ sdar::v1::PlanRecordHeader Job::RecordHeader() const {
   header.set_model(DumpJson(ToJson(config())));
   header.set_index_hash(checkpoint_->IndexHash());
   header.set_ranks(static_cast<uint32_t>(group_size()));
-  header.set_dtype(options_.dtype);
+  header.set_dtype(options_.Arithmetic());
   const std::string backend = device_.backend->Description();
   header.set_backend(backend.substr(0, backend.find(',')));
   header.set_moe_exchange(options_.moe_exchange);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
+#include "kernels/weight_format.h"
 #include "launcher/memory_amount.h"
 #include "runtime/engine/request_fields.h"
 
@@ -37,6 +38,10 @@ absl::Status JobOptions::Validate() const {
   }
   SDAR_RETURN_IF_ERROR(OneOf("device", device, {"auto", "cpu", "cuda"}));
   SDAR_RETURN_IF_ERROR(OneOf("dtype", dtype, {"bfloat16", "float32"}));
+  SDAR_ASSIGN_OR_RETURN(const WeightFormat format, ParseWeightFormat(weights));
+  if (format == WeightFormat::kInt8 && device == "cuda") {
+    return absl::InvalidArgumentError("--weights=int8: only the CPU backend has them");
+  }
   SDAR_RETURN_IF_ERROR(OneOf("moe-exchange", moe_exchange, {"auto", "allreduce", "alltoall"}));
   SDAR_RETURN_IF_ERROR(OneOf("generation-config", generation_config, {"auto", "none"}));
   SDAR_RETURN_IF_ERROR(OneOf("log-level", log_level, {"debug", "info", "warning", "error"}));
@@ -58,11 +63,17 @@ absl::Status JobOptions::Validate() const {
   return AtLeast("step-timeout", step_timeout_s, 1, 86400);
 }
 
+std::string JobOptions::Arithmetic() const {
+  return weights == "dtype" ? dtype : absl::StrCat(dtype, ", ", weights, " weights");
+}
+
 void AddJobFlags(JobOptions& o, FlagSpec& spec) {
   spec.options.add_options()("model", TextFlag(&o.model),
                              "model folder in the Hugging Face layout (required)")(
       "device", Flag(&o.device), "auto (for now the CPU), cpu or cuda")(
       "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
+      "weights", Flag(&o.weights),
+      "dtype: as --dtype; int8: half as large, results differ a little (CPU only)")(
       "instruction-set", Flag(&o.instruction_set),
       "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")(
       "threads", Flag(&o.threads), "threads per rank; 0: the rank's share of the cores")(

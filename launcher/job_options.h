@@ -15,6 +15,7 @@ struct JobOptions {
   std::string model;
   std::string device = "auto";
   std::string dtype = "bfloat16";
+  std::string weights = "dtype";
   std::string instruction_set = "auto";
   int threads = 0;          // per rank; 0: the rank's cores
   int tensor_parallel = 0;  // ranks that share a model; 0: all
@@ -40,6 +41,8 @@ struct JobOptions {
 
   // InvalidArgument names the flag.
   absl::Status Validate() const;
+  // What the bits of results depend on: "bfloat16", or "bfloat16, int8 weights".
+  std::string Arithmetic() const;
 };
 
 // Adds the flags above to a program's.

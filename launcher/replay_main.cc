@@ -64,8 +64,7 @@ double ToleranceFor(const Options& options, const sdar::v1::PlanRecordHeader& re
                     const sdar::v1::PlanRecordHeader& now) {
   if (ExpectsSameBits(recorded, now)) return 0;
   if (options.tolerance > 0) return options.tolerance;
-  const bool bfloat16 = recorded.dtype() == "bfloat16" || now.dtype() == "bfloat16";
-  return bfloat16 ? 0.3 : 0.001;
+  return recorded.dtype() == "float32" && now.dtype() == "float32" ? 0.001 : 0.3;
 }
 
 absl::Status Report(const ReplayReport& report, double tolerance) {

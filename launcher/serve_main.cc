@@ -123,7 +123,7 @@ sdar::v1::GetModelInfoResponse MakeModelInfo(const Options& options, Job& job) {
   for (TokenId id : job.defaults().generation.eos_token_ids) {
     info.add_eos_token_ids(static_cast<uint32_t>(id));
   }
-  info.set_dtype(options.job.dtype);
+  info.set_dtype(options.job.Arithmetic());
   info.set_backend(job.backend().Description());
   info.set_ranks(static_cast<uint32_t>(job.num_ranks()));
   info.set_version(kVersion);
