@@ -5,11 +5,10 @@
 // of a row depends on positions alone, not on which rows are worked on together nor on whether a
 // key lies in a page or in the step's own rows.
 
-constexpr int kKeyVectors = kKeyTile / kLanes;
-// Query rows whose sums stay in registers: four times the scores of a key tile, or as many vectors
-// of outputs.
-constexpr int kQueryRows = kLanes == 16 ? 4 : (kLanes == 8 ? 2 : 1);
-constexpr int kValueVectors = kLanes == 16 ? 4 : 2;
+// Query rows at most, and vectors of keys or of dimensions, whose sums stay in registers: the more
+// rows, the more products share what widening an element costs.
+constexpr int kQueryRows = kLanes == 16 ? 8 : (kLanes == 8 ? 4 : 2);
+constexpr int kSumVectors = 2;
 
 // What one item works in.
 struct AttentionScratch {
@@ -81,17 +80,12 @@ inline void FindRows(const AttentionItem& a, int64_t begin, const AttentionScrat
 // Rows of the next tile that one call fetches into the second-level cache while it computes: every
 // `parts`-th, so that all calls of a tile together spread the reading over their time.
 struct Fetch {
-  const TileRows* next;  // null: nothing to fetch
-  int64_t part;
-  int64_t parts;
-  int64_t row_bytes;
+  const TileRows* next = nullptr;  // null: nothing to fetch
+  int64_t part = 0;
+  int64_t parts = 1;
+  int64_t row_bytes = 0;
 
-  void Keys(int64_t j) const {
-    if (next != nullptr && j < kKeyTile && j % parts == part) Row(next->keys[j]);
-  }
-  void Values(int64_t j) const {
-    if (next != nullptr && j % parts == part) Row(next->values[j]);
-  }
+  int64_t First() const { return next == nullptr ? kKeyTile : part; }
   void Row(const void* row) const {
     for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
       __builtin_prefetch(static_cast<const char*>(row) + at, 0, 2);
@@ -125,30 +119,45 @@ inline const float* QueryRow(const AttentionItem& a, int64_t i) {
   return a.q + i / a.group * a.row_stride + i % a.group * a.head_dim;
 }
 
-// scores[r][j] = scale * q[r] . key j; meanwhile fetches keys.
+// sums[r] += q[r][d] * keys.
+template <int kRows>
+inline void AddScaledKeys(const float* const (&q)[kRows], int64_t d, const Vf (&keys)[kSumVectors],
+                          Vf (&sums)[kRows][kSumVectors]) {
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kSumVectors; ++v) sums[r][v] += keys[v] * q[r][d];
+  }
+}
+
+// scores[r][j] = scale * q[r] . key j for kSumVectors vectors of keys; meanwhile fetches keys.
 template <bool kBf16, int kRows>
 inline void Scores(const AttentionItem& a, const float* const (&q)[kRows], const uint32_t* keys,
                    const Fetch& fetch, float* scores) {
   const int64_t words = kBf16 ? a.head_dim / 2 : a.head_dim;
-  Vf sums[kRows][kKeyVectors] = {};
+  Vf sums[kRows][kSumVectors] = {};
+  int64_t due = fetch.First();
   for (int64_t w = 0; w < words; ++w, keys += kKeyTile) {
-    fetch.Keys(w);
-    for (int v = 0; v < kKeyVectors; ++v) {
-      const Vu word = LoadWords(keys + v * kLanes);
-      if constexpr (kBf16) {
-        const Vf even = reinterpret_cast<Vf>(word << 16);
-        const Vf odd = reinterpret_cast<Vf>(word & 0xFFFF0000u);
-        for (int r = 0; r < kRows; ++r) {
-          sums[r][v] += even * q[r][2 * w];
-          sums[r][v] += odd * q[r][2 * w + 1];
-        }
-      } else {
-        for (int r = 0; r < kRows; ++r) sums[r][v] += reinterpret_cast<Vf>(word) * q[r][w];
+    if (w == due && due < kKeyTile) {
+      fetch.Row(fetch.next->keys[due]);
+      due += fetch.parts;
+    }
+    Vu words_of_keys[kSumVectors];
+    for (int v = 0; v < kSumVectors; ++v) words_of_keys[v] = LoadWords(keys + v * kLanes);
+    if constexpr (kBf16) {
+      Vf even[kSumVectors], odd[kSumVectors];
+      for (int v = 0; v < kSumVectors; ++v) {
+        even[v] = reinterpret_cast<Vf>(words_of_keys[v] << 16);
+        odd[v] = reinterpret_cast<Vf>(words_of_keys[v] & 0xFFFF0000u);
       }
+      AddScaledKeys<kRows>(q, 2 * w, even, sums);
+      AddScaledKeys<kRows>(q, 2 * w + 1, odd, sums);
+    } else {
+      Vf element[kSumVectors];
+      for (int v = 0; v < kSumVectors; ++v) element[v] = reinterpret_cast<Vf>(words_of_keys[v]);
+      AddScaledKeys<kRows>(q, w, element, sums);
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kKeyVectors; ++v) {
+    for (int v = 0; v < kSumVectors; ++v) {
       Store(scores + r * kKeyTile + v * kLanes, sums[r][v] * a.scale);
     }
   }
@@ -179,8 +188,12 @@ inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, cons
       sums[r][v] = Load(acc + r * head_dim + d + v * kLanes) * correction[r];
     }
   }
+  int64_t due = d == 0 ? fetch.First() : kKeyTile;
   for (int64_t j = 0; j < num_values; ++j) {
-    if (d == 0) fetch.Values(j);
+    if (j == due) {
+      fetch.Row(fetch.next->values[due]);
+      due += fetch.parts;
+    }
     Vf values[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       if constexpr (kBf16) {
@@ -231,7 +244,9 @@ void AttendTile(const AttentionItem& a, const TileRows& rows, const Fetch& fetch
                 int64_t first, const AttentionScratch& s) {
   const float* q[kRows];
   for (int r = 0; r < kRows; ++r) q[r] = QueryRow(a, first + r);
-  Scores<kBf16, kRows>(a, q, s.keys, fetch, s.scores);
+  for (int64_t j = 0; j < kKeyTile; j += kSumVectors * kLanes) {
+    Scores<kBf16, kRows>(a, q, s.keys + j, j == 0 ? fetch : Fetch{}, s.scores + j);
+  }
   float correction[kRows];
   int64_t num_values = 0;
   for (int r = 0; r < kRows; ++r) {
@@ -253,14 +268,25 @@ void AttendTile(const AttentionItem& a, const TileRows& rows, const Fetch& fetch
   }
   float* acc = s.acc + first * a.head_dim;
   int64_t d = 0;
-  for (; d + kValueVectors * kLanes <= a.head_dim; d += kValueVectors * kLanes) {
-    Accumulate<kBf16, kRows, kValueVectors>(rows, d, num_values, s.scores, correction, a.head_dim,
-                                            fetch, acc);
+  for (; d + kSumVectors * kLanes <= a.head_dim; d += kSumVectors * kLanes) {
+    Accumulate<kBf16, kRows, kSumVectors>(rows, d, num_values, s.scores, correction, a.head_dim,
+                                          fetch, acc);
   }
   for (; d + kLanes <= a.head_dim; d += kLanes) {
     Accumulate<kBf16, kRows, 1>(rows, d, num_values, s.scores, correction, a.head_dim, fetch, acc);
   }
   AccumulateRest<kBf16, kRows>(rows, d, num_values, s.scores, correction, a.head_dim, acc);
+}
+
+// The query rows from `first` on: kRows at a time, then half as many.
+template <bool kBf16, int kRows>
+void AttendRows(const AttentionItem& a, const TileRows& rows, Fetch fetch, int64_t begin,
+                int64_t first, const AttentionScratch& s) {
+  const int64_t query_rows = a.num_rows * a.group;
+  for (; first + kRows <= query_rows; first += kRows, ++fetch.part) {
+    AttendTile<kBf16, kRows>(a, rows, fetch, begin, first, s);
+  }
+  if constexpr (kRows > 1) AttendRows<kBf16, kRows / 2>(a, rows, fetch, begin, first, s);
 }
 
 template <bool kBf16>
@@ -285,13 +311,9 @@ void AttendItem(const AttentionItem& a) {
     FindCommitted<kBf16>(a, begin + kKeyTile, next);
     TransposeKeys(rows, kBf16 ? a.head_dim / 2 : a.head_dim, s.keys);
     const bool fetches = begin + 2 * kKeyTile <= a.num_committed;
-    Fetch fetch{fetches ? &next : nullptr, 0, query_rows / kQueryRows + query_rows % kQueryRows,
+    Fetch fetch{fetches ? &next : nullptr, 0, (query_rows + kQueryRows - 1) / kQueryRows,
                 a.head_dim * (kBf16 ? 2 : 4)};
-    int64_t i = 0;
-    for (; i + kQueryRows <= query_rows; i += kQueryRows, ++fetch.part) {
-      AttendTile<kBf16, kQueryRows>(a, rows, fetch, begin, i, s);
-    }
-    for (; i < query_rows; ++i, ++fetch.part) AttendTile<kBf16, 1>(a, rows, fetch, begin, i, s);
+    AttendRows<kBf16, kQueryRows>(a, rows, fetch, begin, 0, s);
   }
   for (int64_t i = 0; i < query_rows; ++i) {
     const int64_t out = i / a.group * a.out_stride + i % a.group * a.head_dim;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "kernels/cpu/simd_kernels.h"
-#if SDAR_HAS_DOT
+#if SDAR_LANES == 16
 #include <immintrin.h>
 #endif
 

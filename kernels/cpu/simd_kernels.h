@@ -73,9 +73,9 @@ struct AttentionItem {
 inline constexpr int kKeyTile = 64;
 
 // Scratch of one AttentionItem: a tile of keys (transposed), own keys and values, per query row the
-// sums, and scores of up to four of them.
+// sums, and scores of up to eight of them.
 constexpr int64_t AttentionScratchFloats(int64_t query_rows, int64_t head_dim) {
-  return 3 * kKeyTile * head_dim + query_rows * (head_dim + 2) + 4 * kKeyTile;
+  return 3 * kKeyTile * head_dim + query_rows * (head_dim + 2) + 8 * kKeyTile;
 }
 
 struct SimdKernels {

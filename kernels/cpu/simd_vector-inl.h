@@ -17,8 +17,15 @@ inline void Store(float* p, Vf v) { *reinterpret_cast<VfUnaligned*>(p) = v; }
 inline Vf Splat(float x) { return x - Vf{}; }
 
 inline Vf WidenBf16(const uint16_t* p) {
+#if SDAR_LANES == 16
+  // GCC 12 converts in two halves by itself, and warns of its own header without the mask.
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return reinterpret_cast<Vf>(reinterpret_cast<Vu>(_mm512_maskz_cvtepu16_epi32(0xFFFF, half))
+                              << 16);
+#else
   const Vh half = *reinterpret_cast<const VhUnaligned*>(p);
   return reinterpret_cast<Vf>(__builtin_convertvector(half, Vu) << 16);
+#endif
 }
 inline float WidenBf16Scalar(uint16_t bits) {
   const uint32_t wide = static_cast<uint32_t>(bits) << 16;
@@ -48,19 +55,28 @@ inline uint16_t RoundBf16Scalar(float value) {
 inline Vf Max(Vf a, Vf b) { return a > b ? a : b; }
 inline Vf Min(Vf a, Vf b) { return a < b ? a : b; }
 
+// Lane i of the result is lane i + kBy of v, round about.
+template <int kBy>
+inline Vf RotateLanes(Vf v) {
+  Vi from{};
+  for (int lane = 0; lane < kLanes; ++lane) from[lane] = (lane + kBy) % kLanes;
+  return __builtin_shuffle(v, from);
+}
+
 // Adds the lanes in a fixed tree.
 inline float SumLanes(Vf v) {
-  float lane[kLanes];
-  Store(lane, v);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
-  }
-  return lane[0];
+  if constexpr (kLanes >= 16) v += RotateLanes<8>(v);
+  if constexpr (kLanes >= 8) v += RotateLanes<4>(v);
+  v += RotateLanes<2>(v);
+  v += RotateLanes<1>(v);
+  return v[0];
 }
 inline float MaxLanes(Vf v) {
-  float best = v[0];
-  for (int i = 1; i < kLanes; ++i) best = v[i] > best ? v[i] : best;
-  return best;
+  if constexpr (kLanes >= 16) v = Max(v, RotateLanes<8>(v));
+  if constexpr (kLanes >= 8) v = Max(v, RotateLanes<4>(v));
+  v = Max(v, RotateLanes<2>(v));
+  v = Max(v, RotateLanes<1>(v));
+  return v[0];
 }
 
 // exp to about 2 units in the last place for -87 <= x <= 88; beyond, the result is that of the
