@@ -105,7 +105,7 @@ void PackTile(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels,
     if (is_int8) quantized[c] = MeasureColumn(sources[c], packed.cols);
   }
   uint32_t words[kTileColumns][kChunkWords];
-  for (int64_t k = 0; k < packed.cols; k += chunk, out += kChunkWords * kTileColumns) {
+  for (int64_t k = 0; k < packed.cols; k += chunk) {
     const int64_t n = std::min(chunk, packed.cols - k);
     if (n < chunk || columns < kTileColumns) std::memset(words, 0, sizeof words);
     for (int64_t c = 0; c < columns; ++c) {
@@ -113,6 +113,7 @@ void PackTile(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels,
     }
     const int64_t count = std::min(kChunkWords, NumWords(packed) - k / (chunk / kChunkWords));
     kernels.interleave(words[0], kChunkWords, count, out);
+    out += count * kTileColumns;
   }
   if (is_int8) StoreInt8Tail(quantized, out);
 }

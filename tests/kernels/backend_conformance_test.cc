@@ -11,7 +11,7 @@ namespace {
 INSTANTIATE_TEST_SUITE_P(AllTargets, BackendTest, ::testing::ValuesIn(AllTargets()), NameOfTarget);
 
 TEST_P(BackendTest, MemoryIsZeroedWhenItIsAllocated) {
-  for (size_t bytes : {1u, 63u, 64u, 1000u}) {
+  for (size_t bytes : {1u, 63u, 64u, 1000u, (2u << 20) + 1, 5u << 20}) {
     SDAR_ASSERT_OK_AND_ASSIGN(const DeviceBuffer buffer, backend().Allocate(bytes));
     EXPECT_EQ(DownloadAll<uint8_t>(buffer, bytes), std::vector<uint8_t>(bytes));
   }
@@ -90,6 +90,13 @@ TEST_P(MatMulTest, EveryNumberOfRowsUpToForty) {
   const Matrix weight = Rounded(DType::kBFloat16, RandomMatrix(random(), 40, 24));
   const PackedWeight packed = PackMatrix(weight);
   for (int64_t rows = 0; rows <= 40; ++rows) Check(packed, weight, rows);
+}
+
+// More of k than is multiplied with one block of rows at a time.
+TEST_P(MatMulTest, LongSumsOfManyRows) {
+  const Matrix weight = Rounded(DType::kBFloat16, RandomMatrix(random(), 33, 4500));
+  const PackedWeight packed = PackMatrix(weight);
+  for (int64_t rows : {14, 15, 29, 43}) Check(packed, weight, rows);
 }
 
 TEST_P(MatMulTest, EveryShapeOfTheWeight) {

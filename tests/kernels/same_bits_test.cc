@@ -24,7 +24,7 @@ class SameBitsTest : public StepTest {
 INSTANTIATE_TEST_SUITE_P(AllTargets, SameBitsTest, ::testing::ValuesIn(AllTargets()), NameOfTarget);
 
 TEST_P(SameBitsTest, MatMulRowsDoNotDependOnTheNumberOfRows) {
-  for (int64_t k : {7, 64, 515}) {
+  for (int64_t k : {7, 64, 515, 2050}) {
     const PackedWeight weight = PackMatrix(RandomMatrix(random(), 70, k));
     const Matrix x = Rounded(act(), RandomMatrix(random(), 40, k));
     const Matrix whole = MatMul(weight, x);
