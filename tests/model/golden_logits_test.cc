@@ -8,8 +8,9 @@ namespace sdar {
 namespace {
 
 // Calls check(rank, model, golden, logits) for every golden sequence on every split.
-void ForEachGolden(DType dtype, const std::function<void(const GoldenLogits&, const Split&,
-                                                         const std::vector<float>&)>& check) {
+void ForEachGolden(DType dtype, WeightFormat weights,
+                   const std::function<void(const GoldenLogits&, const Split&,
+                                            const std::vector<float>&)>& check) {
 #ifdef SDAR_TEST_CUDA
   if (CountCudaDevices() == 0) GTEST_SKIP() << "this machine has no CUDA device";
 #endif
@@ -18,6 +19,7 @@ void ForEachGolden(DType dtype, const std::function<void(const GoldenLogits&, co
     LocalRanksOptions options;
     options.ranks = split.ranks;
     options.dtype = dtype;
+    options.weights = weights;
     options.model.moe_exchange = split.exchange;
     const auto body = [&](int rank, SdarModel& model, Communicator&) -> absl::Status {
       for (const auto& [key, want] : golden) {
@@ -35,19 +37,35 @@ void ForEachGolden(DType dtype, const std::function<void(const GoldenLogits&, co
 }
 
 TEST(GoldenLogitsTest, MatchesTheGoldenLogitsInFloat32OnEverySplit) {
-  ForEachGolden(DType::kFloat32, [](const GoldenLogits& want, const Split& split,
-                                    const std::vector<float>& got) {
-    EXPECT_LE(RelativeError(got, want.logits), 1e-5) << split.name << " on " << split.ranks;
-  });
+  ForEachGolden(DType::kFloat32, WeightFormat::kAct,
+                [](const GoldenLogits& want, const Split& split, const std::vector<float>& got) {
+                  EXPECT_LE(RelativeError(got, want.logits), 1e-5)
+                      << split.name << " on " << split.ranks;
+                });
 }
 
 TEST(GoldenLogitsTest, StaysCloseToTheGoldenLogitsInBFloat16OnEverySplit) {
-  ForEachGolden(DType::kBFloat16, [](const GoldenLogits& want, const Split& split,
-                                     const std::vector<float>& got) {
-    const double limit = split.name == "dense" ? 1e-2 : 0.3;
-    EXPECT_LE(RelativeError(got, want.logits), limit) << split.name << " on " << split.ranks;
-  });
+  ForEachGolden(DType::kBFloat16, WeightFormat::kAct,
+                [](const GoldenLogits& want, const Split& split, const std::vector<float>& got) {
+                  const double limit = split.name == "dense" ? 1e-2 : 0.3;
+                  EXPECT_LE(RelativeError(got, want.logits), limit)
+                      << split.name << " on " << split.ranks;
+                });
 }
+
+#ifndef SDAR_TEST_CUDA
+// An expert that is chosen otherwise moves a logit more than all rounding.
+TEST(GoldenLogitsTest, Int8WeightsStayNearTheGoldenLogitsOnEverySplit) {
+  for (DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    ForEachGolden(dtype, WeightFormat::kInt8,
+                  [](const GoldenLogits& want, const Split& split, const std::vector<float>& got) {
+                    const double limit = split.name == "dense" ? 0.04 : 0.15;
+                    EXPECT_LE(RelativeError(got, want.logits), limit)
+                        << split.name << " on " << split.ranks;
+                  });
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace sdar
