@@ -60,11 +60,11 @@ void AppendLimits(const BenchResults& results, std::string& out) {
         speed.peak_gflops == 0 ? "unknown"
                                : absl::StrFormat("%.0f%%", 100 * speed.gflops / speed.peak_gflops));
   }
-  absl::StrAppendFormat(
-      &out,
-      "\nWeights are packed at %.1f GB/s of their source, memory is copied at %.1f GB/s: %.0f%%\n",
-      results.packing.bytes_per_s / 1e9, results.packing.plain_bytes_per_s / 1e9,
-      100 * results.packing.bytes_per_s / results.packing.plain_bytes_per_s);
+  absl::StrAppendFormat(&out,
+                        "\nWeights are packed at %.1f GB/s of their source, memory is copied into "
+                        "new memory at %.1f GB/s: %.0f%%\n",
+                        results.packing.bytes_per_s / 1e9, results.packing.plain_bytes_per_s / 1e9,
+                        100 * results.packing.bytes_per_s / results.packing.plain_bytes_per_s);
 }
 
 }  // namespace

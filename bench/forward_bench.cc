@@ -89,7 +89,8 @@ absl::StatusOr<PackSpeed> ForwardBench::TimePacking() {
     const absl::Time start = absl::Now();
     SDAR_RETURN_IF_ERROR(PackWidest(config_.vocab_size).status());
     packing.push_back(bytes / absl::ToDoubleSeconds(absl::Now() - start));
-    copying.push_back(memory_->Copy());
+    SDAR_ASSIGN_OR_RETURN(const double copied, memory_->Copy());
+    copying.push_back(copied);
   }
   return PackSpeed{Median(packing), Median(copying)};
 }

@@ -48,7 +48,8 @@ struct MatMulSpeed {
   double peak_gflops = 0;  // median; 0: not known for this instruction set
 };
 
-// Packing of the largest weight, in turn with a plain copy of memory; bytes of source per second.
+// Packing of the largest weight, in turn with a plain copy into new memory; bytes of source per
+// second.
 struct PackSpeed {
   double bytes_per_s = 0;        // median
   double plain_bytes_per_s = 0;  // median

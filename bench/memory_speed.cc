@@ -55,19 +55,20 @@ double MemorySpeed::Read() {
   return static_cast<double>(words_.size() * sizeof(uint64_t)) / seconds;
 }
 
-double MemorySpeed::Copy() {
+absl::StatusOr<double> MemorySpeed::Copy() {
   const absl::Time start = absl::Now();
-  const int threads = pool_.num_threads();
-  const size_t half = words_.size() / 2;
-  pool_.Run(threads, [&](int64_t begin, int64_t end) {
+  const size_t bytes = memory_.size_bytes() / 2;
+  SDAR_ASSIGN_OR_RETURN(const DeviceBuffer copy, AllocateHostMemory(bytes));
+  const auto threads = static_cast<size_t>(pool_.num_threads());
+  pool_.Run(pool_.num_threads(), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const size_t size = half / static_cast<size_t>(threads);
-      uint64_t* from = words_.data() + static_cast<size_t>(t) * size;
-      std::memcpy(from + half, from, size * sizeof(uint64_t));
+      const size_t first = bytes * static_cast<size_t>(t) / threads;
+      const size_t last = bytes * static_cast<size_t>(t + 1) / threads;
+      std::memcpy(static_cast<char*>(copy.data()) + first,
+                  static_cast<const char*>(memory_.data()) + first, last - first);
     }
   });
-  const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
-  return static_cast<double>(half * sizeof(uint64_t)) / seconds;
+  return static_cast<double>(bytes) / absl::ToDoubleSeconds(absl::Now() - start);
 }
 
 }  // namespace sdar

@@ -25,8 +25,9 @@ class MemorySpeed {
 
   // Reads the whole buffer once, every thread its part, and returns bytes per second.
   double Read();
-  // Copies the buffer's first half onto its second and returns bytes copied per second.
-  double Copy();
+  // Copies half of the buffer into memory allocated for it, as loading does, and returns bytes
+  // copied per second. ResourceExhausted when there is no room.
+  absl::StatusOr<double> Copy();
 
  private:
   MemorySpeed(const CoreShare& cores, DeviceBuffer memory);

@@ -187,12 +187,12 @@ def measure(batch, layers):
         if sys.stderr.isatty():
             print(f"batch {batch}: block {block} of {args.repeats}", end="\r", file=sys.stderr)
     # The commit runs the layers alone; what a denoising pass takes beyond it is the vocabulary's.
-    commit = statistics.median(commits)
-    vocabulary = max(statistics.median(denoising) - commit, 0)
-    commit *= all_layers / layers
-    block_ms = (commit + vocabulary) * length + commit
-    return {"batch": batch, "denoise_ms": commit + vocabulary, "commit_ms": commit,
-            "ms_per_block": block_ms, "tokens_per_s": batch * length / block_ms * 1000}
+    denoise, commit = statistics.median(denoising), statistics.median(commits)
+    skipped = (all_layers / layers - 1) * commit
+    denoise, commit = denoise + skipped, commit + skipped
+    block_ms = denoise * length + commit
+    return {"batch": batch, "denoise_ms": denoise, "commit_ms": commit, "ms_per_block": block_ms,
+            "tokens_per_s": batch * length / block_ms * 1000}
 
 
 def main():

@@ -2,6 +2,8 @@
 // Defines one instruction set's SimdKernels. The including file defines SDAR_LANES (floats in a
 // vector), SDAR_HAS_DOT, SDAR_TARGET (the variable) and SDAR_TARGET_NAME, and is compiled with
 // that set's flags.
+#include <utility>
+
 #include <stddef.h>
 #include <stdint.h>
 

@@ -55,12 +55,16 @@ inline uint16_t RoundBf16Scalar(float value) {
 inline Vf Max(Vf a, Vf b) { return a > b ? a : b; }
 inline Vf Min(Vf a, Vf b) { return a < b ? a : b; }
 
+typedef std::make_integer_sequence<int, kLanes> AllLanes;
+
 // Lane i of the result is lane i + kBy of v, round about.
+template <int kBy, int... kLane>
+inline Vf RotateBy(Vf v, std::integer_sequence<int, kLane...>) {
+  return __builtin_shufflevector(v, v, (kLane + kBy) % kLanes...);
+}
 template <int kBy>
 inline Vf RotateLanes(Vf v) {
-  Vi from{};
-  for (int lane = 0; lane < kLanes; ++lane) from[lane] = (lane + kBy) % kLanes;
-  return __builtin_shuffle(v, from);
+  return RotateBy<kBy>(v, AllLanes());
 }
 
 // Adds the lanes in a fixed tree.
@@ -110,21 +114,27 @@ inline Vf LoadPart(const float* p, int64_t n, float fill) {
 inline Vu LoadWords(const uint32_t* p) { return *reinterpret_cast<const VuUnaligned*>(p); }
 inline void StoreWords(uint32_t* p, Vu v) { *reinterpret_cast<VuUnaligned*>(p) = v; }
 
+// The lanes of a and b whose number has the bit kHalf set (kUpper) or clear, in pairs.
+template <int kHalf, bool kUpper, int... kLane>
+inline Vu TakeHalves(Vu a, Vu b, std::integer_sequence<int, kLane...>) {
+  if constexpr (kUpper) {
+    return __builtin_shufflevector(a, b,
+                                   ((kLane & kHalf) != 0 ? kLanes + kLane : kLane + kHalf)...);
+  } else {
+    return __builtin_shufflevector(a, b,
+                                   ((kLane & kHalf) != 0 ? kLanes + kLane - kHalf : kLane)...);
+  }
+}
+
 // Swaps the halves of every 2 * kHalf lanes of row i with those of row i + kHalf: one of the log2
 // steps of a transposition.
 template <int kHalf>
 inline void SwapHalves(Vu (&rows)[kLanes]) {
-  Vi first{}, second{};
-  for (int lane = 0; lane < kLanes; ++lane) {
-    const bool upper = (lane & kHalf) != 0;
-    first[lane] = upper ? kLanes + (lane ^ kHalf) : lane;
-    second[lane] = upper ? kLanes + lane : lane ^ kHalf;
-  }
   for (int i = 0; i < kLanes; ++i) {
     if ((i & kHalf) != 0) continue;
     const Vu a = rows[i], b = rows[i + kHalf];
-    rows[i] = __builtin_shuffle(a, b, first);
-    rows[i + kHalf] = __builtin_shuffle(a, b, second);
+    rows[i] = TakeHalves<kHalf, false>(a, b, AllLanes());
+    rows[i + kHalf] = TakeHalves<kHalf, true>(a, b, AllLanes());
   }
 }
 
