@@ -208,7 +208,8 @@ def main():
               f"| {r['tokens_per_s']:.2f} |")
     if ARGS.json:
         with open(ARGS.json, "w", encoding="utf-8") as file:
-            json.dump({"title": title, "torch": torch.__version__, "threads": THREADS, "decoding": results}, file, indent=2)
+            json.dump({"title": title, "torch": torch.__version__, "threads": THREADS,
+                       "decoding": results}, file, indent=2)
 
 
 if __name__ == "__main__":

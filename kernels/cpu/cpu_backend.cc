@@ -191,6 +191,11 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t d = shape.head_dim;
   const int64_t items = static_cast<int64_t>(parts.size()) * shape.num_kv_heads;
+  // Threads take their parts of items and of a weight's tiles alike.
+  const absl::Span<const char> soon = matmuls_.Expected();
+  const auto line_of = [&](int64_t item) {
+    return static_cast<int64_t>(soon.size()) / kLineBytes * item / items;
+  };
   pool_.Run(items, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch;
     for (int64_t item = begin; item < end; ++item) {
@@ -226,6 +231,8 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
       a.out_stride = out.row_stride;
       a.scale = 1.0f / std::sqrt(static_cast<float>(d));
       a.bfloat16 = IsBFloat16();
+      a.soon = soon.data() + line_of(item) * kLineBytes;
+      a.soon_lines = line_of(item + 1) - line_of(item);
       kernels_.attention(a);
     }
   });

@@ -77,19 +77,27 @@ inline void FindRows(const AttentionItem& a, int64_t begin, const AttentionScrat
   }
 }
 
-// Rows of the next tile that one call fetches into the second-level cache while it computes: every
-// `parts`-th, so that all calls of a tile together spread the reading over their time.
+// What one call fetches into the second-level cache while it computes: every `parts`-th row of the
+// next tile, so that all calls of a tile together spread the reading over their time, and beside
+// them lines of what is read after the attention.
 struct Fetch {
   const TileRows* next = nullptr;  // null: nothing to fetch
   int64_t part = 0;
   int64_t parts = 1;
   int64_t row_bytes = 0;
+  const char* soon = nullptr;
+  const char* soon_end = nullptr;
 
   int64_t First() const { return next == nullptr ? kKeyTile : part; }
   void Row(const void* row) const {
     for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
       __builtin_prefetch(static_cast<const char*>(row) + at, 0, 2);
     }
+  }
+  void Soon() {
+    if (soon >= soon_end) return;
+    __builtin_prefetch(soon, 0, 2);
+    soon += kLineBytes;
   }
 };
 
@@ -131,15 +139,16 @@ inline void AddScaledKeys(const float* const (&q)[kRows], int64_t d, const Vf (&
 // scores[r][j] = scale * q[r] . key j for kSumVectors vectors of keys; meanwhile fetches keys.
 template <bool kBf16, int kRows>
 inline void Scores(const AttentionItem& a, const float* const (&q)[kRows], const uint32_t* keys,
-                   const Fetch& fetch, float* scores) {
+                   Fetch& fetch, bool fetches_rows, float* scores) {
   const int64_t words = kBf16 ? a.head_dim / 2 : a.head_dim;
   Vf sums[kRows][kSumVectors] = {};
-  int64_t due = fetch.First();
+  int64_t due = fetches_rows ? fetch.First() : kKeyTile;
   for (int64_t w = 0; w < words; ++w, keys += kKeyTile) {
     if (w == due && due < kKeyTile) {
       fetch.Row(fetch.next->keys[due]);
       due += fetch.parts;
     }
+    fetch.Soon();
     Vu words_of_keys[kSumVectors];
     for (int v = 0; v < kSumVectors; ++v) words_of_keys[v] = LoadWords(keys + v * kLanes);
     if constexpr (kBf16) {
@@ -180,7 +189,7 @@ inline float Exponentiate(float max, int64_t valid, float* scores) {
 // meanwhile fetches values.
 template <bool kBf16, int kRows, int kVectors>
 inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, const float* scores,
-                       const float (&correction)[kRows], int64_t head_dim, const Fetch& fetch,
+                       const float (&correction)[kRows], int64_t head_dim, Fetch& fetch,
                        float* acc) {
   Vf sums[kRows][kVectors];
   for (int r = 0; r < kRows; ++r) {
@@ -194,6 +203,7 @@ inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, cons
       fetch.Row(fetch.next->values[due]);
       due += fetch.parts;
     }
+    if (j % 2 == 0) fetch.Soon();
     Vf values[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       if constexpr (kBf16) {
@@ -240,12 +250,12 @@ inline int64_t KeysSeen(const AttentionItem& a, int64_t i) {
 
 // Query rows first .. first + kRows - 1 against the tile at `begin`.
 template <bool kBf16, int kRows>
-void AttendTile(const AttentionItem& a, const TileRows& rows, const Fetch& fetch, int64_t begin,
+void AttendTile(const AttentionItem& a, const TileRows& rows, Fetch& fetch, int64_t begin,
                 int64_t first, const AttentionScratch& s) {
   const float* q[kRows];
   for (int r = 0; r < kRows; ++r) q[r] = QueryRow(a, first + r);
   for (int64_t j = 0; j < kKeyTile; j += kSumVectors * kLanes) {
-    Scores<kBf16, kRows>(a, q, s.keys + j, j == 0 ? fetch : Fetch{}, s.scores + j);
+    Scores<kBf16, kRows>(a, q, s.keys + j, fetch, j == 0, s.scores + j);
   }
   float correction[kRows];
   int64_t num_values = 0;
@@ -280,7 +290,7 @@ void AttendTile(const AttentionItem& a, const TileRows& rows, const Fetch& fetch
 
 // The query rows from `first` on: kRows at a time, then half as many.
 template <bool kBf16, int kRows>
-void AttendRows(const AttentionItem& a, const TileRows& rows, Fetch fetch, int64_t begin,
+void AttendRows(const AttentionItem& a, const TileRows& rows, Fetch& fetch, int64_t begin,
                 int64_t first, const AttentionScratch& s) {
   const int64_t query_rows = a.num_rows * a.group;
   for (; first + kRows <= query_rows; first += kRows, ++fetch.part) {
@@ -305,14 +315,19 @@ void AttendItem(const AttentionItem& a) {
     s.max[i] = -__builtin_inff();
     s.sum[i] = 0;
   }
+  Fetch fetch;
+  fetch.parts = (query_rows + kQueryRows - 1) / kQueryRows;
+  fetch.row_bytes = a.head_dim * (kBf16 ? 2 : 4);
+  fetch.soon = a.soon;
+  fetch.soon_end = a.soon + a.soon_lines * kLineBytes;
   for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
     TileRows rows, next;
     FindRows<kBf16>(a, begin, s, rows);
     FindCommitted<kBf16>(a, begin + kKeyTile, next);
     TransposeKeys(rows, kBf16 ? a.head_dim / 2 : a.head_dim, s.keys);
     const bool fetches = begin + 2 * kKeyTile <= a.num_committed;
-    Fetch fetch{fetches ? &next : nullptr, 0, (query_rows + kQueryRows - 1) / kQueryRows,
-                a.head_dim * (kBf16 ? 2 : 4)};
+    fetch.next = fetches ? &next : nullptr;
+    fetch.part = 0;
     AttendRows<kBf16, kQueryRows>(a, rows, fetch, begin, 0, s);
   }
   for (int64_t i = 0; i < query_rows; ++i) {

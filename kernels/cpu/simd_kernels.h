@@ -8,6 +8,9 @@
 
 namespace sdar {
 
+// Bytes that come from memory together.
+inline constexpr int64_t kLineBytes = 64;
+
 // Columns of one packed weight tile.
 inline constexpr int kTileColumns = 32;
 
@@ -67,6 +70,10 @@ struct AttentionItem {
   int64_t out_stride;  // elements
   float scale;
   bool bfloat16;  // dtype of pages and out
+  // Memory that will be read soon after: a few lines of it are fetched meanwhile, as the arithmetic
+  // leaves the memory time for.
+  const char* soon;
+  int64_t soon_lines;
 };
 
 // Keys are taken in tiles that start at multiples of this position.

@@ -17,7 +17,6 @@ constexpr int kFewRows = 2;
 constexpr int64_t kAheadBytes = 8192;
 constexpr int64_t kFarBytes = 65536;
 constexpr int64_t kNearBytes = 512;
-constexpr int64_t kLineBytes = 64;
 
 inline float AsFloat(uint32_t bits) {
   float out;

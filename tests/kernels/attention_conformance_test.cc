@@ -53,6 +53,12 @@ TEST_P(AttentionTest, EveryNumberOfHeadsShareAKeyHead) {
   }
 }
 
+TEST_P(AttentionTest, ManyRowsOfManyHeadsSeeSeveralKeyTiles) {
+  for (int64_t group : {1, 3, 5}) {
+    Check({.shape = MakeShape(2 * group, 2, 40), .segments = {{200, 43, 4}, {8, 50, 8}}});
+  }
+}
+
 TEST_P(AttentionTest, EveryHeadDimensionWorks) {
   for (int64_t head_dim : {2, 6, 8, 24, 64, 128}) {
     Check({.shape = MakeShape(4, 2, head_dim), .segments = {{12, 6, 4}}});
