@@ -172,9 +172,16 @@ inline void Scores(const AttentionItem& a, const float* const (&q)[kRows], const
   }
 }
 
+// Of the scores of a tile: what is not seen becomes -inf, and the largest is returned.
+inline float MaskScores(int64_t valid, float* scores) {
+  for (int64_t j = valid; j < kKeyTile; ++j) scores[j] = -__builtin_inff();
+  Vf best = Load(scores);
+  for (int64_t j = kLanes; j < kKeyTile; j += kLanes) best = Max(best, Load(scores + j));
+  return MaxLanes(best);
+}
+
 // Turns scores into exp(score - max), zeros from `valid` on, and returns their sum.
 inline float Exponentiate(float max, int64_t valid, float* scores) {
-  for (int64_t j = valid; j < kKeyTile; ++j) scores[j] = -__builtin_inff();
   Vf sum = {};
   for (int64_t j = 0; j < kKeyTile; j += kLanes) {
     const Vf p = Exp(Load(scores + j) - max);
@@ -185,17 +192,52 @@ inline float Exponentiate(float max, int64_t valid, float* scores) {
   return SumLanes(sum);
 }
 
-// acc[r] = acc[r] * correction[r] + scores[r] * values, for kVectors vectors of dimensions from d;
+// Two vectors of a value from dimension d on. bfloat16 is widened in the order that costs one
+// instruction a vector; sums stay in that order until they are done (OrderSums).
+template <bool kBf16>
+inline void LoadValues(const void* row, int64_t d, Vf& first, Vf& second) {
+  if constexpr (!kBf16) {
+    first = Load(static_cast<const float*>(row) + d);
+    second = Load(static_cast<const float*>(row) + d + kLanes);
+  } else {
+    const uint16_t* p = static_cast<const uint16_t*>(row) + d;
+#if SDAR_LANES == 16
+    const __m512i bits = _mm512_loadu_si512(p);
+    first = reinterpret_cast<Vf>(_mm512_unpacklo_epi16(_mm512_setzero_si512(), bits));
+    second = reinterpret_cast<Vf>(_mm512_unpackhi_epi16(_mm512_setzero_si512(), bits));
+#else
+    first = WidenBf16(p);
+    second = WidenBf16(p + kLanes);
+#endif
+  }
+}
+
+// Brings two vectors of sums from LoadValues' order into that of the dimensions.
+template <bool kBf16>
+inline void OrderSums(Vf& first, Vf& second) {
+#if SDAR_LANES == 16
+  if constexpr (kBf16) {
+    const Vf a = first, b = second;
+    first = __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+    second =
+        __builtin_shufflevector(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+  }
+#else
+  (void)first;
+  (void)second;
+#endif
+}
+
+// acc[r] = acc[r] * correction[r] + scores[r] * values for two vectors of dimensions from d on;
 // meanwhile fetches values.
-template <bool kBf16, int kRows, int kVectors>
+template <bool kBf16, int kRows>
 inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, const float* scores,
-                       const float (&correction)[kRows], int64_t head_dim, Fetch& fetch,
+                       const float (&correction)[kLanes], int64_t head_dim, Fetch& fetch,
                        float* acc) {
-  Vf sums[kRows][kVectors];
+  Vf first[kRows], second[kRows];
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      sums[r][v] = Load(acc + r * head_dim + d + v * kLanes) * correction[r];
-    }
+    first[r] = Load(acc + r * head_dim + d) * correction[r];
+    second[r] = Load(acc + r * head_dim + d + kLanes) * correction[r];
   }
   int64_t due = d == 0 ? fetch.First() : kKeyTile;
   for (int64_t j = 0; j < num_values; ++j) {
@@ -204,38 +246,35 @@ inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, cons
       due += fetch.parts;
     }
     if (j % 2 == 0) fetch.Soon();
-    Vf values[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      if constexpr (kBf16) {
-        values[v] = WidenBf16(static_cast<const uint16_t*>(rows.values[j]) + d + v * kLanes);
-      } else {
-        values[v] = Load(static_cast<const float*>(rows.values[j]) + d + v * kLanes);
-      }
-    }
+    Vf a, b;
+    LoadValues<kBf16>(rows.values[j], d, a, b);
     for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < kVectors; ++v) sums[r][v] += values[v] * scores[r * kKeyTile + j];
+      const float p = scores[r * kKeyTile + j];
+      first[r] += a * p;
+      second[r] += b * p;
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) Store(acc + r * head_dim + d + v * kLanes, sums[r][v]);
+    Store(acc + r * head_dim + d, first[r]);
+    Store(acc + r * head_dim + d + kLanes, second[r]);
   }
 }
 
-// The dimensions behind the last whole vector.
+template <bool kBf16>
+inline float ValueAt(const void* row, int64_t d) {
+  if constexpr (kBf16) return WidenBf16Scalar(static_cast<const uint16_t*>(row)[d]);
+  return static_cast<const float*>(row)[d];
+}
+
+// The dimensions behind the last pair of vectors.
 template <bool kBf16, int kRows>
 inline void AccumulateRest(const TileRows& rows, int64_t d, int64_t num_values, const float* scores,
-                           const float (&correction)[kRows], int64_t head_dim, float* acc) {
+                           const float (&correction)[kLanes], int64_t head_dim, float* acc) {
   for (; d < head_dim; ++d) {
     for (int r = 0; r < kRows; ++r) {
       float sum = acc[r * head_dim + d] * correction[r];
       for (int64_t j = 0; j < num_values; ++j) {
-        float value;
-        if constexpr (kBf16) {
-          value = WidenBf16Scalar(static_cast<const uint16_t*>(rows.values[j])[d]);
-        } else {
-          value = static_cast<const float*>(rows.values[j])[d];
-        }
-        sum += value * scores[r * kKeyTile + j];
+        sum += ValueAt<kBf16>(rows.values[j], d) * scores[r * kKeyTile + j];
       }
       acc[r * head_dim + d] = sum;
     }
@@ -248,6 +287,33 @@ inline int64_t KeysSeen(const AttentionItem& a, int64_t i) {
   return a.num_committed + (end < a.segment_rows ? end : a.segment_rows);
 }
 
+// Turns the scores of kRows query rows into the weights of their values, notes the rows' new maxima
+// and sums, and what earlier sums are worth now. Returns how many values any of the rows sees.
+template <int kRows>
+inline int64_t WeighScores(const AttentionItem& a, int64_t begin, int64_t first,
+                           const AttentionScratch& s, float (&correction)[kLanes]) {
+  int64_t valid[kRows], most = 0;
+  float fall[kLanes] = {};
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t left = KeysSeen(a, first + r) - begin;
+    valid[r] = left < 0 ? 0 : (left < kKeyTile ? left : kKeyTile);
+    most = valid[r] > most ? valid[r] : most;
+    float& max = s.max[first + r];
+    const float tile_max = MaskScores(valid[r], s.scores + r * kKeyTile);
+    const float new_max = tile_max > max ? tile_max : max;
+    fall[r] = max - new_max;
+    max = new_max;
+  }
+  Store(correction, Exp(Load(fall)));
+  for (int r = 0; r < kRows; ++r) {
+    if (begin == 0) correction[r] = 0;
+    if (fall[r] == 0) correction[r] = 1;
+    const float sum = Exponentiate(s.max[first + r], valid[r], s.scores + r * kKeyTile);
+    if (valid[r] > 0) s.sum[first + r] = s.sum[first + r] * correction[r] + sum;
+  }
+  return most;
+}
+
 // Query rows first .. first + kRows - 1 against the tile at `begin`.
 template <bool kBf16, int kRows>
 void AttendTile(const AttentionItem& a, const TileRows& rows, Fetch& fetch, int64_t begin,
@@ -257,33 +323,12 @@ void AttendTile(const AttentionItem& a, const TileRows& rows, Fetch& fetch, int6
   for (int64_t j = 0; j < kKeyTile; j += kSumVectors * kLanes) {
     Scores<kBf16, kRows>(a, q, s.keys + j, fetch, j == 0, s.scores + j);
   }
-  float correction[kRows];
-  int64_t num_values = 0;
-  for (int r = 0; r < kRows; ++r) {
-    const int64_t left = KeysSeen(a, first + r) - begin;
-    const int64_t valid = left < 0 ? 0 : (left < kKeyTile ? left : kKeyTile);
-    float* scores = s.scores + r * kKeyTile;
-    float& max = s.max[first + r];
-    const float tile_max = valid == 0 ? max : MaxOf(scores, valid);
-    const float new_max = tile_max > max ? tile_max : max;
-    correction[r] = begin == 0 ? 0.0f : Exp(Splat(max - new_max))[0];
-    if (valid == 0) {
-      correction[r] = 1;
-      for (int64_t j = 0; j < kKeyTile; ++j) scores[j] = 0;
-    } else {
-      s.sum[first + r] = s.sum[first + r] * correction[r] + Exponentiate(new_max, valid, scores);
-    }
-    max = new_max;
-    num_values = valid > num_values ? valid : num_values;
-  }
+  float correction[kLanes];
+  const int64_t num_values = WeighScores<kRows>(a, begin, first, s, correction);
   float* acc = s.acc + first * a.head_dim;
   int64_t d = 0;
-  for (; d + kSumVectors * kLanes <= a.head_dim; d += kSumVectors * kLanes) {
-    Accumulate<kBf16, kRows, kSumVectors>(rows, d, num_values, s.scores, correction, a.head_dim,
-                                          fetch, acc);
-  }
-  for (; d + kLanes <= a.head_dim; d += kLanes) {
-    Accumulate<kBf16, kRows, 1>(rows, d, num_values, s.scores, correction, a.head_dim, fetch, acc);
+  for (; d + 2 * kLanes <= a.head_dim; d += 2 * kLanes) {
+    Accumulate<kBf16, kRows>(rows, d, num_values, s.scores, correction, a.head_dim, fetch, acc);
   }
   AccumulateRest<kBf16, kRows>(rows, d, num_values, s.scores, correction, a.head_dim, acc);
 }
@@ -297,6 +342,22 @@ void AttendRows(const AttentionItem& a, const TileRows& rows, Fetch& fetch, int6
     AttendTile<kBf16, kRows>(a, rows, fetch, begin, first, s);
   }
   if constexpr (kRows > 1) AttendRows<kBf16, kRows / 2>(a, rows, fetch, begin, first, s);
+}
+
+// Writes query row i's output: its sums over that of its weights.
+template <bool kBf16>
+inline void StoreOutput(const AttentionItem& a, int64_t i, const AttentionScratch& s) {
+  const int64_t out = i / a.group * a.out_stride + i % a.group * a.head_dim;
+  const float inverse = 1.0f / s.sum[i];
+  const float* acc = s.acc + i * a.head_dim;
+  int64_t d = 0;
+  for (; d + 2 * kLanes <= a.head_dim; d += 2 * kLanes) {
+    Vf first = Load(acc + d) * inverse, second = Load(acc + d + kLanes) * inverse;
+    OrderSums<kBf16>(first, second);
+    StoreAct(a.out, out + d, first, kBf16);
+    StoreAct(a.out, out + d + kLanes, second, kBf16);
+  }
+  for (; d < a.head_dim; ++d) StoreActScalar(a.out, out + d, acc[d] * inverse, kBf16);
 }
 
 template <bool kBf16>
@@ -330,16 +391,7 @@ void AttendItem(const AttentionItem& a) {
     fetch.part = 0;
     AttendRows<kBf16, kQueryRows>(a, rows, fetch, begin, 0, s);
   }
-  for (int64_t i = 0; i < query_rows; ++i) {
-    const int64_t out = i / a.group * a.out_stride + i % a.group * a.head_dim;
-    const float inverse = 1.0f / s.sum[i];
-    int64_t d = 0;
-    const float* acc = s.acc + i * a.head_dim;
-    for (; d + kLanes <= a.head_dim; d += kLanes) {
-      StoreAct(a.out, out + d, Load(acc + d) * inverse, kBf16);
-    }
-    for (; d < a.head_dim; ++d) StoreActScalar(a.out, out + d, acc[d] * inverse, kBf16);
-  }
+  for (int64_t i = 0; i < query_rows; ++i) StoreOutput<kBf16>(a, i, s);
 }
 
 void Attention(const AttentionItem& a) {
