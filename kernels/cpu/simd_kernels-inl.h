@@ -22,6 +22,7 @@ constexpr int64_t kMaxHeadDim = 512;
 #include "kernels/cpu/simd_vector-inl.h"
 #include "kernels/cpu/simd_matmul-inl.h"
 #include "kernels/cpu/simd_rows-inl.h"
+#include "kernels/cpu/simd_key_tiles-inl.h"
 #include "kernels/cpu/simd_attention-inl.h"
 #include "kernels/cpu/simd_draw-inl.h"
 // clang-format on

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tiles of keys and values that attention goes through: where they lie, and how they come.
+
+// What one item works in.
+struct AttentionScratch {
+  uint32_t* keys;  // [words of a key][kKeyTile]: a tile's keys, transposed
+  char* own;       // [2][kKeyTile][head_dim]: the segment's own keys and values as pages hold them
+  float* acc;      // [query rows][head_dim]
+  float* max;      // [query rows]
+  float* sum;      // [query rows]
+  float* scores;   // [kQueryRows][kKeyTile]
+};
+
+// The keys and values of a tile where they lie, kKeyTile of each.
+struct TileRows {
+  const void* keys[kKeyTile];
+  const void* values[kKeyTile];
+};
+
+// Finds the rows that lie in pages; those behind stay as they are.
+template <bool kBf16>
+inline void FindCommitted(const AttentionItem& a, int64_t begin, TileRows& rows) {
+  constexpr int64_t kElement = kBf16 ? 2 : 4;
+  const int64_t left = a.num_committed - begin;
+  const int64_t count = left < kKeyTile ? left : kKeyTile;
+  for (int64_t j = 0; j < count;) {
+    const int64_t offset = (begin + j) % a.page_size;
+    const int64_t at = a.page_table[(begin + j) / a.page_size] * a.page_stride + a.head_offset +
+                       offset * a.head_dim;
+    const char* key = static_cast<const char*>(a.page_keys) + at * kElement;
+    const char* value = static_cast<const char*>(a.page_values) + at * kElement;
+    const int64_t end = j + a.page_size - offset < count ? j + a.page_size - offset : count;
+    for (; j < end; ++j, key += a.head_dim * kElement, value += a.head_dim * kElement) {
+      rows.keys[j] = key;
+      rows.values[j] = value;
+    }
+  }
+}
+
+template <bool kBf16>
+inline const void* OwnRow(const float* row, int64_t head_dim, void* storage) {
+  if constexpr (!kBf16) {
+    return row;
+  } else {
+    RoundBf16(row, head_dim, static_cast<uint16_t*>(storage));  // exact: it was rounded before
+    return storage;
+  }
+}
+
+// Finds all rows of a tile; zeros where there are none.
+template <bool kBf16>
+inline void FindRows(const AttentionItem& a, int64_t begin, const AttentionScratch& s,
+                     TileRows& rows) {
+  FindCommitted<kBf16>(a, begin, rows);
+  const int64_t row_bytes = a.head_dim * (kBf16 ? 2 : 4);
+  const int64_t committed = a.num_committed - begin;
+  for (int64_t j = committed < 0 ? 0 : committed; j < kKeyTile; ++j) {
+    char* key = s.own + j * row_bytes;
+    char* value = s.own + (kKeyTile + j) * row_bytes;
+    if (begin + j < a.num_keys) {
+      const int64_t own = (begin + j - a.num_committed) * a.row_stride;
+      rows.keys[j] = OwnRow<kBf16>(a.own_k + own, a.head_dim, key);
+      rows.values[j] = OwnRow<kBf16>(a.own_v + own, a.head_dim, value);
+    } else {
+      __builtin_memset(key, 0, static_cast<size_t>(row_bytes));
+      rows.keys[j] = rows.values[j] = key;
+    }
+  }
+}
+
+// What one call fetches into the second-level cache while it computes: every `parts`-th row of the
+// next tile, so that all calls of a tile together spread the reading over their time, and beside
+// them lines of what is read after the attention.
+struct Fetch {
+  const TileRows* next = nullptr;  // null: nothing to fetch
+  int64_t part = 0;
+  int64_t parts = 1;
+  int64_t row_bytes = 0;
+  const char* soon = nullptr;
+  const char* soon_end = nullptr;
+
+  int64_t First() const { return next == nullptr ? kKeyTile : part; }
+  void Row(const void* row) const {
+    for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
+      __builtin_prefetch(static_cast<const char*>(row) + at, 0, 2);
+    }
+  }
+  void Soon() {
+    if (soon >= soon_end) return;
+    __builtin_prefetch(soon, 0, 2);
+    soon += kLineBytes;
+  }
+};
+
+inline void TransposeKeys(const TileRows& rows, int64_t words, uint32_t* keys) {
+  const int64_t whole = words / kLanes * kLanes;
+  for (int64_t j = 0; j < kKeyTile; j += kLanes) {
+    for (int64_t w = 0; w < whole; w += kLanes) {
+      Vu square[kLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        square[i] = LoadWords(static_cast<const uint32_t*>(rows.keys[j + i]) + w);
+      }
+      Transpose(square);
+      for (int i = 0; i < kLanes; ++i) {
+        StoreWords(keys + (w + i) * kKeyTile + j, square[i]);
+      }
+    }
+  }
+  for (int64_t w = whole; w < words; ++w) {
+    for (int64_t j = 0; j < kKeyTile; ++j) {
+      __builtin_memcpy(keys + w * kKeyTile + j, static_cast<const char*>(rows.keys[j]) + 4 * w, 4);
+    }
+  }
+}
