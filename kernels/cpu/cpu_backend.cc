@@ -196,45 +196,44 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
   const auto line_of = [&](int64_t item) {
     return static_cast<int64_t>(soon.size()) / kLineBytes * item / items;
   };
-  pool_.Run(items, [&](int64_t begin, int64_t end) {
-    std::vector<float> scratch;
-    for (int64_t item = begin; item < end; ++item) {
-      const QueryRows& part = parts[static_cast<size_t>(item / shape.num_kv_heads)];
-      const AttentionSegment& segment = *part.segment;
-      const int64_t kv_head = item % shape.num_kv_heads;
-      const size_t floats = static_cast<size_t>(AttentionScratchFloats(part.num_rows * group, d));
-      if (scratch.size() < floats) scratch.resize(floats);
-      const float* first = qkv.Row<float>(segment.first_row);
-      const int64_t out_at =
-          (segment.first_row + part.first_row) * out.row_stride + kv_head * group * d;
-      AttentionItem a;
-      a.q = first + part.first_row * qkv.row_stride + kv_head * group * d;
-      a.own_k = first + (shape.num_heads + kv_head) * d;
-      a.own_v = a.own_k + shape.num_kv_heads * d;
-      a.out = static_cast<char*>(out.data) + out_at * static_cast<int64_t>(SizeOf(out.dtype));
-      a.scratch = scratch.data();
-      a.page_keys = pages.keys;
-      a.page_values = pages.values;
-      a.page_table = layout.page_table + segment.page_offset;
-      a.page_stride = pages.num_kv_heads * pages.page_size * d;
-      a.head_offset = kv_head * pages.page_size * d;
-      a.page_size = pages.page_size;
-      a.num_committed = segment.first_position;
-      a.num_keys = segment.first_position + part.first_row + part.num_rows;
-      a.first_row = part.first_row;
-      a.num_rows = part.num_rows;
-      a.segment_rows = segment.num_rows;
-      a.block_length = segment.block_length;
-      a.group = group;
-      a.head_dim = d;
-      a.row_stride = qkv.row_stride;
-      a.out_stride = out.row_stride;
-      a.scale = 1.0f / std::sqrt(static_cast<float>(d));
-      a.bfloat16 = IsBFloat16();
-      a.soon = soon.data() + line_of(item) * kLineBytes;
-      a.soon_lines = line_of(item + 1) - line_of(item);
-      kernels_.attention(a);
-    }
+  attention_scratch_.resize(static_cast<size_t>(pool_.num_threads()));
+  pool_.RunBalanced(items, [&](int64_t item, int thread) {
+    std::vector<float>& scratch = attention_scratch_[static_cast<size_t>(thread)];
+    const QueryRows& part = parts[static_cast<size_t>(item / shape.num_kv_heads)];
+    const AttentionSegment& segment = *part.segment;
+    const int64_t kv_head = item % shape.num_kv_heads;
+    const size_t floats = static_cast<size_t>(AttentionScratchFloats(part.num_rows * group, d));
+    if (scratch.size() < floats) scratch.resize(floats);
+    const float* first = qkv.Row<float>(segment.first_row);
+    const int64_t out_at =
+        (segment.first_row + part.first_row) * out.row_stride + kv_head * group * d;
+    AttentionItem a;
+    a.q = first + part.first_row * qkv.row_stride + kv_head * group * d;
+    a.own_k = first + (shape.num_heads + kv_head) * d;
+    a.own_v = a.own_k + shape.num_kv_heads * d;
+    a.out = static_cast<char*>(out.data) + out_at * static_cast<int64_t>(SizeOf(out.dtype));
+    a.scratch = scratch.data();
+    a.page_keys = pages.keys;
+    a.page_values = pages.values;
+    a.page_table = layout.page_table + segment.page_offset;
+    a.page_stride = pages.num_kv_heads * pages.page_size * d;
+    a.head_offset = kv_head * pages.page_size * d;
+    a.page_size = pages.page_size;
+    a.num_committed = segment.first_position;
+    a.num_keys = segment.first_position + part.first_row + part.num_rows;
+    a.first_row = part.first_row;
+    a.num_rows = part.num_rows;
+    a.segment_rows = segment.num_rows;
+    a.block_length = segment.block_length;
+    a.group = group;
+    a.head_dim = d;
+    a.row_stride = qkv.row_stride;
+    a.out_stride = out.row_stride;
+    a.scale = 1.0f / std::sqrt(static_cast<float>(d));
+    a.bfloat16 = IsBFloat16();
+    a.soon = soon.data() + line_of(item) * kLineBytes;
+    a.soon_lines = line_of(item + 1) - line_of(item);
+    kernels_.attention(a);
   });
 }
 
@@ -269,12 +268,10 @@ void CpuBackend::ScatterAddRows(const TensorView& x, const int32_t* rows, const 
 void CpuBackend::SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
                                  absl::Span<LogitSummary> out) {
   SDAR_CHECK(specs.rows.size() == out.size() && logits.rows == static_cast<int64_t>(out.size()));
-  pool_.Run(logits.rows, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const auto index = static_cast<size_t>(i);
-      out[index] = SummarizeRow(kernels_, specs.first_id, specs.forbidden, specs.rows[index],
-                                {logits.Row<float>(i), static_cast<size_t>(logits.cols)});
-    }
+  pool_.RunBalanced(logits.rows, [&](int64_t i, int) {
+    const auto index = static_cast<size_t>(i);
+    out[index] = SummarizeRow(kernels_, specs.first_id, specs.forbidden, specs.rows[index],
+                              {logits.Row<float>(i), static_cast<size_t>(logits.cols)});
   });
 }
 

@@ -73,6 +73,8 @@ class CpuBackend : public Backend {
   ThreadPool pool_;
   MatMulRunner matmuls_{kernels_, pool_};
 
+  std::vector<std::vector<float>> attention_scratch_;  // one a thread
+
   // cos and sin of every position met so far: [positions][2][head_dim / 2].
   std::vector<float> rotations_;
   float rotations_theta_ = 0;

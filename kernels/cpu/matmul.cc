@@ -23,12 +23,12 @@ void MatMulRunner::Run(absl::Span<const MatMulJob> jobs) {
   Place(jobs);
   QuantizeRows(jobs);
   PackAllRows(jobs);
-  pool_.Run(placed_.back().first_tile, [&](int64_t begin, int64_t end) {
-    size_t job = 0;
-    for (int64_t tile = begin; tile < end; ++tile) {
-      while (placed_[job + 1].first_tile <= tile) ++job;
-      MultiplyTile(jobs[job], placed_[job], tile - placed_[job].first_tile);
-    }
+  pool_.RunBalanced(placed_.back().first_tile, [&](int64_t tile, int) {
+    const auto behind =
+        std::upper_bound(placed_.begin(), placed_.end(), tile,
+                         [](int64_t t, const Placed& placed) { return t < placed.first_tile; });
+    const auto job = static_cast<size_t>(behind - placed_.begin()) - 1;
+    MultiplyTile(jobs[job], placed_[job], tile - placed_[job].first_tile);
   });
 }
 

@@ -42,7 +42,8 @@ T AwaitChange(const std::atomic<T>& value, T old, bool spin) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(Options options) : options_(std::move(options)) {
+ThreadPool::ThreadPool(Options options)
+    : options_(std::move(options)), left_(static_cast<size_t>(options_.num_threads)) {
   for (int i = 1; i < options_.num_threads; ++i) {
     workers_.emplace_back([this, i] { WorkerLoop(i); });
   }
@@ -72,10 +73,34 @@ void ThreadPool::Run(int64_t count, absl::FunctionRef<void(int64_t, int64_t)> bo
   while (left != 0) left = AwaitChange(unfinished_, left, options_.spin);
 }
 
+void ThreadPool::RunBalanced(int64_t count, absl::FunctionRef<void(int64_t, int)> body) {
+  const int64_t threads = options_.num_threads;
+  for (int64_t t = 0; t < threads; ++t) {
+    Left& left = left_[static_cast<size_t>(t)];
+    left.next.store(PartBegin(count, t), std::memory_order_relaxed);
+    left.end = PartBegin(count, t + 1);
+  }
+  const auto work = [&](int64_t thread) {
+    for (int64_t i = 0; i < threads; ++i) {
+      Left& left = left_[static_cast<size_t>((thread + i) % threads)];
+      while (true) {
+        const int64_t index = left.next.fetch_add(1, std::memory_order_relaxed);
+        if (index >= left.end) break;
+        body(index, static_cast<int>(thread));
+      }
+    }
+  };
+  if (count <= 1) {
+    if (count > 0) body(0, 0);
+    return;
+  }
+  Run(threads, [&](int64_t begin, int64_t end) {
+    for (int64_t thread = begin; thread < end; ++thread) work(thread);
+  });
+}
+
 void ThreadPool::RunPart(int index) const {
-  const int64_t parts = options_.num_threads;
-  const int64_t begin = count_ * index / parts;
-  const int64_t end = count_ * (index + 1) / parts;
+  const int64_t begin = PartBegin(count_, index), end = PartBegin(count_, index + 1);
   if (begin < end) (*body_)(begin, end);
 }
 

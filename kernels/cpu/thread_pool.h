@@ -38,11 +38,27 @@ class ThreadPool {
   // The split depends only on count and num_threads.
   void Run(int64_t count, absl::FunctionRef<void(int64_t begin, int64_t end)> body);
 
+  // Calls body(index, thread) for every index of [0, count) and waits for all; threads are numbered
+  // from 0, and a number is that of one call at a time. A thread takes the indices of its part of
+  // Run's split in ascending order, then what others have left of theirs: nobody waits long for a
+  // thread whose core was taken away meanwhile.
+  void RunBalanced(int64_t count, absl::FunctionRef<void(int64_t index, int thread)> body);
+
  private:
+  // What is left of a thread's part of a balanced loop.
+  struct alignas(64) Left {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
   void WorkerLoop(int index);
   void RunPart(int index) const;
+  int64_t PartBegin(int64_t count, int64_t index) const {
+    return count * index / options_.num_threads;
+  }
 
   Options options_;
+  std::vector<Left> left_;  // one a thread
   std::vector<std::thread> workers_;
   const absl::FunctionRef<void(int64_t, int64_t)>* body_ = nullptr;  // of the loop in progress
   int64_t count_ = 0;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <numeric>
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -65,6 +67,39 @@ TEST_P(ThreadPoolTest, ManyLoopsInARowSeeEachOthersWrites) {
     values[static_cast<size_t>(round % 64)] += 0;
   }
   EXPECT_EQ(values, std::vector<int64_t>(64, 3000));
+}
+
+TEST_P(ThreadPoolTest, BalancedLoopsVisitEveryIndexExactlyOnce) {
+  ThreadPool pool(Options());
+  for (int64_t count : {0, 1, 2, 3, 7, 8, 9, 100, 1001}) {
+    std::vector<int> visits(static_cast<size_t>(count));
+    for (int round = 0; round < 20; ++round) {
+      pool.RunBalanced(count, [&](int64_t index, int) { ++visits[static_cast<size_t>(index)]; });
+    }
+    EXPECT_EQ(visits, std::vector<int>(static_cast<size_t>(count), 20)) << count;
+  }
+}
+
+// The first index ends when all others have: those of its own thread are done by another one.
+TEST_P(ThreadPoolTest, ThreadsTakeWhatASlowOneHasLeft) {
+  ThreadPool pool(Options());
+  if (pool.num_threads() == 1) return;
+  constexpr int64_t kCount = 100;
+  std::atomic<int64_t> done{0};
+  pool.RunBalanced(kCount, [&](int64_t index, int) {
+    while (index == 0 && done < kCount - 1) std::this_thread::yield();
+    ++done;
+  });
+  EXPECT_EQ(done, kCount);
+}
+
+TEST_P(ThreadPoolTest, ThreadsOfABalancedLoopHaveNumbersOfTheirOwn) {
+  ThreadPool pool(Options());
+  std::vector<int64_t> calls(static_cast<size_t>(pool.num_threads()));
+  for (int round = 0; round < 100; ++round) {
+    pool.RunBalanced(50, [&](int64_t, int thread) { ++calls[static_cast<size_t>(thread)]; });
+  }
+  EXPECT_EQ(std::accumulate(calls.begin(), calls.end(), int64_t{0}), 5000);
 }
 
 TEST_P(ThreadPoolTest, APoolMayBeDestroyedWithoutEverRunning) {
