@@ -30,9 +30,13 @@ class Stopwatch {
 // For jobs that drain: however slow the machine is, open calls come to their end.
 constexpr char kLongDrain[] = "--drain-timeout=600";
 
-// As long as a request of sdar-tiny can be.
+// As long as a request of sdar-tiny can be: one position a step, in blocks that make steps large.
+// What is to happen meanwhile must not find it over on a fast machine.
 inline sdar::v1::GenerateRequest LongRequest() {
   sdar::v1::GenerateRequest request = Ask("Hello!");
+  request.mutable_sampling()->set_block_length(64);
+  request.mutable_sampling()->set_remasking_strategy(sdar::v1::SEQUENTIAL);
+  request.mutable_scheduling()->set_drafts(0);
   request.mutable_stopping()->set_max_tokens(1900);
   request.mutable_stopping()->set_ignore_eos(true);
   return request;
