@@ -30,15 +30,21 @@ class Stopwatch {
 // For jobs that drain: however slow the machine is, open calls come to their end.
 constexpr char kLongDrain[] = "--drain-timeout=600";
 
-// As long as a request of sdar-tiny can be: one position a step, in blocks that make steps large.
-// What is to happen meanwhile must not find it over on a fast machine.
+// As long as a request of sdar-tiny can be.
 inline sdar::v1::GenerateRequest LongRequest() {
   sdar::v1::GenerateRequest request = Ask("Hello!");
+  request.mutable_stopping()->set_max_tokens(1900);
+  request.mutable_stopping()->set_ignore_eos(true);
+  return request;
+}
+
+// One position a step, in blocks that make steps large: not over on a fast machine before a signal
+// has come. Not for calls that are to end by themselves: under sanitizers that takes minutes.
+inline sdar::v1::GenerateRequest SlowRequest() {
+  sdar::v1::GenerateRequest request = LongRequest();
   request.mutable_sampling()->set_block_length(64);
   request.mutable_sampling()->set_remasking_strategy(sdar::v1::SEQUENTIAL);
   request.mutable_scheduling()->set_drafts(0);
-  request.mutable_stopping()->set_max_tokens(1900);
-  request.mutable_stopping()->set_ignore_eos(true);
   return request;
 }
 

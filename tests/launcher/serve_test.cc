@@ -255,7 +255,7 @@ TEST(ServeFailureTest, SigtermAndSigintEndEveryProcessAndTheOpenCalls) {
   for (int signal : {SIGTERM, SIGINT}) {
     for (int ranks : {1, 2, 4}) {
       ServedJob job(ranks);
-      OpenCall call(job);
+      OpenCall call(job, SlowRequest());
       const Stopwatch since_signal;
       job.process().Signal(signal);
       ExpectJobFailed(call.Finish());
