@@ -74,6 +74,10 @@ void ThreadPool::Run(int64_t count, absl::FunctionRef<void(int64_t, int64_t)> bo
 }
 
 void ThreadPool::RunBalanced(int64_t count, absl::FunctionRef<void(int64_t, int)> body) {
+  if (count <= 1) {
+    if (count > 0) body(0, 0);
+    return;
+  }
   const int64_t threads = options_.num_threads;
   for (int64_t t = 0; t < threads; ++t) {
     Left& left = left_[static_cast<size_t>(t)];
@@ -90,10 +94,6 @@ void ThreadPool::RunBalanced(int64_t count, absl::FunctionRef<void(int64_t, int)
       }
     }
   };
-  if (count <= 1) {
-    if (count > 0) body(0, 0);
-    return;
-  }
   Run(threads, [&](int64_t begin, int64_t end) {
     for (int64_t thread = begin; thread < end; ++thread) work(thread);
   });
