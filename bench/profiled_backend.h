@@ -44,6 +44,9 @@ class ProfiledBackend : public Backend {
                                     WeightFormat format) override {
     return backend_.Pack(pieces, cols, format);
   }
+  absl::StatusOr<DeviceBuffer> MakeTable(const WeightPiece& piece, int64_t cols) override {
+    return backend_.MakeTable(piece, cols);
+  }
   void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
              const TensorView& out) override;
   void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
