@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// sdar-bench: how long forward passes of real shapes take here, and how close that is to what the
-// memory allows. Weights are made up; nothing is downloaded. With --server: how a serving job holds
-// up under load.
+// sdar-bench: how long forward passes of real shapes take here and, on the CPU, how close that is
+// to what the memory allows. Weights are made up; nothing is downloaded. With --server: how a
+// serving job holds up under load.
 #include <algorithm>
 #include <fstream>
 #include <iostream>
@@ -25,8 +25,12 @@ constexpr int64_t kMatMulRows[] = {8, 32, 128, 512};
 // Runs everything that the options name.
 class Benchmark {
  public:
-  Benchmark(const BenchOptions& options, std::vector<int64_t> rows, std::vector<int64_t> batches)
-      : options_(options), rows_(std::move(rows)), batches_(std::move(batches)) {}
+  Benchmark(const BenchOptions& options, std::vector<int64_t> rows, std::vector<int64_t> batches,
+            std::vector<double> steps)
+      : options_(options),
+        rows_(std::move(rows)),
+        batches_(std::move(batches)),
+        steps_(std::move(steps)) {}
 
   absl::StatusOr<BenchResults> Run() {
     SDAR_RETURN_IF_ERROR(MakeModel());
@@ -35,7 +39,9 @@ class Benchmark {
       SDAR_RETURN_IF_ERROR(TimePass({1, rows, logit_rows, 0}).status());
     }
     for (int64_t batch : batches_) SDAR_RETURN_IF_ERROR(TimeDecoding(batch));
-    for (int64_t rows : kMatMulRows) results_.matmuls.push_back(bench_->TimeMatMul(rows));
+    if (bench_->on_cpu()) {
+      for (int64_t rows : kMatMulRows) results_.matmuls.push_back(bench_->TimeMatMul(rows));
+    }
     SDAR_ASSIGN_OR_RETURN(results_.packing, bench_->TimePacking());
     return std::move(results_);
   }
@@ -54,6 +60,7 @@ class Benchmark {
     SDAR_ASSIGN_OR_RETURN(
         bench_, ForwardBench::Create(options_, limits, [&](double done) { bar.Show(done); }));
     results_.backend = bench_->Description();
+    results_.num_experts = bench_->config().num_experts;
     results_.model = absl::StrCat(options_.shape, " (", bench_->config().num_layers, " layers");
     if (bench_->layers_run() < bench_->config().num_layers) {
       absl::StrAppend(&results_.model, ", scaled from ", bench_->layers_run());
@@ -78,11 +85,13 @@ class Benchmark {
     SDAR_ASSIGN_OR_RETURN(const double fused_ms, TimePass({batch, 2 * b, b, b}));
     SDAR_ASSIGN_OR_RETURN(const double commit_ms, TimePass({batch, b, 0, b}));
     const auto tokens = static_cast<double>(batch * b);
-    const auto speed = [&](bool fused, double ms) {
-      results_.decoding.push_back({batch, fused, ms, tokens / ms * 1000});
+    const auto speed = [&](double steps, bool fused, double ms) {
+      results_.decoding.push_back({batch, steps, fused, ms, tokens / ms * 1000});
     };
-    speed(true, fused_ms + denoise_ms * static_cast<double>(b - 1));
-    speed(false, commit_ms + denoise_ms * static_cast<double>(b));
+    for (double steps : steps_) {
+      speed(steps, true, fused_ms + denoise_ms * (steps - 1));
+      speed(steps, false, commit_ms + denoise_ms * steps);
+    }
     return absl::OkStatus();
   }
 
@@ -91,6 +100,7 @@ class Benchmark {
   const BenchOptions& options_;
   std::vector<int64_t> rows_;
   std::vector<int64_t> batches_;
+  std::vector<double> steps_;
   ProgressBar bar_{"timing passes"};
   std::unique_ptr<ForwardBench> bench_;
   BenchResults results_;
@@ -100,6 +110,7 @@ absl::Status Run(const BenchOptions& options) {
   SDAR_RETURN_IF_ERROR(options.Validate());
   SDAR_ASSIGN_OR_RETURN(std::vector<int64_t> rows, ParseCounts("rows", options.rows, 4096));
   SDAR_ASSIGN_OR_RETURN(std::vector<int64_t> batches, ParseCounts("batch", options.batch, 512));
+  SDAR_ASSIGN_OR_RETURN(std::vector<double> steps, ParseSteps(options.steps, options.block_length));
   std::ofstream file;
   if (!options.json.empty()) {
     file.open(options.json, std::ios::trunc);
@@ -108,7 +119,7 @@ absl::Status Run(const BenchOptions& options) {
     }
   }
   absl::StatusOr<BenchResults> results =
-      Benchmark(options, std::move(rows), std::move(batches)).Run();
+      Benchmark(options, std::move(rows), std::move(batches), std::move(steps)).Run();
   if (!results.ok()) return results.status();
   std::cout << ToMarkdown(options, *results) << std::flush;
   if (!options.json.empty()) file << ToJson(options, *results).dump(2) << std::endl;
@@ -121,11 +132,11 @@ int Main(int argc, char** argv) {
   FlagSpec spec;
   spec.program = kProgram;
   spec.purpose =
-      "Times forward passes of a model shape with made-up weights in one process and prints them\n"
+      "Times forward passes of a model shape with made-up weights in one process, on the CPU\n"
       "beside a plain read of memory by the same threads, timed in turn with the passes.\n"
       "With --server puts load on a serving job instead and prints how it answered.";
   spec.usage =
-      "sdar-bench [--shape=NAME] [flags]\n"
+      "sdar-bench [--shape=NAME] [--device=cuda] [flags]\n"
       "       sdar-bench --server=HOST:PORT --rate=R|--clients=C --requests=N|--duration=S [flags]";
   AddBenchFlags(options, spec);
   AddLoadFlags(load, spec);

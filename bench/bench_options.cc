@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
+#include "bench/routing.h"
 #include "common/status_macros.h"
 #include "kernels/weight_format.h"
 
@@ -24,7 +25,17 @@ absl::Status BenchOptions::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("--dtype: expected bfloat16 or float32, got '", dtype, "'"));
   }
-  SDAR_RETURN_IF_ERROR(ParseWeightFormat(weights).status());
+  if (device != "cpu" && device != "cuda") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--device: expected cpu or cuda, got '", device, "'"));
+  }
+  SDAR_ASSIGN_OR_RETURN(const WeightFormat format, ParseWeightFormat(weights));
+  if (device == "cuda" && format == WeightFormat::kInt8) {
+    return absl::InvalidArgumentError("--weights=int8: only --device=cpu has it");
+  }
+  if (const absl::Status status = ParseRouting(routing).status(); !status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--routing: ", status.message()));
+  }
   SDAR_RETURN_IF_ERROR(InRange("layers", layers, 0, 1024));
   SDAR_RETURN_IF_ERROR(InRange("threads", threads, 0, 1024));
   SDAR_RETURN_IF_ERROR(InRange("context", context, 0, 1 << 20));
@@ -33,8 +44,8 @@ absl::Status BenchOptions::Validate() const {
 }
 
 void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("shape", Flag(&o.shape),
-                             "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
+  spec.options.add_options()("device", Flag(&o.device), "cpu or cuda: the first GPU")(
+      "shape", Flag(&o.shape), "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
       "layers", Flag(&o.layers), "layers to make and run; times are scaled to all; 0: all")(
       "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
       "weights", Flag(&o.weights), "dtype: as --dtype; int8: bytes, multiplied with bytes")(
@@ -42,8 +53,12 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
       "threads", Flag(&o.threads), "threads; 0: one per core")(
       "rows", Flag(&o.rows), "rows of a forward pass of one sequence")(
       "batch", Flag(&o.batch), "sequences that decode together")(
+      "routing", Flag(&o.routing),
+      "experts of the rows: uniform; skewed: low ids more often; hot: all rows the same ones")(
       "context", Flag(&o.context), "committed positions of every sequence")(
-      "block-length", Flag(&o.block_length), "positions of a block; as many denoising steps")(
+      "block-length", Flag(&o.block_length), "positions of a block")(
+      "steps", TextFlag(&o.steps),
+      "denoising steps per block on average, such as 1,1.5,4; none: as many as positions")(
       "profile", SwitchFlag(&o.profile), "print where the time of every pass goes")(
       "repeats", Flag(&o.repeats), "timed runs of every pass")(
       "json", TextFlag(&o.json), "file to write the results to as JSON");
@@ -63,6 +78,22 @@ absl::StatusOr<std::vector<int64_t>> ParseCounts(absl::string_view flag, const s
     counts.push_back(count);
   }
   return counts;
+}
+
+absl::StatusOr<std::vector<double>> ParseSteps(const std::string& list, int64_t block_length) {
+  const auto most = static_cast<double>(block_length);
+  if (list.empty()) return std::vector<double>{most};
+  std::vector<double> steps;
+  for (absl::string_view item : absl::StrSplit(list, ',')) {
+    double count = 0;
+    if (!absl::SimpleAtod(item, &count) || !(count >= 1 && count <= most)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--steps: expected numbers from 1 to the block length ", block_length,
+                       " separated by commas, got '", list, "'"));
+    }
+    steps.push_back(count);
+  }
+  return steps;
 }
 
 }  // namespace sdar

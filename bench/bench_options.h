@@ -14,6 +14,7 @@
 namespace sdar {
 
 struct BenchOptions {
+  std::string device = "cpu";
   std::string shape = "1.7b";
   int layers = 0;  // 0: all
   std::string dtype = "bfloat16";
@@ -22,6 +23,8 @@ struct BenchOptions {
   int threads = 0;  // 0: all cores
   std::string rows = "1,2,4,8,14,32,128";
   std::string batch = "1,2,8";
+  std::string routing = "uniform";
+  std::string steps;  // empty: block_length
   int64_t context = 1024;
   int64_t block_length = 4;
   bool profile = false;
@@ -37,5 +40,9 @@ void AddBenchFlags(BenchOptions& options, FlagSpec& spec);
 // "1,4,8" as numbers from 1 to `high`; nothing for an empty list. InvalidArgument names `flag`.
 absl::StatusOr<std::vector<int64_t>> ParseCounts(absl::string_view flag, const std::string& list,
                                                  int64_t high);
+
+// "1,1.5,4" as denoising steps per block on average, 1 .. block_length; an empty list is
+// block_length. InvalidArgument otherwise.
+absl::StatusOr<std::vector<double>> ParseSteps(const std::string& list, int64_t block_length);
 
 }  // namespace sdar

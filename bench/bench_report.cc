@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/bench_report.h"
 
+#include <map>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -8,18 +10,39 @@ namespace sdar {
 
 namespace {
 
+// A device's short passes need digits that the noise of longer ones would fill.
+std::string Ms(double ms) {
+  return ms < 10 ? absl::StrFormat("%.3f", ms) : absl::StrFormat("%.1f", ms);
+}
+
 void AppendPasses(const BenchResults& results, std::string& out) {
   absl::StrAppend(
       &out,
       "| sequences | rows of each | logit rows | ms, median | ms, min | GB read | GB/s | "
       "plain GB/s | of plain read |\n|---|---|---|---|---|---|---|---|---|\n");
   for (const PassTimes& pass : results.passes) {
-    absl::StrAppendFormat(&out, "| %d | %d | %d | %.1f | %.1f | %.2f | %.1f | %.1f | %.0f%% |\n",
+    const std::string plain = pass.plain_bytes_per_s == 0
+                                  ? " | "
+                                  : absl::StrFormat("%.1f | %.0f%%", pass.plain_bytes_per_s / 1e9,
+                                                    100 * pass.part_of_plain_read());
+    absl::StrAppendFormat(&out, "| %d | %d | %d | %s | %s | %.2f | %.1f | %s |\n",
                           pass.shape.sequences, pass.shape.rows, pass.shape.logit_rows,
-                          pass.median_ms, pass.min_ms, pass.read_bytes / 1e9,
-                          pass.bytes_per_s() / 1e9, pass.plain_bytes_per_s / 1e9,
-                          100 * pass.part_of_plain_read());
+                          Ms(pass.median_ms), Ms(pass.min_ms), pass.read_bytes / 1e9,
+                          pass.bytes_per_s() / 1e9, plain);
   }
+}
+
+void AppendExperts(const BenchOptions& options, const BenchResults& results, std::string& out) {
+  absl::StrAppendFormat(&out,
+                        "\nRouting %s\n\n| rows of a pass | of the %d experts, a layer's rows are "
+                        "expected to choose |\n|---|---|\n",
+                        options.routing, results.num_experts);
+  std::map<int64_t, double> experts;
+  for (const PassTimes& pass : results.passes) {
+    experts[pass.shape.sequences * pass.shape.rows] = pass.expected_experts;
+  }
+  for (const auto& [rows, count] : experts)
+    absl::StrAppendFormat(&out, "| %d | %.1f |\n", rows, count);
 }
 
 void AppendProfile(const PassTimes& pass, std::string& out) {
@@ -44,11 +67,13 @@ void AppendProfile(const PassTimes& pass, std::string& out) {
 
 void AppendDecoding(const BenchResults& results, std::string& out) {
   absl::StrAppend(&out,
-                  "\nStatic decoding (predicted)\n\n"
-                  "| sequences | commit | ms per block | tokens/s |\n|---|---|---|---|\n");
+                  "\nDecoding (predicted)\n\n"
+                  "| sequences | steps per block | commit | ms per block | tokens/s |\n"
+                  "|---|---|---|---|---|\n");
   for (const DecodeSpeed& speed : results.decoding) {
-    absl::StrAppendFormat(&out, "| %d | %s | %.1f | %.2f |\n", speed.batch,
-                          speed.fused ? "fused" : "plain", speed.ms_per_block, speed.tokens_per_s);
+    absl::StrAppendFormat(&out, "| %d | %g | %s | %s | %.2f |\n", speed.batch, speed.steps,
+                          speed.fused ? "fused" : "plain", Ms(speed.ms_per_block),
+                          speed.tokens_per_s);
   }
 }
 
@@ -60,11 +85,17 @@ void AppendLimits(const BenchResults& results, std::string& out) {
         speed.peak_gflops == 0 ? "unknown"
                                : absl::StrFormat("%.0f%%", 100 * speed.gflops / speed.peak_gflops));
   }
-  absl::StrAppendFormat(&out,
-                        "\nWeights are packed at %.1f GB/s of their source, memory is copied into "
-                        "new memory at %.1f GB/s: %.0f%%\n",
-                        results.packing.bytes_per_s / 1e9, results.packing.plain_bytes_per_s / 1e9,
-                        100 * results.packing.bytes_per_s / results.packing.plain_bytes_per_s);
+}
+
+void AppendPacking(const PackSpeed& packing, std::string& out) {
+  absl::StrAppendFormat(&out, "\nWeights are packed at %.1f GB/s of their source",
+                        packing.bytes_per_s / 1e9);
+  if (packing.plain_bytes_per_s > 0) {
+    absl::StrAppendFormat(&out, ", memory is copied into new memory at %.1f GB/s: %.0f%%",
+                          packing.plain_bytes_per_s / 1e9,
+                          100 * packing.bytes_per_s / packing.plain_bytes_per_s);
+  }
+  out += "\n";
 }
 
 }  // namespace
@@ -76,7 +107,9 @@ std::string ToMarkdown(const BenchOptions& options, const BenchResults& results)
       results.backend, options.context, options.block_length);
   AppendPasses(results, out);
   if (!results.decoding.empty()) AppendDecoding(results, out);
-  AppendLimits(results, out);
+  if (results.num_experts > 0) AppendExperts(options, results, out);
+  if (!results.matmuls.empty()) AppendLimits(results, out);
+  AppendPacking(results.packing, out);
   for (const PassTimes& pass : results.passes) {
     if (!pass.profile.empty()) AppendProfile(pass, out);
   }
@@ -87,6 +120,8 @@ Json ToJson(const BenchOptions& options, const BenchResults& results) {
   Json out = {{"shape", options.shape},
               {"model", results.model},
               {"dtype", options.dtype},
+              {"device", options.device},
+              {"routing", options.routing},
               {"backend", results.backend},
               {"context", options.context},
               {"block_length", options.block_length},
@@ -106,7 +141,8 @@ Json ToJson(const BenchOptions& options, const BenchResults& results) {
                              {"min_ms", pass.min_ms},
                              {"read_bytes", pass.read_bytes},
                              {"bytes_per_s", pass.bytes_per_s()},
-                             {"plain_bytes_per_s", pass.plain_bytes_per_s}});
+                             {"plain_bytes_per_s", pass.plain_bytes_per_s},
+                             {"expected_experts", pass.expected_experts}});
     for (const ProfileEntry& entry : pass.profile) {
       out["passes"].back()["profile"].push_back({{"operation", entry.operation},
                                                  {"calls", entry.calls},
@@ -116,6 +152,7 @@ Json ToJson(const BenchOptions& options, const BenchResults& results) {
   }
   for (const DecodeSpeed& speed : results.decoding) {
     out["decoding"].push_back({{"batch", speed.batch},
+                               {"steps", speed.steps},
                                {"fused", speed.fused},
                                {"ms_per_block", speed.ms_per_block},
                                {"tokens_per_s", speed.tokens_per_s}});

@@ -11,9 +11,10 @@
 
 namespace sdar {
 
-// Decoding one block of every sequence of a batch, one position revealed a step.
+// Decoding one block of every sequence of a batch.
 struct DecodeSpeed {
   int64_t batch = 0;
+  double steps = 0;  // denoising steps per block, on average
   bool fused = true;
   double ms_per_block = 0;
   double tokens_per_s = 0;  // of all sequences together
@@ -22,9 +23,10 @@ struct DecodeSpeed {
 struct BenchResults {
   std::string backend;
   std::string model;  // "1.7b (28 layers)"
+  int num_experts = 0;
   std::vector<PassTimes> passes;
   std::vector<DecodeSpeed> decoding;
-  std::vector<MatMulSpeed> matmuls;
+  std::vector<MatMulSpeed> matmuls;  // on the CPU
   PackSpeed packing;
 };
 

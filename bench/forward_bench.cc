@@ -2,7 +2,6 @@
 #include "bench/forward_bench.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -11,6 +10,7 @@
 #include "bench/arithmetic_peak.h"
 #include "bench/synthetic_source.h"
 #include "common/status_macros.h"
+#include "common/synthetic_weight.h"
 #include "parallel/local_communicator.h"
 #include "runtime/model/synthetic.h"
 #include "runtime/model/tensor_catalog.h"
@@ -20,18 +20,13 @@ namespace {
 
 constexpr int64_t kPageSize = 64;
 constexpr size_t kReadBytes = size_t{1} << 30;
+// Runs of a pass on a GPU before the timed ones: the first of a shape chooses its algorithms.
+constexpr int kDeviceWarmUps = 3;
 
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t middle = values.size() / 2;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-// The part of the experts that at least one of `rows` rows chooses, were every choice equally
-// likely.
-double ExpertsTouched(const ModelConfig& config, int64_t rows) {
-  const double missed = 1 - static_cast<double>(config.num_experts_per_token) / config.num_experts;
-  return 1 - std::pow(missed, static_cast<double>(rows));
 }
 
 }  // namespace
@@ -44,55 +39,70 @@ absl::StatusOr<std::unique_ptr<ForwardBench>> ForwardBench::Create(const BenchOp
   bench->limits_ = limits;
   SDAR_ASSIGN_OR_RETURN(bench->config_, SyntheticConfig(options.shape));
   SDAR_ASSIGN_OR_RETURN(bench->format_, ParseWeightFormat(options.weights));
-  CpuBackendOptions& cpu = bench->cpu_;
-  SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(options.dtype));
-  SDAR_ASSIGN_OR_RETURN(cpu.instruction_set, ParseInstructionSet(options.instruction_set));
-  cpu.cores = ShareCores(FindAllowedCores().cpus, 1, 0, options.threads);
-  SDAR_ASSIGN_OR_RETURN(bench->cpu_backend_, CpuBackend::Create(cpu));
-  bench->backend_ = std::make_unique<ProfiledBackend>(*bench->cpu_backend_);
-  bench->backend_->BindThread();
-  SDAR_ASSIGN_OR_RETURN(bench->memory_, MemorySpeed::Create(cpu.cores, kReadBytes));
+  SDAR_ASSIGN_OR_RETURN(bench->routing_, ParseRouting(options.routing));
+  if (bench->routing_ != Routing::kUniform && bench->config_.num_experts == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--routing=", options.routing, ": the shape has no experts"));
+  }
+  bench->communicator_ = MakeSingleCommunicator();
+  SDAR_ASSIGN_OR_RETURN(bench->device_, OpenBenchDevice(options, *bench->communicator_));
+  if (options.profile) {
+    bench->profiled_ = std::make_unique<ProfiledBackend>(*bench->device_.backend);
+  }
+  bench->backend().BindThread();
+  if (bench->on_cpu()) {
+    SDAR_ASSIGN_OR_RETURN(bench->memory_,
+                          MemorySpeed::Create(bench->device_.cpu->cores, kReadBytes));
+  }
   SDAR_RETURN_IF_ERROR(bench->MakeModel(progress));
   return bench;
+}
+
+Backend& ForwardBench::backend() {
+  if (profiled_ != nullptr) return *profiled_;
+  return *device_.backend;
 }
 
 absl::Status ForwardBench::MakeModel(const Progress& progress) {
   ModelConfig config = config_;
   if (options_.layers > 0) config.num_layers = std::min(config.num_layers, options_.layers);
   layers_run_ = config.num_layers;
-  source_ = std::make_unique<SyntheticSource>(config);
-  const auto find = [&](absl::string_view name) { return source_->Find(name); };
+  const SyntheticSource source(config, routing_);
+  const auto find = [&](absl::string_view name) { return source.Find(name); };
   SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
-                        LoadShardedWeights(config, find, {1, 0, format_}, *backend_, progress));
-  SDAR_ASSIGN_OR_RETURN(matmul_weight_, PackWidest(2 * config.intermediate_size));
+                        LoadShardedWeights(config, find, {1, 0, format_}, backend(), progress));
+  if (on_cpu()) {
+    const int64_t rows = std::min(2 * config.intermediate_size, config.vocab_size);
+    const WeightPiece widest = {nullptr, DType::kBFloat16, rows, config.hidden_size,
+                                SyntheticElements{}};
+    SDAR_ASSIGN_OR_RETURN(matmul_weight_, backend().Pack({widest}, config.hidden_size, format_));
+  }
   ModelOptions model;
   model.max_rows = limits_.max_rows;
   model.kv_cache = {PagesOfOne() * limits_.max_sequences, kPageSize};
-  communicator_ = MakeSingleCommunicator();
   SDAR_ASSIGN_OR_RETURN(
-      model_, SdarModel::Create(config, std::move(weights), model, *backend_, *communicator_));
-  return absl::OkStatus();
+      model_, SdarModel::Create(config, std::move(weights), model, backend(), *communicator_));
+  return backend().Synchronize();
 }
 
-// At most `rows` rows of the embedding, which is the largest matrix there is.
-absl::StatusOr<PackedWeight> ForwardBench::PackWidest(int64_t rows) {
-  SDAR_ASSIGN_OR_RETURN(const TensorData widest, source_->Find(kEmbedTokensName));
-  return backend_->Pack(
-      {{widest.bytes.data(), widest.dtype, std::min(rows, widest.shape[0]), config_.hidden_size}},
-      config_.hidden_size, format_);
-}
-
+// The embedding is the largest matrix there is.
 absl::StatusOr<PackSpeed> ForwardBench::TimePacking() {
-  const double bytes = static_cast<double>(config_.vocab_size * config_.hidden_size) * 2;
+  std::vector<BFloat16> values(static_cast<size_t>(config_.vocab_size * config_.hidden_size));
+  FillSynthetic({}, values.size(), values.data());
+  const WeightPiece widest = {values.data(), DType::kBFloat16, config_.vocab_size,
+                              config_.hidden_size};
+  const double bytes = static_cast<double>(values.size()) * 2;
   std::vector<double> packing, copying;
   for (int i = 0; i < options_.repeats; ++i) {
     const absl::Time start = absl::Now();
-    SDAR_RETURN_IF_ERROR(PackWidest(config_.vocab_size).status());
+    SDAR_RETURN_IF_ERROR(backend().Pack({widest}, config_.hidden_size, format_).status());
+    SDAR_RETURN_IF_ERROR(backend().Synchronize());
     packing.push_back(bytes / absl::ToDoubleSeconds(absl::Now() - start));
+    if (!on_cpu()) continue;
     SDAR_ASSIGN_OR_RETURN(const double copied, memory_->Copy());
     copying.push_back(copied);
   }
-  return PackSpeed{Median(packing), Median(copying)};
+  return PackSpeed{Median(packing), on_cpu() ? Median(copying) : 0};
 }
 
 int64_t ForwardBench::PagesOfOne() const {
@@ -145,8 +155,10 @@ absl::StatusOr<PassTimes> ForwardBench::Time(const PassShape& shape) {
   const StepRows layers_only = MakeStep(shape, false);
   const bool scaled = layers_run_ < config_.num_layers;
   const double factor = static_cast<double>(config_.num_layers) / layers_run_;
-  SDAR_RETURN_IF_ERROR(TimeOnce(step).status());
-  memory_->Read();
+  for (int i = 0; i < (on_cpu() ? 1 : kDeviceWarmUps); ++i) {
+    SDAR_RETURN_IF_ERROR(TimeOnce(step).status());
+  }
+  if (on_cpu()) memory_->Read();
   std::vector<double> times, reads;
   for (int i = 0; i < options_.repeats; ++i) {
     SDAR_ASSIGN_OR_RETURN(double ms, TimeOnce(step));
@@ -155,63 +167,72 @@ absl::StatusOr<PassTimes> ForwardBench::Time(const PassShape& shape) {
       ms += (factor - 1) * layers_ms;
     }
     times.push_back(ms);
-    reads.push_back(memory_->Read());
+    if (on_cpu()) reads.push_back(memory_->Read());
   }
   PassTimes out;
   out.shape = shape;
   out.median_ms = Median(times);
   out.min_ms = *std::min_element(times.begin(), times.end());
   out.read_bytes = WeightBytesRead(shape) + KvBytesRead(shape);
-  out.plain_bytes_per_s = Median(reads);
-  if (options_.profile) {
-    backend_->Reset();
-    for (int i = 0; i < options_.repeats; ++i) SDAR_RETURN_IF_ERROR(TimeOnce(step).status());
-    out.profile = backend_->Entries();
-    for (ProfileEntry& entry : out.profile) {
-      entry.calls /= options_.repeats;
-      entry.weight_bytes /= options_.repeats;
-      entry.time /= options_.repeats;
-    }
+  if (on_cpu()) out.plain_bytes_per_s = Median(reads);
+  out.expected_experts = ExpectedExperts(config_, routing_, shape.sequences * shape.rows);
+  if (profiled_ != nullptr) {
+    SDAR_ASSIGN_OR_RETURN(out.profile, Profile(step));
   }
   return out;
+}
+
+absl::StatusOr<std::vector<ProfileEntry>> ForwardBench::Profile(const StepRows& step) {
+  profiled_->Reset();
+  for (int i = 0; i < options_.repeats; ++i) SDAR_RETURN_IF_ERROR(TimeOnce(step).status());
+  std::vector<ProfileEntry> profile = profiled_->Entries();
+  for (ProfileEntry& entry : profile) {
+    entry.calls /= options_.repeats;
+    entry.weight_bytes /= options_.repeats;
+    entry.time /= options_.repeats;
+  }
+  return profile;
 }
 
 MatMulSpeed ForwardBench::TimeMatMul(int64_t rows) {
   const int64_t cols = matmul_weight_.cols;
   std::vector<float> x(static_cast<size_t>(rows * cols), 0);
   std::vector<float> y(static_cast<size_t>(rows * matmul_weight_.rows));
-  if (backend_->act_dtype() == DType::kBFloat16) {
+  const DType act = backend().act_dtype();
+  if (act == DType::kBFloat16) {
     ConvertToBFloat16(std::vector<float>(x.size(), 0.5f).data(), x.size(),
                       reinterpret_cast<BFloat16*>(x.data()));
   } else {
     std::fill(x.begin(), x.end(), 0.5f);
   }
-  const TensorView in = MakeView(x.data(), backend_->act_dtype(), rows, cols);
+  const TensorView in = MakeView(x.data(), act, rows, cols);
   const TensorView out = MakeView(y.data(), DType::kFloat32, rows, matmul_weight_.rows);
   std::vector<double> speeds, peaks;
   for (int i = -1; i < options_.repeats; ++i) {
     const absl::Time start = absl::Now();
-    backend_->MatMul(matmul_weight_, in, out);
+    backend().MatMul(matmul_weight_, in, out);
     const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
     const double work = 2.0 * static_cast<double>(rows) * static_cast<double>(cols) *
                         static_cast<double>(matmul_weight_.rows);
     if (i < 0) continue;
     speeds.push_back(work / seconds / 1e9);
-    peaks.push_back(MeasurePeak(cpu_.instruction_set, TypeOfPeak(), cpu_.cores) / 1e9);
+    peaks.push_back(MeasurePeak(device_.cpu->instruction_set, TypeOfPeak(), device_.cpu->cores) /
+                    1e9);
   }
   return {rows, Median(speeds), Median(peaks)};
 }
 
 PeakOf ForwardBench::TypeOfPeak() const {
   if (format_ == WeightFormat::kInt8) return PeakOf::kInt8;
-  return backend_->act_dtype() == DType::kBFloat16 ? PeakOf::kBFloat16 : PeakOf::kFloat32;
+  return device_.backend->act_dtype() == DType::kBFloat16 ? PeakOf::kBFloat16 : PeakOf::kFloat32;
 }
 
 double ForwardBench::WeightBytesRead(const PassShape& shape) const {
-  const double element =
-      format_ == WeightFormat::kInt8 ? 1.0 : static_cast<double>(SizeOf(backend_->act_dtype()));
-  const double touched =
-      config_.num_experts > 0 ? ExpertsTouched(config_, shape.sequences * shape.rows) : 0;
+  const double element = format_ == WeightFormat::kInt8
+                             ? 1.0
+                             : static_cast<double>(SizeOf(device_.backend->act_dtype()));
+  const double touched = ExpectedExperts(config_, routing_, shape.sequences * shape.rows) /
+                         std::max(1, config_.num_experts);
   double bytes = 0;
   for (const TensorSpec& spec : ExpectedTensors(config_)) {
     if (spec.name == kEmbedTokensName || spec.name == kLmHeadName) continue;
@@ -228,7 +249,7 @@ double ForwardBench::WeightBytesRead(const PassShape& shape) const {
 double ForwardBench::KvBytesRead(const PassShape& shape) const {
   const ShardPlan whole = PlanShard(config_, 1, 0);
   return static_cast<double>(shape.sequences * options_.context *
-                             KvBytesPerToken(config_, whole, backend_->act_dtype()));
+                             KvBytesPerToken(config_, whole, device_.backend->act_dtype()));
 }
 
 }  // namespace sdar

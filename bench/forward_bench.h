@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times forward passes of one model shape on the CPU backend, alternating with plain reads of
+// Times forward passes of one model shape on one device; on the CPU alternating with plain reads of
 // memory.
 #pragma once
 
@@ -11,11 +11,11 @@
 #include "absl/status/statusor.h"
 
 #include "bench/arithmetic_peak.h"
+#include "bench/bench_device.h"
 #include "bench/bench_options.h"
 #include "bench/memory_speed.h"
 #include "bench/profiled_backend.h"
 #include "bench/synthetic_source.h"
-#include "kernels/cpu/cpu_backend.h"
 #include "parallel/communicator.h"
 #include "runtime/model/sdar_model.h"
 
@@ -34,7 +34,8 @@ struct PassTimes {
   double median_ms = 0;  // scaled to all layers
   double min_ms = 0;
   double read_bytes = 0;              // weights and K/V of one pass, all layers
-  double plain_bytes_per_s = 0;       // median of the reads between the passes
+  double plain_bytes_per_s = 0;       // median of the reads between the passes; 0: not the CPU
+  double expected_experts = 0;        // that the rows of one layer choose together; 0: dense
   std::vector<ProfileEntry> profile;  // of one pass over the layers that run, if asked for
 
   double bytes_per_s() const { return read_bytes / median_ms * 1000; }
@@ -48,11 +49,11 @@ struct MatMulSpeed {
   double peak_gflops = 0;  // median; 0: not known for this instruction set
 };
 
-// Packing of the largest weight, in turn with a plain copy into new memory; bytes of source per
-// second.
+// Packing of the largest weight from host memory, in turn with a plain copy into new memory; bytes
+// of source per second.
 struct PackSpeed {
   double bytes_per_s = 0;        // median
-  double plain_bytes_per_s = 0;  // median
+  double plain_bytes_per_s = 0;  // median; 0: not the CPU
 };
 
 class ForwardBench {
@@ -63,17 +64,18 @@ class ForwardBench {
     int64_t max_rows_of_one = 0;
   };
 
-  // Makes weights and memory, and pins the calling thread, which must make all further calls.
+  // Makes weights and memory, and binds the calling thread, which must make all further calls.
   static absl::StatusOr<std::unique_ptr<ForwardBench>> Create(const BenchOptions& options,
                                                               const Limits& limits,
                                                               const Progress& progress);
 
   absl::StatusOr<PassTimes> Time(const PassShape& shape);
-  // The dense weight of most columns times `rows` rows.
+  // A dense weight of most columns times `rows` rows. Requires: on_cpu().
   MatMulSpeed TimeMatMul(int64_t rows);
   absl::StatusOr<PackSpeed> TimePacking();
 
-  std::string Description() const { return backend_->Description(); }
+  std::string Description() const { return device_.backend->Description(); }
+  bool on_cpu() const { return device_.cpu.has_value(); }
   // The whole model, also where fewer layers run.
   const ModelConfig& config() const { return config_; }
   int layers_run() const { return layers_run_; }
@@ -83,26 +85,28 @@ class ForwardBench {
 
   StepRows MakeStep(const PassShape& shape, bool with_logits) const;
   absl::StatusOr<double> TimeOnce(const StepRows& step);
+  // Of one run, on average.
+  absl::StatusOr<std::vector<ProfileEntry>> Profile(const StepRows& step);
   double WeightBytesRead(const PassShape& shape) const;
   double KvBytesRead(const PassShape& shape) const;
   int64_t PagesOfOne() const;
   absl::Status MakeModel(const Progress& progress);
-  absl::StatusOr<PackedWeight> PackWidest(int64_t rows);
+  // Forward passes are timed on the device itself, unless their time is told apart.
+  Backend& backend();
   PeakOf TypeOfPeak() const;
 
   BenchOptions options_;
   Limits limits_;
   ModelConfig config_;
   int layers_run_ = 0;
-  CpuBackendOptions cpu_;
   WeightFormat format_ = WeightFormat::kAct;
-  std::unique_ptr<CpuBackend> cpu_backend_;
-  std::unique_ptr<ProfiledBackend> backend_;
-  std::unique_ptr<SyntheticSource> source_;
+  Routing routing_ = Routing::kUniform;
   std::unique_ptr<Communicator> communicator_;
+  BenchDevice device_;
+  std::unique_ptr<ProfiledBackend> profiled_;  // with --profile
   std::unique_ptr<SdarModel> model_;
-  PackedWeight matmul_weight_;
-  std::unique_ptr<MemorySpeed> memory_;
+  PackedWeight matmul_weight_;           // on the CPU
+  std::unique_ptr<MemorySpeed> memory_;  // on the CPU
 };
 
 }  // namespace sdar

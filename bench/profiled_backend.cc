@@ -12,6 +12,7 @@ template <typename Call>
 void ProfiledBackend::Time(const std::string& operation, int64_t weight_bytes, Call call) {
   const absl::Time start = absl::Now();
   call();
+  status_.Update(backend_.Synchronize());
   ProfileEntry& entry = entries_[operation];
   entry.time += absl::Now() - start;
   entry.operation = operation;

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -21,8 +22,8 @@ struct ProfileEntry {
   int64_t weight_bytes = 0;  // that the calls read, as the device keeps them
 };
 
-// Forwards to a backend that computes while it is called, as the CPU's does. Requires: it outlives
-// this one.
+// Forwards to another backend and waits for each call, since a device may only have enqueued it.
+// Requires: that backend outlives this one.
 class ProfiledBackend : public Backend {
  public:
   explicit ProfiledBackend(Backend& backend) : backend_(backend) {}
@@ -39,10 +40,16 @@ class ProfiledBackend : public Backend {
   }
   void CopyToDevice(const void* host, size_t size_bytes, void* device) override;
   void CopyToHost(const void* device, size_t size_bytes, void* host) override;
-  absl::Status Synchronize() override { return backend_.Synchronize(); }
+  absl::Status Synchronize() override {
+    status_.Update(backend_.Synchronize());
+    return std::exchange(status_, absl::OkStatus());
+  }
   absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
                                     WeightFormat format) override {
     return backend_.Pack(pieces, cols, format);
+  }
+  absl::StatusOr<DeviceBuffer> MakeTable(const WeightPiece& piece, int64_t cols) override {
+    return backend_.MakeTable(piece, cols);
   }
   void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
              const TensorView& out) override;
@@ -71,6 +78,7 @@ class ProfiledBackend : public Backend {
 
   Backend& backend_;
   std::map<std::string, ProfileEntry> entries_;
+  absl::Status status_;  // what failed since the last Synchronize
 };
 
 }  // namespace sdar

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/synthetic_source.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "runtime/model/synthetic.h"
@@ -11,46 +11,57 @@
 namespace sdar {
 namespace {
 
-// Random weights that the arena repeats; far more than a core's cache holds.
-constexpr size_t kDistinctWeights = size_t{1} << 22;
+constexpr uint64_t kSeed = 0;
 
-size_t CountOf(const TensorSpec& spec) {
+std::vector<BFloat16> ValuesOf(const TensorSpec& spec) {
   size_t count = 1;
   for (int64_t size : spec.shape) count *= static_cast<size_t>(size);
-  return count;
+  std::vector<BFloat16> values(count);
+  FillSyntheticTensor(kSeed, spec.name, 0, absl::MakeSpan(values));
+  return values;
+}
+
+std::vector<BFloat16> RouterOf(const TensorSpec& spec, const ModelConfig& config, Routing routing) {
+  std::vector<BFloat16> values = ValuesOf(spec);
+  const auto cols = static_cast<size_t>(spec.shape[1]);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float scale = RouterRowScale(config, routing, static_cast<int64_t>(i / cols));
+    values[i] = ToBFloat16(ToFloat(values[i]) * scale);
+  }
+  return values;
 }
 
 }  // namespace
 
-SyntheticSource::SyntheticSource(const ModelConfig& config) {
-  size_t largest = 0, longest_norm = 0;
+SyntheticSource::SyntheticSource(const ModelConfig& config, Routing routing) {
   for (TensorSpec& spec : ExpectedTensors(config)) {
-    size_t& most = IsNormName(spec.name) ? longest_norm : largest;
-    most = std::max(most, CountOf(spec));
-    std::string name = spec.name;
-    specs_.emplace(std::move(name), std::move(spec));
+    Tensor tensor;
+    if (IsNormName(spec.name)) {
+      tensor.values = ValuesOf(spec);
+    } else if (routing != Routing::kUniform && absl::EndsWith(spec.name, ".mlp.gate.weight")) {
+      tensor.values = RouterOf(spec, config, routing);
+    }
+    tensor.spec = std::move(spec);
+    std::string name = tensor.spec.name;
+    tensors_.emplace(std::move(name), std::move(tensor));
   }
-  matrix_.resize(largest);
-  const size_t distinct = std::min(largest, kDistinctWeights);
-  FillSyntheticTensor(0, "bench", 0, absl::MakeSpan(matrix_.data(), distinct));
-  for (size_t i = distinct; i < largest; i += distinct) {
-    std::copy_n(matrix_.data(), std::min(distinct, largest - i), matrix_.data() + i);
-  }
-  ones_.assign(longest_norm, ToBFloat16(1));
 }
 
 absl::StatusOr<TensorData> SyntheticSource::Find(absl::string_view name) const {
-  const auto found = specs_.find(std::string(name));
-  if (found == specs_.end()) return absl::NotFoundError(absl::StrCat("no tensor ", name));
-  const TensorSpec& spec = found->second;
-  const std::vector<BFloat16>& values = IsNormName(name) ? ones_ : matrix_;
-  TensorData tensor;
-  tensor.dtype = DType::kBFloat16;
-  tensor.shape = spec.shape;
-  tensor.bytes = absl::MakeSpan(reinterpret_cast<const std::byte*>(values.data()),
-                                CountOf(spec) * sizeof(BFloat16));
-  tensor.file = "synthetic";
-  return tensor;
+  const auto found = tensors_.find(std::string(name));
+  if (found == tensors_.end()) return absl::NotFoundError(absl::StrCat("no tensor ", name));
+  const Tensor& tensor = found->second;
+  TensorData out;
+  out.dtype = DType::kBFloat16;
+  out.shape = tensor.spec.shape;
+  out.file = "synthetic";
+  if (tensor.values.empty()) {
+    out.synthetic_key = SyntheticKey(kSeed, name);
+  } else {
+    out.bytes = absl::MakeSpan(reinterpret_cast<const std::byte*>(tensor.values.data()),
+                               tensor.values.size() * sizeof(BFloat16));
+  }
+  return out;
 }
 
 }  // namespace sdar

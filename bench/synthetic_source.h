@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensors of any shape without a file: every matrix reads the same arena.
+// Tensors of any shape without a file or memory: the device that packs them makes them up.
 #pragma once
 
 #include <map>
@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "bench/routing.h"
 #include "common/dtype.h"
 #include "runtime/model/checkpoint.h"
 #include "runtime/model/model_config.h"
@@ -15,20 +16,22 @@
 
 namespace sdar {
 
-// Serves all tensors of a config from memory of the largest one's size, filled once: times depend
-// on sizes, not on values, and a second copy of a real model would not fit. Layers come out alike,
-// so the logits mean nothing. Must outlive the use of what Find returns.
+// Serves all tensors of a config with the weights that sdar-checkpoint would write for seed 0; only
+// norms, and routers that are not uniform, are in memory. Must outlive the use of what Find
+// returns.
 class SyntheticSource {
  public:
-  explicit SyntheticSource(const ModelConfig& config);
+  explicit SyntheticSource(const ModelConfig& config, Routing routing = Routing::kUniform);
 
   // NotFound for a name that the config does not imply.
   absl::StatusOr<TensorData> Find(absl::string_view name) const;
 
  private:
-  std::map<std::string, TensorSpec, std::less<>> specs_;
-  std::vector<BFloat16> matrix_;
-  std::vector<BFloat16> ones_;  // norms
+  struct Tensor {
+    TensorSpec spec;
+    std::vector<BFloat16> values;  // empty: made up by the device
+  };
+  std::map<std::string, Tensor, std::less<>> tensors_;
 };
 
 }  // namespace sdar

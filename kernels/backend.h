@@ -4,11 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -19,41 +15,9 @@
 #include "common/tensor_view.h"
 #include "kernels/logit_specs.h"
 #include "kernels/weight_format.h"
+#include "kernels/weights.h"
 
 namespace sdar {
-
-// Memory of a device, freed when it goes out of scope. Zeroed when it is allocated.
-class DeviceBuffer {
- public:
-  using Free = std::function<void(void*)>;
-  DeviceBuffer() = default;
-  DeviceBuffer(void* data, size_t size_bytes, Free free)
-      : data_(data, std::move(free)), size_bytes_(size_bytes) {}
-  void* data() const { return data_.get(); }
-  size_t size_bytes() const { return size_bytes_; }
-
- private:
-  std::unique_ptr<void, Free> data_{nullptr, [](void*) {}};
-  size_t size_bytes_ = 0;
-};
-
-// Rows of a row-major host matrix that become consecutive rows of a packed weight.
-struct WeightPiece {
-  const void* data = nullptr;  // first element of the first row; any alignment
-  DType dtype = DType::kBFloat16;
-  int64_t rows = 0;
-  int64_t row_stride = 0;  // elements between rows
-};
-
-// A weight [rows, cols] in the layout and dtype the device multiplies with; x [tokens, cols] gives
-// y [tokens, rows].
-struct PackedWeight {
-  DeviceBuffer storage;
-  DType dtype = DType::kBFloat16;  // of the x it multiplies
-  WeightFormat format = WeightFormat::kAct;
-  int64_t rows = 0;
-  int64_t cols = 0;
-};
 
 // K/V memory of one layer: two arrays [num_pages, num_kv_heads, page_size, head_dim].
 struct KvPages {
@@ -97,14 +61,6 @@ struct AttentionShape {
   float rms_norm_eps = 0;
 };
 
-// The experts of one layer that live on this device: ids first_expert .. first_expert +
-// gate_up.size() - 1.
-struct ExpertWeights {
-  int64_t first_expert = 0;
-  std::vector<PackedWeight> gate_up;  // each [2 * width, hidden]: gate rows, then up rows
-  std::vector<PackedWeight> down;     // each [hidden, width]
-};
-
 // One device's arithmetic. Calls enqueue in order (the CPU runs them at once); what goes wrong
 // surfaces at Synchronize. Requires: one calling thread; shapes that agree (checked, a bug
 // otherwise). `act` below is the arithmetic dtype (bfloat16 or float32), the dtype of matmul
@@ -145,6 +101,8 @@ class Backend {
   // memory once; in parallel. InvalidArgument for a format that this backend does not have.
   virtual absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
                                             WeightFormat format) = 0;
+  // The piece's rows as a table for Embed: row-major, act. Otherwise as Pack.
+  virtual absl::StatusOr<DeviceBuffer> MakeTable(const WeightPiece& piece, int64_t cols) = 0;
 
   // out[i] = table[ids[i] - first_id], zeros where the id lies outside. ids: [rows] int32 on the
   // device. table: [ids of this shard, hidden] act; out: [rows, hidden] float32.

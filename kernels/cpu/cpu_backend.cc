@@ -84,6 +84,19 @@ absl::StatusOr<PackedWeight> CpuBackend::Pack(absl::Span<const WeightPiece> piec
   return packed;
 }
 
+absl::StatusOr<DeviceBuffer> CpuBackend::MakeTable(const WeightPiece& piece, int64_t cols) {
+  const size_t row_bytes = static_cast<size_t>(cols) * SizeOf(options_.act_dtype);
+  SDAR_ASSIGN_OR_RETURN(DeviceBuffer table,
+                        AllocateHostMemory(static_cast<size_t>(piece.rows) * row_bytes));
+  auto* rows = static_cast<unsigned char*>(table.data());
+  pool_.Run(piece.rows, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      EncodeRow(piece, r, cols, options_.act_dtype, rows + static_cast<size_t>(r) * row_bytes);
+    }
+  });
+  return table;
+}
+
 void CpuBackend::Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
                        const TensorView& out) {
   pool_.Run(out.rows, [&](int64_t begin, int64_t end) {

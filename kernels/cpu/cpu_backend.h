@@ -41,6 +41,7 @@ class CpuBackend : public Backend {
 
   absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
                                     WeightFormat format) override;
+  absl::StatusOr<DeviceBuffer> MakeTable(const WeightPiece& piece, int64_t cols) override;
 
   void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
              const TensorView& out) override;

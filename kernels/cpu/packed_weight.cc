@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 namespace sdar {
 namespace {
@@ -16,19 +17,31 @@ constexpr int64_t kChunkElements = 4 * kChunkWords;  // at most
 struct SourceRow {
   DType dtype = DType::kBFloat16;
   const unsigned char* data = nullptr;
+  std::optional<SyntheticElements> synthetic;  // instead of data
 
-  const unsigned char* At(int64_t k) const {
-    return data + k * static_cast<int64_t>(SizeOf(dtype));
+  // The elements k .. k + n - 1: where they lie, or made up in `room`.
+  const void* At(int64_t k, int64_t n, BFloat16 (&room)[kChunkElements]) const {
+    if (!synthetic) return data + k * static_cast<int64_t>(SizeOf(dtype));
+    FillSynthetic({synthetic->key, synthetic->first + static_cast<uint64_t>(k)},
+                  static_cast<size_t>(n), room);
+    return room;
   }
 };
+
+SourceRow RowOf(const WeightPiece& piece, int64_t row) {
+  const int64_t first = row * piece.row_stride;
+  if (piece.synthetic) {
+    const uint64_t index = piece.synthetic->first + static_cast<uint64_t>(first);
+    return {DType::kBFloat16, nullptr, SyntheticElements{piece.synthetic->key, index}};
+  }
+  const auto offset = first * static_cast<int64_t>(SizeOf(piece.dtype));
+  return {piece.dtype, static_cast<const unsigned char*>(piece.data) + offset, std::nullopt};
+}
 
 // The source of row `row` of the stacked pieces.
 SourceRow FindRow(absl::Span<const WeightPiece> pieces, int64_t row) {
   for (const WeightPiece& piece : pieces) {
-    if (row < piece.rows) {
-      const SourceRow first{piece.dtype, static_cast<const unsigned char*>(piece.data)};
-      return {piece.dtype, first.At(row * piece.row_stride)};
-    }
+    if (row < piece.rows) return RowOf(piece, row);
     row -= piece.rows;
   }
   return {};
@@ -43,10 +56,11 @@ struct Int8Column {
 
 Int8Column MeasureColumn(const SourceRow& source, int64_t cols) {
   float wide[kChunkElements];
+  BFloat16 room[kChunkElements];
   float largest = 0;
   for (int64_t k = 0; k < cols; k += kChunkElements) {
     const int64_t n = std::min(kChunkElements, cols - k);
-    ConvertToFloat(source.dtype, source.At(k), static_cast<size_t>(n), wide);
+    ConvertToFloat(source.dtype, source.At(k, n, room), static_cast<size_t>(n), wide);
     for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(wide[i]));
   }
   Int8Column column;
@@ -64,24 +78,32 @@ void Quantize(const float* values, int64_t n, Int8Column& column, void* out) {
   }
 }
 
-// The elements from k on of one column, `n` of them, as the weight keeps them.
-void EncodeChunk(const SourceRow& source, int64_t k, int64_t n, const PackedWeight& packed,
-                 Int8Column& column, uint32_t* out) {
-  const void* at = source.At(k);
+// The elements from k on, `n` of them, as `act`.
+void EncodeAct(const SourceRow& source, int64_t k, int64_t n, DType act, void* out) {
+  BFloat16 room[kChunkElements];
+  const void* at = source.At(k, n, room);
   const auto count = static_cast<size_t>(n);
-  if (packed.format == WeightFormat::kAct && source.dtype == packed.dtype) {
-    std::memcpy(out, at, count * SizeOf(packed.dtype));
+  if (source.dtype == act) {
+    std::memcpy(out, at, count * SizeOf(act));
     return;
   }
   float wide[kChunkElements];
   ConvertToFloat(source.dtype, at, count, wide);
-  if (packed.format == WeightFormat::kInt8) {
-    Quantize(wide, n, column, out);
-  } else if (packed.dtype == DType::kBFloat16) {
-    ConvertToBFloat16(wide, count, reinterpret_cast<BFloat16*>(out));
+  if (act == DType::kBFloat16) {
+    ConvertToBFloat16(wide, count, static_cast<BFloat16*>(out));
   } else {
     std::memcpy(out, wide, count * sizeof(float));
   }
+}
+
+// The elements from k on of one column, `n` of them, as the weight keeps them.
+void EncodeChunk(const SourceRow& source, int64_t k, int64_t n, const PackedWeight& packed,
+                 Int8Column& column, uint32_t* out) {
+  if (packed.format == WeightFormat::kAct) return EncodeAct(source, k, n, packed.dtype, out);
+  BFloat16 room[kChunkElements];
+  float wide[kChunkElements];
+  ConvertToFloat(source.dtype, source.At(k, n, room), static_cast<size_t>(n), wide);
+  Quantize(wide, n, column, out);
 }
 
 void StoreInt8Tail(const Int8Column (&columns)[kTileColumns], uint32_t* out) {
@@ -133,6 +155,14 @@ int64_t NumWords(const PackedWeight& weight) {
 int64_t TileBytes(const PackedWeight& weight) {
   const int64_t tail = weight.format == WeightFormat::kInt8 ? 8 : 0;  // bytes per column
   return kTileColumns * (NumWords(weight) * 4 + tail);
+}
+
+void EncodeRow(const WeightPiece& piece, int64_t row, int64_t cols, DType act, void* out) {
+  const SourceRow source = RowOf(piece, row);
+  for (int64_t k = 0; k < cols; k += kChunkElements) {
+    EncodeAct(source, k, std::min(kChunkElements, cols - k), act,
+              static_cast<unsigned char*>(out) + static_cast<size_t>(k) * SizeOf(act));
+  }
 }
 
 void PackWeight(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels, ThreadPool& pool,

@@ -27,6 +27,9 @@ int64_t NumTiles(const PackedWeight& weight);
 int64_t NumWords(const PackedWeight& weight);
 int64_t TileBytes(const PackedWeight& weight);
 
+// Row `row` of a piece as `cols` elements of `act`, bfloat16 or float32.
+void EncodeRow(const WeightPiece& piece, int64_t row, int64_t cols, DType act, void* out);
+
 // Fills the storage of `packed` (all else is set, NumTiles * TileBytes bytes of zeros) from the
 // pieces' rows, stacked in order; tiles in parallel, each source byte read from memory once. int8:
 // a row is divided by the 127th part of its largest magnitude and rounded to nearest even.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,8 @@ namespace {
 
 constexpr size_t kStagingBytes = size_t{8} << 20;
 constexpr size_t kHalfBytes = size_t{16} << 20;
+// One thread waits for the storage at every page of a mapped file that is not in memory yet.
+constexpr int kMostUploaders = 8;
 
 absl::Status ToStatus(cudaError_t error, absl::string_view call) {
   if (error == cudaSuccess) return absl::OkStatus();
@@ -21,6 +24,13 @@ absl::Status ToStatus(cudaError_t error, absl::string_view call) {
       absl::StrCat(call, ": ", cudaGetErrorName(error), ": ", cudaGetErrorString(error));
   return error == cudaErrorMemoryAllocation ? absl::ResourceExhaustedError(text)
                                             : absl::InternalError(text);
+}
+
+ThreadPool::Options Uploaders() {
+  ThreadPool::Options options;
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  options.num_threads = std::clamp(cores, 1, kMostUploaders);
+  return options;
 }
 
 // Rows [first, first + count) of a piece as elements of `dtype`.
@@ -111,7 +121,8 @@ absl::Status CudaBackend::Start() {
   return absl::OkStatus();
 }
 
-CudaBackend::CudaBackend(const CudaBackendOptions& options) : options_(options) {}
+CudaBackend::CudaBackend(const CudaBackendOptions& options)
+    : options_(options), uploaders_(Uploaders()) {}
 
 CudaBackend::~CudaBackend() {
   if (stream_ != nullptr) cudaStreamSynchronize(stream_);
@@ -206,24 +217,42 @@ absl::StatusOr<PackedWeight> CudaBackend::Pack(absl::Span<const WeightPiece> pie
   SDAR_ASSIGN_OR_RETURN(packed.storage, Allocate(static_cast<size_t>(packed.rows) * row_bytes));
   char* to = static_cast<char*>(packed.storage.data());
   for (const WeightPiece& piece : pieces) {
-    SDAR_RETURN_IF_ERROR(UploadPiece(piece, cols, to));
+    SDAR_RETURN_IF_ERROR(PlacePiece(piece, cols, to));
     to += static_cast<size_t>(piece.rows) * row_bytes;
   }
   return packed;
+}
+
+absl::StatusOr<DeviceBuffer> CudaBackend::MakeTable(const WeightPiece& piece, int64_t cols) {
+  const size_t row_bytes = static_cast<size_t>(cols) * SizeOf(options_.act_dtype);
+  SDAR_ASSIGN_OR_RETURN(DeviceBuffer table, Allocate(static_cast<size_t>(piece.rows) * row_bytes));
+  SDAR_RETURN_IF_ERROR(PlacePiece(piece, cols, static_cast<char*>(table.data())));
+  return table;
+}
+
+absl::Status CudaBackend::PlacePiece(const WeightPiece& piece, int64_t cols, char* device) {
+  if (!piece.synthetic) return UploadPiece(piece, cols, device);
+  cuda::FillSynthetic(*piece.synthetic, piece.row_stride,
+                      MakeView(device, options_.act_dtype, piece.rows, cols), stream_);
+  return ToStatus(cudaGetLastError(), "a kernel's launch");
 }
 
 absl::Status CudaBackend::UploadPiece(const WeightPiece& piece, int64_t cols, char* device) {
   const size_t row_bytes = static_cast<size_t>(cols) * SizeOf(options_.act_dtype);
   const auto rows_at_once = static_cast<int64_t>(kHalfBytes / row_bytes);
   SDAR_CHECK(rows_at_once > 0);
-  int half = 0;
-  for (int64_t first = 0; first < piece.rows; first += rows_at_once, half = 1 - half) {
+  for (int64_t first = 0; first < piece.rows; first += rows_at_once) {
+    const int half = std::exchange(next_half_, 1 - next_half_);
     const int64_t count = std::min(rows_at_once, piece.rows - first);
     SDAR_RETURN_IF_ERROR(
         ToStatus(cudaEventSynchronize(half_is_free_[half]), "cudaEventSynchronize"));
-    ConvertRows(piece, first, count, cols, options_.act_dtype, halves_[half]->data());
+    char* staged = halves_[half]->data();
+    uploaders_.Run(count, [&](int64_t begin, int64_t end) {
+      ConvertRows(piece, first + begin, end - begin, cols, options_.act_dtype,
+                  staged + static_cast<size_t>(begin) * row_bytes);
+    });
     SDAR_RETURN_IF_ERROR(ToStatus(
-        cudaMemcpyAsync(device + static_cast<size_t>(first) * row_bytes, halves_[half]->data(),
+        cudaMemcpyAsync(device + static_cast<size_t>(first) * row_bytes, staged,
                         static_cast<size_t>(count) * row_bytes, cudaMemcpyHostToDevice, stream_),
         "cudaMemcpyAsync"));
     SDAR_RETURN_IF_ERROR(

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 
 #include "kernels/backend.h"
+#include "kernels/cpu/thread_pool.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/recordings.h"
@@ -48,6 +49,7 @@ class CudaBackend : public Backend {
 
   absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
                                     WeightFormat format) override;
+  absl::StatusOr<DeviceBuffer> MakeTable(const WeightPiece& piece, int64_t cols) override;
 
   void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
              const TensorView& out) override;
@@ -92,7 +94,8 @@ class CudaBackend : public Backend {
   // Device memory of at least so many bytes, whose content no call relies on; null on failure.
   void* Scratch(size_t size_bytes);
   cuda::ExpertTable TableOf(const ExpertWeights& experts);
-  // Copies rows of a piece, converted to the act dtype, to `device`.
+  // Writes the rows of a piece, in the act dtype, to `device`.
+  absl::Status PlacePiece(const WeightPiece& piece, int64_t cols, char* device);
   absl::Status UploadPiece(const WeightPiece& piece, int64_t cols, char* device);
 
   CudaBackendOptions options_;
@@ -105,6 +108,8 @@ class CudaBackend : public Backend {
   size_t staged_bytes_ = 0;            // since the last wait
   std::unique_ptr<Pinned> halves_[2];  // what weights pass through in turn
   cudaEvent_t half_is_free_[2] = {};
+  int next_half_ = 0;
+  ThreadPool uploaders_;  // what fills the halves
   std::unique_ptr<Pinned> summaries_;
   DeviceBuffer scratch_;
   DeviceBuffer spec_bytes_;

@@ -14,6 +14,11 @@
 
 namespace sdar::cuda {
 
+// Rows of made-up weights (common/synthetic_weight.h), `row_stride` elements from one to the next:
+// out [rows, cols] act, without gaps. Bytes: out written.
+void FillSynthetic(const SyntheticElements& elements, int64_t row_stride, const TensorView& out,
+                   cudaStream_t stream);
+
 // Bytes: out written, one table row read per id.
 void Embed(const TensorView& table, int64_t first_id, const int32_t* ids, const TensorView& out,
            cudaStream_t stream);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,15 @@
 
 namespace sdar {
 
-// One tensor's bytes in a mapped file, row-major, any alignment. Borrows from the checkpoint.
+// One tensor: its bytes in a mapped file, row-major, any alignment, borrowed from the checkpoint;
+// or made up.
 struct TensorData {
   DType dtype = DType::kBFloat16;
   absl::Span<const int64_t> shape;
   absl::Span<const std::byte> bytes;
   absl::string_view file;  // path
+  // The tensor is bfloat16 of this key (common/synthetic_weight.h) and has no bytes.
+  std::optional<uint64_t> synthetic_key = std::nullopt;
 };
 
 // OK when `path` is a folder. Otherwise InvalidArgument or NotFound says what a model folder is,

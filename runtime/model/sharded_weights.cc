@@ -10,17 +10,28 @@
 namespace sdar {
 namespace {
 
+// The elements of a matrix from `first` on, with its columns between rows.
+WeightPiece PieceOf(const TensorData& tensor, int64_t first, int64_t rows) {
+  WeightPiece piece;
+  piece.dtype = tensor.dtype;
+  piece.rows = rows;
+  piece.row_stride = tensor.shape[1];
+  if (tensor.synthetic_key) {
+    piece.synthetic = {*tensor.synthetic_key, static_cast<uint64_t>(first)};
+  } else {
+    piece.data = tensor.bytes.data() + first * static_cast<int64_t>(SizeOf(tensor.dtype));
+  }
+  return piece;
+}
+
 // Rows [rows.begin, rows.end) of a matrix, all columns.
 WeightPiece RowsOf(const TensorData& tensor, Range rows) {
-  const int64_t cols = tensor.shape[1];
-  const auto offset = rows.begin * cols * static_cast<int64_t>(SizeOf(tensor.dtype));
-  return {tensor.bytes.data() + offset, tensor.dtype, rows.size(), cols};
+  return PieceOf(tensor, rows.begin * tensor.shape[1], rows.size());
 }
 
 // Columns [cols.begin, cols.end) of a matrix, all rows.
 WeightPiece ColumnsOf(const TensorData& tensor, Range cols) {
-  const auto offset = cols.begin * static_cast<int64_t>(SizeOf(tensor.dtype));
-  return {tensor.bytes.data() + offset, tensor.dtype, tensor.shape[0], tensor.shape[1]};
+  return PieceOf(tensor, cols.begin, tensor.shape[0]);
 }
 
 class Loader {
@@ -106,28 +117,9 @@ class Loader {
   absl::Status Embedding(ShardedWeights& out) {
     SDAR_ASSIGN_OR_RETURN(const TensorData tensor, source_(kEmbedTokensName));
     const WeightPiece piece = RowsOf(tensor, shard_.vocabulary);
-    const DType act = backend_.act_dtype();
-    const auto row_elements = static_cast<size_t>(config_.hidden_size);
-    const size_t row_bytes = row_elements * SizeOf(act);
-    SDAR_ASSIGN_OR_RETURN(out.embed_storage,
-                          backend_.Allocate(static_cast<size_t>(piece.rows) * row_bytes));
-    out.embed = MakeView(out.embed_storage.data(), act, piece.rows, config_.hidden_size);
-    std::vector<float> wide(row_elements);
-    std::vector<BFloat16> narrow(row_elements);
-    for (int64_t r = 0; r < piece.rows; ++r) {
-      const auto at = static_cast<size_t>(r) * row_elements * SizeOf(piece.dtype);
-      const void* source = static_cast<const std::byte*>(piece.data) + at;
-      if (piece.dtype != act) {
-        ConvertToFloat(piece.dtype, source, row_elements, wide.data());
-        source = wide.data();
-        if (act == DType::kBFloat16) {
-          ConvertToBFloat16(wide.data(), row_elements, narrow.data());
-          source = narrow.data();
-        }
-      }
-      auto* to = static_cast<std::byte*>(out.embed.data) + static_cast<size_t>(r) * row_bytes;
-      backend_.CopyToDevice(source, row_bytes, to);
-    }
+    SDAR_ASSIGN_OR_RETURN(out.embed_storage, backend_.MakeTable(piece, config_.hidden_size));
+    out.embed =
+        MakeView(out.embed_storage.data(), backend_.act_dtype(), piece.rows, config_.hidden_size);
     return absl::OkStatus();
   }
 

@@ -16,8 +16,8 @@
 
 namespace sdar {
 
-// Where tensors come from: a checkpoint's Find, or made-up weights for benchmarks. What it returns
-// must stay valid while one packed weight is made of it.
+// Where tensors come from: a checkpoint's Find, or made-up weights for benchmarks (of norms it
+// gives the bytes). What it returns must stay valid while one packed weight is made of it.
 using TensorSource = std::function<absl::StatusOr<TensorData>(absl::string_view name)>;
 
 // A vector [1, n] float32 in device memory.

@@ -14,6 +14,7 @@
 
 #include "common/json.h"
 #include "common/status_macros.h"
+#include "common/synthetic_weight.h"
 #include "runtime/model/safetensors_writer.h"
 #include "runtime/model/tensor_catalog.h"
 
@@ -65,52 +66,6 @@ ModelConfig ConfigOf(const NamedShape& shape) {
     config.norm_topk_prob = true;
   }
   return config;
-}
-
-// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
-uint64_t Mix64(uint64_t x) {
-  x ^= x >> 30;
-  x *= 0xBF58476D1CE4E5B9u;
-  x ^= x >> 27;
-  x *= 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
-}
-
-// The 32-bit finaliser of MurmurHash3; in 32 bits so that compilers make vectors of it.
-uint32_t Mix32(uint32_t x) {
-  x ^= x >> 16;
-  x *= 0x85EBCA6Bu;
-  x ^= x >> 13;
-  x *= 0xC2B2AE35u;
-  return x ^ (x >> 16);
-}
-
-// What weights with the same upper half of their index share.
-uint64_t PageKey(uint64_t key, uint64_t index) { return Mix64(key + (index >> 32)); }
-
-// The sum of a hash's four bytes, centred: nearly normal (Irwin-Hall), and integer arithmetic.
-float WeightInPage(uint64_t page_key, uint32_t index) {
-  constexpr float kMean = 4 * 255 / 2.0f;
-  constexpr float kDeviation = 147.8f;  // sqrt(4 * (256^2 - 1) / 12)
-  constexpr float kScale = 0.02f / kDeviation;
-  const auto low = static_cast<uint32_t>(page_key);
-  const auto high = static_cast<uint32_t>(page_key >> 32);
-  const uint32_t hash = Mix32(Mix32(index ^ low) + high);
-  const uint32_t pairs = (hash & 0x00FF00FFu) + ((hash >> 8) & 0x00FF00FFu);
-  const uint32_t sum = (pairs & 0xFFFFu) + (pairs >> 16);
-  return (static_cast<float>(static_cast<int32_t>(sum)) - kMean) * kScale;
-}
-
-// ToBFloat16 for finite values, without its branch.
-BFloat16 RoundFinite(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  return {static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16)};
-}
-
-void FillPage(uint64_t page_key, uint32_t begin, absl::Span<BFloat16> out) {
-  const auto count = static_cast<uint32_t>(out.size());
-  BFloat16* target = out.data();
-  for (uint32_t i = 0; i < count; ++i) target[i] = RoundFinite(WeightInPage(page_key, begin + i));
 }
 
 // One file to be written.
@@ -289,11 +244,7 @@ absl::StatusOr<ModelConfig> SyntheticConfig(const std::string& shape) {
 uint64_t SyntheticKey(uint64_t seed, absl::string_view tensor_name) {
   uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a
   for (const char c : tensor_name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  return Mix64(hash ^ Mix64(seed + 0x9E3779B97F4A7C15u));
-}
-
-float SyntheticWeight(uint64_t key, uint64_t index) {
-  return WeightInPage(PageKey(key, index), static_cast<uint32_t>(index));
+  return SyntheticMix64(hash ^ SyntheticMix64(seed + 0x9E3779B97F4A7C15u));
 }
 
 void FillSyntheticTensor(uint64_t seed, absl::string_view tensor_name, uint64_t begin,
@@ -302,17 +253,7 @@ void FillSyntheticTensor(uint64_t seed, absl::string_view tensor_name, uint64_t 
     std::fill(out.begin(), out.end(), ToBFloat16(1.0f));
     return;
   }
-  const uint64_t key = SyntheticKey(seed, tensor_name);
-  constexpr uint64_t kPage = uint64_t{1} << 32;
-  constexpr uint64_t kMostAtOnce = kPage / 2;  // FillPage counts in 32 bits
-  while (!out.empty()) {
-    const uint64_t left_in_page = kPage - begin % kPage;
-    const auto count =
-        static_cast<size_t>(std::min<uint64_t>({left_in_page, kMostAtOnce, out.size()}));
-    FillPage(PageKey(key, begin), static_cast<uint32_t>(begin), out.subspan(0, count));
-    begin += count;
-    out.remove_prefix(count);
-  }
+  FillSynthetic({SyntheticKey(seed, tensor_name), begin}, out.size(), out.data());
 }
 
 absl::Status SynthesizeCheckpoint(const ModelConfig& config, const std::string& folder,

@@ -26,11 +26,9 @@ std::vector<std::string> SyntheticShapeNames();
 // InvalidArgument lists the names.
 absl::StatusOr<ModelConfig> SyntheticConfig(const std::string& shape);
 
-// Names a tensor's stream of weights: a hash of (seed, tensor name), the same on every machine.
+// Names a tensor's stream of weights (common/synthetic_weight.h): a hash of (seed, tensor name),
+// the same on every machine.
 uint64_t SyntheticKey(uint64_t seed, absl::string_view tensor_name);
-
-// Weight `index` of the stream `key`: nearly normal with mean 0 and deviation 0.02.
-float SyntheticWeight(uint64_t key, uint64_t index);
 
 // Weights begin .. begin + out.size() - 1 of the tensor: SyntheticWeight rounded to bfloat16, or 1
 // where IsNormName. Any thread; parts may be filled in any order, so that a rank fills only its

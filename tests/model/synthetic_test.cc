@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/synthetic_weight.h"
 #include "runtime/model/checkpoint.h"
 #include "tests/model/temp_checkpoint.h"
 #include "tests/status_matchers.h"
