@@ -80,6 +80,18 @@ TEST_P(SyntheticWeightTest, PiecesOfBothKindsStackIntoOneWeight) {
             PackedBytes({values.data(), DType::kBFloat16, 60, 90}, 90, WeightFormat::kAct));
 }
 
+// More than what a GPU's weights pass through at a time.
+TEST_P(SyntheticWeightTest, EveryRowOfALargeTableArrives) {
+  constexpr int64_t kRows = 5000, kCols = 2048;
+  const std::vector<BFloat16> values = OnHost(0, kRows, kCols);
+  const WeightPiece piece = {values.data(), DType::kBFloat16, kRows, kCols};
+  const std::vector<std::byte> whole = TableBytes(piece, kCols);
+  std::vector<float> got(values.size()), want(values.size());
+  ConvertToFloat(act(), whole.data(), got.size(), got.data());
+  ConvertToFloat(DType::kBFloat16, values.data(), want.size(), want.data());
+  EXPECT_TRUE(got == want);
+}
+
 #ifndef SDAR_TEST_CUDA
 TEST_P(SyntheticWeightTest, Int8RowsAreThoseOfTheHosts) {
   const std::vector<BFloat16> values = OnHost(5, 40, 515);
