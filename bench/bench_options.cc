@@ -36,6 +36,10 @@ absl::Status BenchOptions::Validate() const {
   if (const absl::Status status = ParseRouting(routing).status(); !status.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--routing: ", status.message()));
   }
+  if (graphs != "on" && graphs != "off") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--graphs: expected on or off, got '", graphs, "'"));
+  }
   SDAR_RETURN_IF_ERROR(InRange("layers", layers, 0, 1024));
   SDAR_RETURN_IF_ERROR(InRange("threads", threads, 0, 1024));
   SDAR_RETURN_IF_ERROR(InRange("context", context, 0, 1 << 20));
@@ -55,6 +59,7 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
       "batch", Flag(&o.batch), "sequences that decode together")(
       "routing", Flag(&o.routing),
       "experts of the rows: uniform; skewed: low ids more often; hot: all rows the same ones")(
+      "graphs", Flag(&o.graphs), "on a GPU: on: passes are recorded and replayed; off: launched")(
       "context", Flag(&o.context), "committed positions of every sequence")(
       "block-length", Flag(&o.block_length), "positions of a block")(
       "steps", TextFlag(&o.steps),

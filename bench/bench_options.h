@@ -24,6 +24,7 @@ struct BenchOptions {
   std::string rows = "1,2,4,8,14,32,128";
   std::string batch = "1,2,8";
   std::string routing = "uniform";
+  std::string graphs = "on";
   std::string steps;  // empty: block_length
   int64_t context = 1024;
   int64_t block_length = 4;

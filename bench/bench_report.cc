@@ -122,6 +122,7 @@ Json ToJson(const BenchOptions& options, const BenchResults& results) {
               {"dtype", options.dtype},
               {"device", options.device},
               {"routing", options.routing},
+              {"graphs", options.graphs},
               {"backend", results.backend},
               {"context", options.context},
               {"block_length", options.block_length},

@@ -30,6 +30,7 @@ struct CudaDeviceOptions {
   DType act_dtype = DType::kBFloat16;
   int index = 0;          // among the devices that this process sees
   bool shared = false;    // with other ranks: slow, for tests
+  bool graphs = true;     // steps are recorded and replayed (CudaBackendOptions::graphs)
   std::string rank_name;  // unlike any other rank's of the job
 };
 
@@ -41,7 +42,7 @@ struct CudaModule {
   // NcclCommunicator.
   absl::Status (*open)(const CudaDeviceOptions& options, Communicator& control, Device& out);
 };
-inline constexpr uint64_t kCudaModuleVersion = 1;
+inline constexpr uint64_t kCudaModuleVersion = 2;
 inline constexpr char kCudaModuleFile[] = "libsdar_cuda.so";
 inline constexpr char kCudaModuleSymbol[] = "SdarCudaModule";
 using CudaModuleFunction = const CudaModule*();

@@ -32,7 +32,7 @@ void ShareDevice(const std::string& rank_name) {
 
 absl::Status Open(const CudaDeviceOptions& options, Communicator& control, Device& out) {
   SDAR_ASSIGN_OR_RETURN(std::unique_ptr<CudaBackend> backend,
-                        CudaBackend::Create({options.act_dtype, options.index}));
+                        CudaBackend::Create({options.act_dtype, options.index, options.graphs}));
   if (control.size() > 1) {
     if (options.shared) ShareDevice(options.rank_name);
     SDAR_ASSIGN_OR_RETURN(out.tensors, NcclCommunicator::Create(control, backend->stream()));
