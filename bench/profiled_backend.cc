@@ -78,6 +78,10 @@ void ProfiledBackend::Experts(const ExpertWeights& experts, const TensorView& x,
   Time("experts", 0, [&] { backend_.Experts(experts, x, k, ids, weights, out); });
 }
 
+void ProfiledBackend::Clear(const TensorView& out) {
+  Time("gather and scatter rows", 0, [&] { backend_.Clear(out); });
+}
+
 void ProfiledBackend::GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
   Time("gather and scatter rows", 0, [&] { backend_.GatherRows(x, rows, out); });
 }

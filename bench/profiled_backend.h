@@ -59,6 +59,7 @@ class ProfiledBackend : public Backend {
              float* weights) override;
   void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k, const int32_t* ids,
                const float* weights, const TensorView& out) override;
+  void Clear(const TensorView& out) override;
   void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
   void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
   void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,

@@ -52,13 +52,14 @@ function(sdar_cc_binary)
   sdar_compile_options(${ARG_NAME})
 endfunction()
 
-# sdar_cc_test(NAME test SRCS ... DEPS ... [PREFIX text] [LABELS label] [RANKS n ...] [SOAK]): with RANKS the whole test
+# sdar_cc_test(NAME test SRCS ... DEPS ... [PREFIX text] [LABELS label] [RANKS n ...] [SOAK] [GPU]): with RANKS the whole test
 # program runs under mpirun once per rank count; without, each of its tests is a ctest of its own. With SOAK the program
 # is one test labelled `soak` that only `ctest -C Soak` runs. PREFIX tells apart tests that several programs have.
 # The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well, `slow` not under ASan.
-# One label only: gtest_discover_tests passes no lists on.
+# One label only: gtest_discover_tests passes no lists on. Tests are shown no GPU unless they say GPU, so that
+# --device=auto means the same everywhere.
 function(sdar_cc_test)
-  cmake_parse_arguments(ARG "SOAK" "NAME;PREFIX" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
+  cmake_parse_arguments(ARG "SOAK;GPU" "NAME;PREFIX" "SRCS;DEPS;LABELS;RANKS" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_compile_definitions(${ARG_NAME} PRIVATE
     SDAR_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SDAR_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
@@ -70,22 +71,28 @@ function(sdar_cc_test)
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
+  if(ARG_GPU)
+    set(hidden "")
+  else()
+    set(hidden ENVIRONMENT CUDA_VISIBLE_DEVICES=)
+  endif()
   if(ARG_SOAK)
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
     add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} CONFIGURATIONS Soak)
-    set_tests_properties(${ARG_NAME} PROPERTIES LABELS soak TIMEOUT 3600)
+    set_tests_properties(${ARG_NAME} PROPERTIES LABELS soak TIMEOUT 3600 ${hidden})
   elseif(ARG_RANKS)
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest)
     foreach(ranks ${ARG_RANKS})
       add_test(NAME ${ARG_NAME}.ranks${ranks}
         COMMAND ${MPIRUN} --allow-run-as-root --oversubscribe --bind-to none -n ${ranks} $<TARGET_FILE:${ARG_NAME}>)
       set_tests_properties(${ARG_NAME}.ranks${ranks} PROPERTIES LABELS "${ARG_LABELS};mpi" TIMEOUT 300
-        PROCESSORS 2)
+        PROCESSORS 2 ${hidden})
     endforeach()
   else()
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
     include(GoogleTest)
-    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${ARG_PREFIX}" PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 1200)
+    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${ARG_PREFIX}"
+      PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 1200 ${hidden})
   endif()
 endfunction()
 
@@ -100,7 +107,7 @@ function(sdar_py_test)
     COMMAND ${PROJECT_SOURCE_DIR}/tests/python/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGS})
   set_tests_properties(${ARG_NAME} PROPERTIES
     LABELS ${ARG_LABELS} TIMEOUT 600 SKIP_RETURN_CODE 77
-    ENVIRONMENT "SDAR_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};SDAR_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    ENVIRONMENT "CUDA_VISIBLE_DEVICES=;SDAR_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};SDAR_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
 endfunction()
 
 # sdar_fuzz_target(NAME target SRCS ... DEPS ...): a libFuzzer program; needs SDAR_FUZZ and clang.

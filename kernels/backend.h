@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -127,6 +128,19 @@ class Backend {
   // Waits for all that was enqueued; Internal names what failed since the last call.
   virtual absl::Status Synchronize() = 0;
 
+  // Whether Repeat records: then steps are worth padding so that they are alike.
+  virtual bool records() const { return false; }
+  // Enqueues what `enqueue` enqueues. A device that records may replay what an earlier call with
+  // this key enqueued instead of asking again, so calls with one key must enqueue the same
+  // operations on the same memory, whatever it holds, and none that waits, allocates or copies from
+  // or to the host. A device communicator's collectives may be among them. Errors: enqueue's, and
+  // Internal where the device cannot record.
+  virtual absl::Status Repeat(const std::vector<int64_t>& key,
+                              absl::FunctionRef<absl::Status()> enqueue) {
+    (void)key;
+    return enqueue();
+  }
+
   // Packs the pieces' rows, stacked in order, each with `cols` columns. Reads each source byte from
   // memory once; in parallel. InvalidArgument for a format that this backend does not have.
   virtual absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
@@ -174,6 +188,9 @@ class Backend {
   // hidden] float32.
   virtual void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k,
                        const int32_t* ids, const float* weights, const TensorView& out) = 0;
+
+  // out = 0, of any dtype.
+  virtual void Clear(const TensorView& out) = 0;
 
   // out[i] = x[rows[i]]. x and out of one dtype; rows: [out.rows] int32 on the device.
   virtual void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) = 0;

@@ -38,13 +38,15 @@ Job::Neighbours Job::FindNeighbours() const {
   return found;
 }
 
-// GPUs where they are asked for: `auto` does not take them by itself before the CUDA backend has
-// run on one (docs/cuda.md).
+// GPUs where they are asked for, and under `auto` where every rank has one to itself: sharing one
+// is slower than the CPU, and int8 weights are the CPU's.
 absl::Status Job::MakeDevice() {
+  const bool is_auto = options_.device == "auto" && options_.weights == "dtype";
   absl::StatusOr<const CudaModule*> cuda = absl::NotFoundError("--device=cuda is not given");
-  if (options_.device == "cuda") cuda = LoadCudaModule();
+  if (is_auto || options_.device == "cuda") cuda = LoadCudaModule();
   const int num_devices = cuda.ok() ? (*cuda)->count_devices() : 0;
-  SDAR_ASSIGN_OR_RETURN(const int64_t fewest, MinimumOverRanks(*world_, num_devices));
+  const bool enough = !is_auto || FindNeighbours().count <= num_devices;
+  SDAR_ASSIGN_OR_RETURN(const int64_t fewest, MinimumOverRanks(*world_, enough ? num_devices : 0));
   if (fewest > 0) return OpenCuda(**cuda, num_devices);
   if (options_.device == "cuda") {
     return absl::NotFoundError(absl::StrCat(
@@ -56,6 +58,9 @@ absl::Status Job::MakeDevice() {
 
 // A host's ranks take its GPUs in turn.
 absl::Status Job::OpenCuda(const CudaModule& cuda, int num_devices) {
+  if (is_coordinator()) {
+    spdlog::warn("the CUDA backend was tested without a GPU: compare answers with --device=cpu");
+  }
   const Neighbours neighbours = FindNeighbours();
   CudaDeviceOptions options;
   SDAR_ASSIGN_OR_RETURN(options.act_dtype, ParseDType(options_.dtype));

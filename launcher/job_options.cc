@@ -70,7 +70,7 @@ std::string JobOptions::Arithmetic() const {
 void AddJobFlags(JobOptions& o, FlagSpec& spec) {
   spec.options.add_options()("model", TextFlag(&o.model),
                              "model folder in the Hugging Face layout (required)")(
-      "device", Flag(&o.device), "auto (for now the CPU), cpu or cuda")(
+      "device", Flag(&o.device), "auto (GPUs where every rank has one to itself), cpu or cuda")(
       "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
       "weights", Flag(&o.weights),
       "dtype: as --dtype; int8: half as large, results differ a little (CPU only)")(

@@ -102,9 +102,15 @@ absl::Status Job::SplitRanks() {
 }
 
 StepProgress Job::OwnProgress() const {
-  if (engine_ == nullptr) return {finished_steps_.load(), absl::ZeroDuration()};
-  const EngineStatus status = engine_->GetStatus();
-  return {status.finished_steps, status.step_age};
+  StepProgress progress;
+  if (engine_ == nullptr) {
+    progress.finished_steps = finished_steps_.load();
+  } else {
+    const EngineStatus status = engine_->GetStatus();
+    progress = {status.finished_steps, status.step_age, absl::OkStatus()};
+  }
+  if (device_.tensors != nullptr) progress.collectives = device_.tensors->Health();
+  return progress;
 }
 
 absl::StatusOr<std::string> Job::Listen(const WatchdogOptions& options) {

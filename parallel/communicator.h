@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -12,8 +13,8 @@ namespace sdar {
 
 // Collectives over `size()` ranks. Every rank calls the same ones in the same order with sizes that
 // agree. A device communicator enqueues on the stream it was created with; the others return when
-// the data is there. Requires: one calling thread (Abort: any). Errors: Unavailable or Aborted name
-// the library call; after one the group is of no more use.
+// the data is there. Requires: one calling thread (Health and Abort: any). Errors: Unavailable or
+// Aborted name the library call; after one the group is of no more use.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -32,10 +33,20 @@ class Communicator {
   virtual absl::Status AllToAll(const void* send, absl::Span<const int64_t> send_bytes, void* recv,
                                 absl::Span<const int64_t> recv_bytes) = 0;
 
+  // The same with as many bytes from every rank to every rank. `recv` is not `send`.
+  virtual absl::Status AllToAllEqual(const void* send, int64_t bytes_per_rank, void* recv) {
+    const std::vector<int64_t> bytes(static_cast<size_t>(size()), bytes_per_rank);
+    return AllToAll(send, bytes, recv, bytes);
+  }
+
   // Rank `root`'s bytes become everybody's.
   virtual absl::Status Broadcast(void* data, int64_t size_bytes, int root) = 0;
 
   virtual absl::Status Barrier() = 0;
+
+  // What the collectives have met without having been able to say so, as those of a device that
+  // runs behind. Any thread; never waits.
+  virtual absl::Status Health() const { return absl::OkStatus(); }
 
   // Makes the others' collectives fail or end: the last act of a rank that cannot go on. Any
   // thread.

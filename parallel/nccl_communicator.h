@@ -2,10 +2,11 @@
 // Ranks that hold a GPU each, over NCCL.
 #pragma once
 
-#include <atomic>
 #include <memory>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include <cuda_runtime.h>
 #include <nccl.h>
 
@@ -15,9 +16,10 @@ namespace sdar {
 
 // Collectives over device memory, enqueued on one stream: data is there for what is enqueued
 // behind. Sums are added in NCCL's order, which is the same on every rank and may change with
-// `count`. Every call asks first whether NCCL has met an error since the last one: a lost
-// connection is found so; of a peer on the same host that died NCCL says nothing, which is for the
-// job's watchdog to find.
+// `count`. Collectives may be captured into a graph, for which NCCL registers their buffers
+// itself. Health asks NCCL for what it has met, as every call does first: a lost connection is
+// found so; of a peer on the same host that died NCCL says nothing, which is for the job's watchdog
+// to find.
 class NcclCommunicator : public Communicator {
  public:
   // Joins the ranks of `control`, which hands the group's id around and must have the same ranks.
@@ -34,23 +36,30 @@ class NcclCommunicator : public Communicator {
                          void* recv) override;
   absl::Status AllToAll(const void* send, absl::Span<const int64_t> send_bytes, void* recv,
                         absl::Span<const int64_t> recv_bytes) override;
+  absl::Status AllToAllEqual(const void* send, int64_t bytes_per_rank, void* recv) override;
   absl::Status Broadcast(void* data, int64_t size_bytes, int root) override;
   // Also waits for all that was enqueued here.
   absl::Status Barrier() override;
+  absl::Status Health() const override;
   void Abort(absl::string_view reason) override;
 
  private:
   NcclCommunicator(int rank, int size, cudaStream_t stream)
       : rank_(rank), size_(size), stream_(stream) {}
 
-  // What NCCL has found since the last call.
-  absl::Status AsyncError() const;
+  ncclComm_t comm() const {
+    absl::MutexLock lock(&mutex_);
+    return comm_;
+  }
+  template <typename Call>
+  absl::Status Group(Call call);
 
   int rank_;
   int size_;
   cudaStream_t stream_;
-  std::atomic<ncclComm_t> comm_{nullptr};  // null once aborted
-  float* barrier_ = nullptr;               // one float in device memory
+  mutable absl::Mutex mutex_;
+  ncclComm_t comm_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null once aborted
+  float* barrier_ = nullptr;                           // one float in device memory
 };
 
 }  // namespace sdar

@@ -259,6 +259,15 @@ void CpuBackend::GatherRows(const TensorView& x, const int32_t* rows, const Tens
   });
 }
 
+void CpuBackend::Clear(const TensorView& out) {
+  const size_t row_bytes = static_cast<size_t>(out.cols) * SizeOf(out.dtype);
+  for (int64_t r = 0; r < out.rows; ++r) {
+    std::memset(
+        static_cast<char*>(out.data) + r * out.row_stride * static_cast<int64_t>(SizeOf(out.dtype)),
+        0, row_bytes);
+  }
+}
+
 void CpuBackend::ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
   for (int64_t i = 0; i < x.rows; ++i) {
     kernels_.add_scaled(x.Row<float>(i), 1.0f, x.cols, out.Row<float>(rows[i]));

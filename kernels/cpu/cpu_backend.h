@@ -58,6 +58,7 @@ class CpuBackend : public Backend {
   void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k, const int32_t* ids,
                const float* weights, const TensorView& out) override;
   void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
+  void Clear(const TensorView& out) override;
   void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
   void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
                        absl::Span<LogitSummary> out) override;

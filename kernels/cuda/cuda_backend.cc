@@ -97,6 +97,7 @@ absl::Status CudaBackend::Start() {
   SDAR_RETURN_IF_ERROR(ToStatus(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
                                 "cudaStreamCreateWithFlags"));
   SDAR_ASSIGN_OR_RETURN(matmul_, cuda::DeviceMatMul::Create(stream_));
+  recordings_ = std::make_unique<cuda::Recordings>(stream_);
   SDAR_ASSIGN_OR_RETURN(staging_, Pinned::Create(kStagingBytes));
   for (int i = 0; i < 2; ++i) {
     SDAR_ASSIGN_OR_RETURN(halves_[i], Pinned::Create(kHalfBytes));
@@ -111,6 +112,7 @@ CudaBackend::CudaBackend(const CudaBackendOptions& options) : options_(options) 
 
 CudaBackend::~CudaBackend() {
   if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+  recordings_.reset();
   matmul_.reset();
   for (cudaEvent_t event : half_is_free_) {
     if (event != nullptr) cudaEventDestroy(event);
@@ -169,8 +171,14 @@ absl::Status CudaBackend::Synchronize() {
   return std::exchange(status_, absl::OkStatus());
 }
 
+absl::Status CudaBackend::Repeat(const std::vector<int64_t>& key,
+                                 absl::FunctionRef<absl::Status()> enqueue) {
+  return options_.graphs ? recordings_->Run(key, enqueue) : enqueue();
+}
+
 void* CudaBackend::Scratch(size_t size_bytes) {
   if (scratch_.size_bytes() < size_bytes) {
+    recordings_->Forget();
     scratch_ = DeviceBuffer();
     auto larger = Allocate(size_bytes);
     if (!larger.ok()) {
@@ -287,6 +295,14 @@ void CudaBackend::Experts(const ExpertWeights& experts, const TensorView& x, int
   void* workspace = Scratch(cuda::ExpertsWorkspaceBytes(table, x.dtype, x.rows, x.cols, k));
   if (!status_.ok()) return;
   cuda::Experts(table, x, k, ids, weights, out, num_multiprocessors_, workspace, stream_);
+}
+
+void CudaBackend::Clear(const TensorView& out) {
+  const size_t element = SizeOf(out.dtype);
+  Check(cudaMemset2DAsync(out.data, static_cast<size_t>(out.row_stride) * element, 0,
+                          static_cast<size_t>(out.cols) * element, static_cast<size_t>(out.rows),
+                          stream_),
+        "cudaMemset2DAsync");
 }
 
 void CudaBackend::GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) {

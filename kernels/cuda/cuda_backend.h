@@ -11,19 +11,22 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul.h"
+#include "kernels/cuda/recordings.h"
 
 namespace sdar {
 
 struct CudaBackendOptions {
   DType act_dtype = DType::kBFloat16;  // arithmetic and K/V; or float32
   int device = 0;
+  bool graphs = true;  // Repeat records; off: it launches one by one
 };
 
 // Devices that this process can use; 0 without a driver.
 int CountCudaDevices();
 
 // Everything is enqueued on one stream; only Synchronize, copies to the host and SummarizeLogits
-// wait. Memory is allocated while shapes are new and grows no more after the largest of each.
+// wait. Memory is allocated while shapes are new and grows no more after the largest of each; what
+// Repeat recorded before is recorded anew where it grew.
 // Outputs of a row depend on the number of rows by rounding only (the dense products' algorithm).
 class CudaBackend : public Backend {
  public:
@@ -39,6 +42,9 @@ class CudaBackend : public Backend {
   void CopyToDevice(const void* host, size_t size_bytes, void* device) override;
   void CopyToHost(const void* device, size_t size_bytes, void* host) override;
   absl::Status Synchronize() override;
+  bool records() const override { return options_.graphs; }
+  absl::Status Repeat(const std::vector<int64_t>& key,
+                      absl::FunctionRef<absl::Status()> enqueue) override;
 
   absl::StatusOr<PackedWeight> Pack(absl::Span<const WeightPiece> pieces, int64_t cols,
                                     WeightFormat format) override;
@@ -58,6 +64,7 @@ class CudaBackend : public Backend {
              float* weights) override;
   void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k, const int32_t* ids,
                const float* weights, const TensorView& out) override;
+  void Clear(const TensorView& out) override;
   void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
   void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
   void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
@@ -65,6 +72,8 @@ class CudaBackend : public Backend {
 
   // The stream that all calls enqueue on.
   cudaStream_t stream() const { return stream_; }
+  // How often Repeat has replayed what it had recorded.
+  int64_t num_replays() const { return recordings_->num_replays(); }
 
  private:
   // Page-locked host memory.
@@ -91,6 +100,7 @@ class CudaBackend : public Backend {
   int num_multiprocessors_ = 0;
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<cuda::DeviceMatMul> matmul_;
+  std::unique_ptr<cuda::Recordings> recordings_;
   std::unique_ptr<Pinned> staging_;    // what small copies to the device pass through
   size_t staged_bytes_ = 0;            // since the last wait
   std::unique_ptr<Pinned> halves_[2];  // what weights pass through in turn

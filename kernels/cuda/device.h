@@ -20,7 +20,8 @@ void Launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, size_t s
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
 #ifdef SDAR_CUDA_ON_HOST
   (void)stream;
-  cuda_on_host::RunGrid(grid, threads, shared_bytes, [&] { kernel(arguments...); });
+  cuda_on_host::Enqueue(
+      [=] { cuda_on_host::RunGrid(grid, threads, shared_bytes, [&] { kernel(arguments...); }); });
 #else
   constexpr size_t kSharedWithoutAsking = size_t{48} << 10;
   if (shared_bytes > kSharedWithoutAsking) {

@@ -31,7 +31,8 @@ struct WatchdogOptions {
 // How far a rank is.
 struct StepProgress {
   uint64_t finished_steps = 0;
-  absl::Duration step_age;  // of the step in progress; zero between steps
+  absl::Duration step_age;     // of the step in progress; zero between steps
+  absl::Status collectives{};  // what the rank's communicators say of themselves
 };
 
 // What rank 0 knows of a rank.
@@ -46,7 +47,7 @@ class WatchdogServer {
  public:
   // ranks_per_group: ranks r with the same r / ranks_per_group ring each other. progress: rank 0's.
   // on_failure is called once, on a thread of the watchdog, with Unavailable that names the rank,
-  // or Aborted for a step of whatever rank that is stuck.
+  // or Aborted for a step of whatever rank that is stuck, or what rank 0's collectives have met.
   WatchdogServer(const WatchdogOptions& options, int num_ranks, int ranks_per_group,
                  std::function<StepProgress()> progress,
                  std::function<void(const absl::Status&)> on_failure);
@@ -101,7 +102,8 @@ class WatchdogServer {
 class WatchdogClient {
  public:
   // doorbell: rung when the first rank of this rank's group rings. progress: this rank's, asked at
-  // every beat. on_lost is called once, on a thread of the watchdog, when rank 0 is silent or gone.
+  // every beat. on_lost is called once, on a thread of the watchdog, when rank 0 is silent or gone,
+  // or with what this rank's collectives have met.
   WatchdogClient(const WatchdogOptions& options, int rank, const std::string& address,
                  Doorbell& doorbell, std::function<StepProgress()> progress,
                  std::function<void(const absl::Status&)> on_lost);

@@ -55,6 +55,7 @@ void WatchdogClient::Ring(uint64_t count) {
 void WatchdogClient::BeatLoop() {
   while (true) {
     const StepProgress progress = progress_();
+    if (!progress.collectives.ok()) return Lose(progress.collectives);
     sdar::v1::Heartbeat beat;
     beat.set_rank(static_cast<uint32_t>(rank_));
     beat.set_finished_steps(progress.finished_steps);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 
+#include "common/status_macros.h"
 #include "runtime/engine/watchdog.h"
 
 namespace sdar {
@@ -179,6 +180,8 @@ void WatchdogServer::Gone(RankStream* stream) {
 
 absl::Status WatchdogServer::FindFailure() const {
   if (lost_rank_ >= 0) return absl::UnavailableError(absl::StrCat("rank ", lost_rank_, " is gone"));
+  const StepProgress mine = progress_();
+  SDAR_RETURN_IF_ERROR(mine.collectives);
   const absl::Time now = absl::Now();
   for (int r = 0; r < num_ranks_; ++r) {
     const RankHealth& health = health_[static_cast<size_t>(r)];
@@ -187,7 +190,7 @@ absl::Status WatchdogServer::FindFailure() const {
       return absl::UnavailableError(
           absl::StrCat("rank ", r, " has been silent for ", absl::FormatDuration(silence)));
     }
-    const absl::Duration age = r == 0 ? progress_().step_age : health.step_age;
+    const absl::Duration age = r == 0 ? mine.step_age : health.step_age;
     if (age > options_.step_timeout) {
       return absl::AbortedError(
           absl::StrCat("a step of rank ", r, " has been running for ", absl::FormatDuration(age)));

@@ -2,6 +2,7 @@
 #include "runtime/model/expert_exchange.h"
 
 #include <cstring>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 
@@ -45,8 +46,7 @@ absl::StatusOr<ExpertExchange> ExpertExchange::Create(const ModelConfig& config,
   const int64_t k = config.num_experts_per_token;
   const int64_t hidden = config.hidden_size;
   SDAR_RETURN_IF_ERROR(allocate(out.logits_, max_rows, config.num_experts, sizeof(float)));
-  SDAR_RETURN_IF_ERROR(allocate(out.ids_, max_rows, k, sizeof(int32_t)));
-  SDAR_RETURN_IF_ERROR(allocate(out.weights_, max_rows, k, sizeof(float)));
+  SDAR_RETURN_IF_ERROR(allocate(out.routes_, max_rows, 2 * k, sizeof(int32_t)));
   if (group.tensors->size() == 1 || exchange == MoeExchange::kAllReduce) return out;
   // A slice's rows go to every rank at most, and all ranks' slices together are the step's rows.
   const int64_t sent = max_rows + group.tensors->size();
@@ -58,31 +58,84 @@ absl::StatusOr<ExpertExchange> ExpertExchange::Create(const ModelConfig& config,
   SDAR_RETURN_IF_ERROR(allocate(out.recv_weights_, max_rows, k, sizeof(float)));
   SDAR_RETURN_IF_ERROR(allocate(out.results_, max_rows, hidden, sizeof(float)));
   SDAR_RETURN_IF_ERROR(allocate(out.returned_, sent, hidden, sizeof(float)));
+  std::vector<int32_t> own_rows(static_cast<size_t>(max_rows / group.tensors->size() + 1));
+  std::iota(own_rows.begin(), own_rows.end(), 0);
+  SDAR_RETURN_IF_ERROR(
+      allocate(out.own_rows_, static_cast<int64_t>(own_rows.size()), 1, sizeof(int32_t)));
+  backend.CopyToDevice(own_rows.data(), out.own_rows_.size_bytes(), out.own_rows_.data());
   return out;
 }
 
+bool ExpertExchange::IsAllToAll(int64_t rows) const {
+  return group_.tensors->size() > 1 &&
+         (exchange_ == MoeExchange::kAllToAll ||
+          (exchange_ == MoeExchange::kAuto && rows >= kAutoAllToAllRows));
+}
+
+bool ExpertExchange::IsLargeAllToAll(int64_t rows) const {
+  return rows >= kAutoAllToAllRows && IsAllToAll(rows);
+}
+
 absl::Status ExpertExchange::Run(const PackedWeight& router, const ExpertWeights& experts,
-                                 const TensorView& x, const TensorView& out) {
-  const bool all_to_all = exchange_ == MoeExchange::kAllToAll ||
-                          (exchange_ == MoeExchange::kAuto && x.rows >= kAutoAllToAllRows);
-  return all_to_all && group_.tensors->size() > 1 ? RunAllToAll(router, experts, x, out)
-                                                  : RunAllReduce(router, experts, x, out);
+                                 const TensorView& x, bool recorded, const TensorView& out) {
+  SDAR_CHECK(!recorded || CanRecord(x.rows));
+  if (!IsAllToAll(x.rows)) return RunAllReduce(router, experts, x, out);
+  return recorded ? RunWholeAllToAll(router, experts, x, out)
+                  : RunAllToAll(router, experts, x, out);
 }
 
 void ExpertExchange::RouteRows(const PackedWeight& router, const TensorView& x) {
   const TensorView logits = MakeView(logits_.data(), DType::kFloat32, x.rows, config_.num_experts);
   backend_->MatMul(router, x, logits);
-  backend_->Route(logits, config_.num_experts_per_token, config_.norm_topk_prob,
-                  static_cast<int32_t*>(ids_.data()), static_cast<float*>(weights_.data()));
+  backend_->Route(logits, config_.num_experts_per_token, config_.norm_topk_prob, Ids(),
+                  Weights(x.rows));
+}
+
+// out = what this rank's experts add to x.
+void ExpertExchange::RunExperts(const PackedWeight& router, const ExpertWeights& experts,
+                                const TensorView& x, const TensorView& out) {
+  RouteRows(router, x);
+  backend_->Experts(experts, x, config_.num_experts_per_token, Ids(), Weights(x.rows), out);
 }
 
 absl::Status ExpertExchange::RunAllReduce(const PackedWeight& router, const ExpertWeights& experts,
                                           const TensorView& x, const TensorView& out) {
-  RouteRows(router, x);
-  backend_->Experts(experts, x, config_.num_experts_per_token,
-                    static_cast<const int32_t*>(ids_.data()),
-                    static_cast<const float*>(weights_.data()), out);
+  RunExperts(router, experts, x, out);
   return group_.tensors->AllReduceSum(out.Row<float>(0), out.rows * out.cols);
+}
+
+// Every rank has all rows, so it computes its experts' share of each and sends that to the row's
+// owner: messages whose size does not depend on routing.
+absl::Status ExpertExchange::RunWholeAllToAll(const PackedWeight& router,
+                                              const ExpertWeights& experts, const TensorView& x,
+                                              const TensorView& out) {
+  const int ranks = group_.tensors->size();
+  const int64_t hidden = config_.hidden_size;
+  const int64_t row_bytes = hidden * static_cast<int64_t>(sizeof(float));
+  const TensorView shares = MakeView(results_.data(), DType::kFloat32, x.rows, hidden);
+  RunExperts(router, experts, x, shares);
+  const Range mine = SplitEvenly(x.rows, ranks, group_.tensors->rank());
+  std::vector<int64_t> slice_bytes;
+  for (int r = 0; r < ranks; ++r) {
+    slice_bytes.push_back(SplitEvenly(x.rows, ranks, r).size() * row_bytes);
+  }
+  if (x.rows % ranks == 0) {
+    SDAR_RETURN_IF_ERROR(
+        group_.tensors->AllToAllEqual(shares.data, slice_bytes[0], returned_.data()));
+  } else {
+    const std::vector<int64_t> my_bytes(slice_bytes.size(), mine.size() * row_bytes);
+    SDAR_RETURN_IF_ERROR(
+        group_.tensors->AllToAll(shares.data, slice_bytes, returned_.data(), my_bytes));
+  }
+
+  const TensorView slice = MakeView(results_.data(), DType::kFloat32, mine.size(), hidden);
+  backend_->Clear(slice);
+  for (int r = 0; r < ranks; ++r) {
+    float* from = static_cast<float*>(returned_.data()) + r * mine.size() * hidden;
+    backend_->ScatterAddRows(MakeView(from, DType::kFloat32, mine.size(), hidden),
+                             static_cast<const int32_t*>(own_rows_.data()), slice);
+  }
+  return group_.tensors->AllGather(slice.data, slice_bytes, out.data);
 }
 
 absl::Status ExpertExchange::RunAllToAll(const PackedWeight& router, const ExpertWeights& experts,
@@ -117,20 +170,17 @@ absl::StatusOr<ExpertExchange::Dispatch> ExpertExchange::PlanDispatch(int64_t sl
   const int ranks = group_.tensors->size();
   const auto k = static_cast<size_t>(config_.num_experts_per_token);
   const auto slots = static_cast<size_t>(slice_rows) * k;
-  std::vector<int32_t> ids(slots);
-  std::vector<int32_t> weight_bits(slots);
-  backend_->CopyToHost(ids_.data(), slots * sizeof(int32_t), ids.data());
-  backend_->CopyToHost(weights_.data(), slots * sizeof(float), weight_bits.data());
-  SDAR_RETURN_IF_ERROR(backend_->Synchronize());
+  std::vector<int32_t> routes(2 * slots);  // ids, then the weights' bits
+  backend_->CopyToHost(routes_.data(), routes.size() * sizeof(int32_t), routes.data());
 
   std::vector<std::vector<int32_t>> rows_for(static_cast<size_t>(ranks));
   host_routes_.resize(2 * slots);
   for (int32_t row = 0; row < slice_rows; ++row) {
     const size_t first = static_cast<size_t>(row) * k;
-    std::memcpy(&host_routes_[2 * first], &ids[first], k * sizeof(int32_t));
-    std::memcpy(&host_routes_[2 * first + k], &weight_bits[first], k * sizeof(int32_t));
+    std::memcpy(&host_routes_[2 * first], &routes[first], k * sizeof(int32_t));
+    std::memcpy(&host_routes_[2 * first + k], &routes[slots + first], k * sizeof(int32_t));
     for (size_t s = first; s < first + k; ++s) {
-      auto& rows = rows_for[static_cast<size_t>(PartOf(config_.num_experts, ranks, ids[s]))];
+      auto& rows = rows_for[static_cast<size_t>(PartOf(config_.num_experts, ranks, routes[s]))];
       if (rows.empty() || rows.back() != row) rows.push_back(row);
     }
   }
@@ -189,8 +239,7 @@ absl::Status ExpertExchange::ReturnRows(const Dispatch& dispatch, const TensorVi
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllToAll(results_.data(), Times(dispatch.recv_counts, row_bytes),
                                returned_.data(), Times(dispatch.send_counts, row_bytes)));
-  const std::vector<float> zeros(static_cast<size_t>(slice_out.rows * slice_out.cols));
-  backend_->CopyToDevice(zeros.data(), zeros.size() * sizeof(float), slice_out.data);
+  backend_->Clear(slice_out);
   // dispatch.rows lists rank 0's rows first, so one pass in order adds ranks in rank order.
   backend_->ScatterAddRows(
       MakeView(returned_.data(), DType::kFloat32, static_cast<int64_t>(dispatch.rows.size()),

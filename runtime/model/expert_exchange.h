@@ -35,10 +35,16 @@ class ExpertExchange {
                                                int64_t max_rows, Backend& backend,
                                                const GroupCommunicators& group);
 
+  // Whether steps of so many rows are run in a way that Backend::Repeat can record: all but those
+  // whose messages are as long as what was routed.
+  bool CanRecord(int64_t rows) const { return !IsLargeAllToAll(rows); }
+
   // out = the sparse MLP of x, summed over all ranks. x: [rows, hidden] act, the same on every
-  // rank; out: [rows, hidden] float32. Errors: the communicator's.
+  // rank; out: [rows, hidden] float32. recorded: only calls that Backend::Repeat can record; then
+  // an all-to-all carries every row's share, whether it was routed to the rank or not. Requires:
+  // CanRecord(x.rows) where recorded. Errors: the communicator's.
   absl::Status Run(const PackedWeight& router, const ExpertWeights& experts, const TensorView& x,
-                   const TensorView& out);
+                   bool recorded, const TensorView& out);
 
  private:
   ExpertExchange(const ModelConfig& config, MoeExchange exchange, Backend& backend,
@@ -53,11 +59,22 @@ class ExpertExchange {
     int64_t recv_rows = 0;
   };
 
+  bool IsAllToAll(int64_t rows) const;
+  bool IsLargeAllToAll(int64_t rows) const;
+  int32_t* Ids() const { return static_cast<int32_t*>(routes_.data()); }
+  // Of `rows` rows, right behind their ids.
+  float* Weights(int64_t rows) const {
+    return static_cast<float*>(routes_.data()) + rows * config_.num_experts_per_token;
+  }
   void RouteRows(const PackedWeight& router, const TensorView& x);
+  void RunExperts(const PackedWeight& router, const ExpertWeights& experts, const TensorView& x,
+                  const TensorView& out);
   absl::Status RunAllReduce(const PackedWeight& router, const ExpertWeights& experts,
                             const TensorView& x, const TensorView& out);
   absl::Status RunAllToAll(const PackedWeight& router, const ExpertWeights& experts,
                            const TensorView& x, const TensorView& out);
+  absl::Status RunWholeAllToAll(const PackedWeight& router, const ExpertWeights& experts,
+                                const TensorView& x, const TensorView& out);
   absl::StatusOr<Dispatch> PlanDispatch(int64_t slice_rows);
   absl::Status SendRows(const Dispatch& dispatch, const TensorView& slice);
   absl::Status ReturnRows(const Dispatch& dispatch, const TensorView& slice_out);
@@ -67,13 +84,14 @@ class ExpertExchange {
   Backend* backend_;
   GroupCommunicators group_;
 
-  DeviceBuffer logits_;         // [rows, experts] float32
-  DeviceBuffer ids_, weights_;  // [rows, k] int32, float32
+  DeviceBuffer logits_;  // [rows, experts] float32
+  DeviceBuffer routes_;  // [rows, k] int32 ids, then [rows, k] float32 weights
   // All-to-all only.
   DeviceBuffer row_index_;              // [rows * ranks] int32
   DeviceBuffer send_rows_, recv_rows_;  // [rows * ranks, hidden] act; [all ranks' rows, hidden] act
   DeviceBuffer recv_ids_, recv_weights_;  // [all ranks' rows, k]
   DeviceBuffer results_, returned_;       // [.., hidden] float32
+  DeviceBuffer own_rows_;                 // [slice rows] int32: 0, 1, 2 ...
   std::vector<int32_t> host_routes_;      // [slice rows, 2k]: ids, then the weights' bits
 };
 

@@ -7,6 +7,7 @@
 
 #include "common/status_macros.h"
 #include "runtime/model/shard_plan.h"
+#include "runtime/model/step_padding.h"
 
 namespace sdar {
 
@@ -22,7 +23,7 @@ absl::StatusOr<std::unique_ptr<SdarModel>> SdarModel::Create(const ModelConfig& 
   model->kv_cache_ = std::make_unique<KvCache>(std::move(cache));
   SDAR_ASSIGN_OR_RETURN(
       ExpertExchange exchange,
-      ExpertExchange::Create(config, options.moe_exchange, options.max_rows, backend, group));
+      ExpertExchange::Create(config, options.moe_exchange, model->row_capacity_, backend, group));
   model->exchange_ = std::make_unique<ExpertExchange>(std::move(exchange));
   SDAR_RETURN_IF_ERROR(model->AllocateBuffers());
   return model;
@@ -40,6 +41,18 @@ SdarModel::SdarModel(const ModelConfig& config, ShardedWeights weights, const Mo
   attention_.head_dim = config_.head_dim;
   attention_.rope_theta = static_cast<float>(config_.rope_theta);
   attention_.rms_norm_eps = static_cast<float>(config_.rms_norm_eps);
+  row_capacity_ = options.max_rows;
+  // Collectives over the host's memory are not the device's to record.
+  may_record_ = backend.records() && (group.tensors->size() == 1 || group.tensors != group.control);
+  if (may_record_) {
+    row_capacity_ =
+        std::max(row_capacity_, RecordedRows(std::min(row_capacity_, kMostRecordedRows)));
+  }
+}
+
+int64_t SdarModel::RecordedRows(int64_t rows) const {
+  const bool equal_slices = options_.moe_exchange == MoeExchange::kAllToAll;
+  return PaddedSize(rows, equal_slices ? group_.tensors->size() : 1);
 }
 
 absl::Status SdarModel::AllocateBuffers() {
@@ -63,12 +76,15 @@ absl::Status SdarModel::AllocateBuffers() {
       {&positions_, 4},
       {&logit_rows_, 4},
       {&kv_slots_, 8},
-      {&segments_, sizeof(AttentionSegment)},
   };
   for (const Sized& s : sized) {
     SDAR_ASSIGN_OR_RETURN(*s.buffer,
-                          backend_.Allocate(static_cast<size_t>(options_.max_rows * s.row_bytes)));
+                          backend_.Allocate(static_cast<size_t>(row_capacity_ * s.row_bytes)));
   }
+  // One per row at most, one for the padding, and as many as that is padded to.
+  const int64_t segments = PaddedSize(row_capacity_ + 1, 1);
+  SDAR_ASSIGN_OR_RETURN(
+      segments_, backend_.Allocate(static_cast<size_t>(segments) * sizeof(AttentionSegment)));
   return absl::OkStatus();
 }
 
@@ -80,54 +96,78 @@ TensorView SdarModel::F32(const DeviceBuffer& buffer, int64_t rows, int64_t cols
   return MakeView(buffer.data(), DType::kFloat32, rows, cols);
 }
 
-void SdarModel::Upload(const StepRows& step) {
-  const auto copy = [this](const auto& from, const DeviceBuffer& to) {
-    backend_.CopyToDevice(from.data(), from.size() * sizeof(from[0]), to.data());
-  };
-  copy(step.token_ids, ids_);
-  copy(step.positions, positions_);
-  copy(step.kv_slots, kv_slots_);
-  copy(step.segments, segments_);
-  copy(step.logit_rows, logit_rows_);
-  copy(step.page_table, page_table_);
-}
-
-absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& step) {
-  rows_ = static_cast<int64_t>(step.token_ids.size());
-  SDAR_CHECK(rows_ > 0 && rows_ <= options_.max_rows);
+absl::StatusOr<StepLayout> SdarModel::Upload(const StepRows& step, bool recorded) {
   const size_t table_bytes = step.page_table.size() * sizeof(int32_t);
   if (page_table_.size_bytes() < table_bytes) {
     SDAR_ASSIGN_OR_RETURN(page_table_, backend_.Allocate(2 * table_bytes));
   }
-  Upload(step);
+  RowInputs inputs = {step.token_ids, step.positions, step.kv_slots, step.segments};
+  rows_ = static_cast<int64_t>(step.token_ids.size());
+  if (recorded) {
+    const int64_t added = RecordedRows(rows_) - rows_;
+    rows_ += added;
+    const auto segments = static_cast<int64_t>(step.segments.size()) + (added > 0 ? 1 : 0);
+    Pad(rows_, PaddedSize(segments, 1), inputs);
+  }
+  const auto copy = [this](const auto& from, const DeviceBuffer& to) {
+    backend_.CopyToDevice(from.data(), from.size() * sizeof(from[0]), to.data());
+  };
+  copy(inputs.token_ids, ids_);
+  copy(inputs.positions, positions_);
+  copy(inputs.kv_slots, kv_slots_);
+  copy(inputs.segments, segments_);
+  copy(step.logit_rows, logit_rows_);
+  copy(step.page_table, page_table_);
+
   StepLayout layout;
   layout.num_rows = rows_;
   layout.positions = static_cast<const int32_t*>(positions_.data());
   layout.kv_slots = static_cast<const int64_t*>(kv_slots_.data());
   layout.segments = static_cast<const AttentionSegment*>(segments_.data());
-  layout.num_segments = static_cast<int64_t>(step.segments.size());
+  layout.num_segments = static_cast<int64_t>(inputs.segments.size());
   layout.page_table = static_cast<const int32_t*>(page_table_.data());
+  return layout;
+}
 
+absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& step) {
+  const auto rows = static_cast<int64_t>(step.token_ids.size());
+  SDAR_CHECK(rows > 0 && rows <= options_.max_rows);
+  const bool recorded =
+      may_record_ && rows <= kMostRecordedRows && exchange_->CanRecord(RecordedRows(rows));
+  const bool has_logits = !step.logit_rows.empty();
+  SDAR_ASSIGN_OR_RETURN(const StepLayout layout, Upload(step, recorded));
+  const auto run = [&] { return RunLayers(layout, recorded, has_logits); };
+  if (recorded) {
+    const auto page_table = static_cast<int64_t>(reinterpret_cast<intptr_t>(layout.page_table));
+    SDAR_RETURN_IF_ERROR(
+        backend_.Repeat({rows_, layout.num_segments, has_logits ? 1 : 0, page_table}, run));
+  } else {
+    SDAR_RETURN_IF_ERROR(run());
+  }
+  if (has_logits) return Summarize(step);
+  SDAR_RETURN_IF_ERROR(backend_.Synchronize());
+  return std::vector<LogitSummary>();
+}
+
+absl::Status SdarModel::RunLayers(const StepLayout& layout, bool recorded, bool final_norm) {
   const TensorView residual = F32(residual_, rows_, config_.hidden_size);
-  const TensorView delta = F32(delta_, rows_, config_.hidden_size);
   backend_.Embed(weights_.embed, weights_.shard.vocabulary.begin,
                  static_cast<const int32_t*>(ids_.data()), residual);
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllReduceSum(residual.Row<float>(0), rows_ * config_.hidden_size));
   for (int layer = 0; layer < config_.num_layers; ++layer) {
-    SDAR_RETURN_IF_ERROR(RunLayer(layer, layer == 0 ? nullptr : &delta, layout));
+    SDAR_RETURN_IF_ERROR(RunLayer(layer, layout, recorded));
   }
-  if (step.logit_rows.empty()) {
-    SDAR_RETURN_IF_ERROR(backend_.Synchronize());
-    return std::vector<LogitSummary>();
+  if (final_norm) {
+    const TensorView delta = F32(delta_, rows_, config_.hidden_size);
+    backend_.AddRmsNorm(&delta, weights_.final_norm.view, attention_.rms_norm_eps, residual,
+                        Act(normed_, rows_, config_.hidden_size));
   }
-  backend_.AddRmsNorm(&delta, weights_.final_norm.view, static_cast<float>(config_.rms_norm_eps),
-                      residual, Act(normed_, rows_, config_.hidden_size));
-  return Summarize(step);
+  return absl::OkStatus();
 }
 
 // Leaves the layer's MLP output, summed over ranks, in delta_, not yet added to the residual.
-absl::Status SdarModel::RunLayer(int layer, const TensorView* delta_in, const StepLayout& layout) {
+absl::Status SdarModel::RunLayer(int layer, const StepLayout& layout, bool recorded) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   const float eps = attention_.rms_norm_eps;
   const TensorView residual = F32(residual_, rows_, config_.hidden_size);
@@ -137,7 +177,7 @@ absl::Status SdarModel::RunLayer(int layer, const TensorView* delta_in, const St
   const TensorView attended = Act(attended_, rows_, w.o.cols);
   const KvPages& pages = kv_cache_->layer(layer);
 
-  backend_.AddRmsNorm(delta_in, w.input_norm.view, eps, residual, normed);
+  backend_.AddRmsNorm(layer == 0 ? nullptr : &delta, w.input_norm.view, eps, residual, normed);
   backend_.MatMul(w.qkv, normed, qkv);
   backend_.QkNormRopeWrite(attention_, layout, w.q_norm.view, w.k_norm.view, pages, qkv);
   backend_.BlockAttention(attention_, layout, pages, qkv, attended);
@@ -145,17 +185,18 @@ absl::Status SdarModel::RunLayer(int layer, const TensorView* delta_in, const St
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size));
   backend_.AddRmsNorm(&delta, w.post_attention_norm.view, eps, residual, normed);
-  return RunMlp(layer, normed);
+  return RunMlp(layer, recorded, normed);
 }
 
-absl::Status SdarModel::RunMlp(int layer, const TensorView& normed) {
+absl::Status SdarModel::RunMlp(int layer, bool recorded, const TensorView& normed) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   const TensorView delta = F32(delta_, rows_, config_.hidden_size);
-  if (config_.IsSparse(layer)) return exchange_->Run(w.router, w.experts, normed, delta);
+  if (config_.IsSparse(layer)) {
+    return exchange_->Run(w.router, w.experts, normed, recorded, delta);
+  }
   const int64_t columns = weights_.shard.mlp_columns.size();
   if (columns == 0) {
-    const std::vector<float> zeros(static_cast<size_t>(rows_ * config_.hidden_size));
-    backend_.CopyToDevice(zeros.data(), zeros.size() * sizeof(float), delta.data);
+    backend_.Clear(delta);
   } else {
     const TensorView inner = Act(inner_, rows_, columns);
     const TensorView gate_up = F32(gate_up_, rows_, 2 * columns);

@@ -64,9 +64,14 @@ class SdarModel {
             Backend& backend, const GroupCommunicators& group);
 
   absl::Status AllocateBuffers();
-  void Upload(const StepRows& step);
-  absl::Status RunLayer(int layer, const TensorView* delta_in, const StepLayout& layout);
-  absl::Status RunMlp(int layer, const TensorView& normed);
+  // Rows that a step of `rows` rows has on the device, where steps are recorded.
+  int64_t RecordedRows(int64_t rows) const;
+  // Copies the step's rows to the device, padded where it is recorded, and sets rows_.
+  absl::StatusOr<StepLayout> Upload(const StepRows& step, bool recorded);
+  // All from the embedding to the last layer's MLP, and the final norm if asked for.
+  absl::Status RunLayers(const StepLayout& layout, bool recorded, bool final_norm);
+  absl::Status RunLayer(int layer, const StepLayout& layout, bool recorded);
+  absl::Status RunMlp(int layer, bool recorded, const TensorView& normed);
   absl::StatusOr<std::vector<LogitSummary>> Summarize(const StepRows& step);
   absl::StatusOr<std::vector<LogitSummary>> MergeShards(const std::vector<LogitSummary>& mine);
 
@@ -90,7 +95,9 @@ class SdarModel {
   DeviceBuffer gate_up_, inner_;   // [max_rows, 2 * columns] float32; [max_rows, columns] act
   DeviceBuffer ids_, positions_, logit_rows_, kv_slots_, segments_, page_table_;
   DeviceBuffer logits_;  // [logit rows, vocabulary shard] float32, z after a Forward
-  int64_t rows_ = 0;
+  bool may_record_ = false;
+  int64_t row_capacity_ = 0;  // of the buffers above
+  int64_t rows_ = 0;          // of the last step, padded
 };
 
 }  // namespace sdar

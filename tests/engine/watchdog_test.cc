@@ -139,6 +139,32 @@ TEST(WatchdogTest, AStuckStepIsAFailure) {
   EXPECT_THAT(failure.status, StatusIs(absl::StatusCode::kAborted, HasSubstr("step")));
 }
 
+StepProgress WithoutPeers() {
+  StepProgress progress;
+  progress.collectives = absl::UnavailableError("a peer is unreachable");
+  return progress;
+}
+
+TEST(WatchdogTest, WhatTheCollectivesOfRankZeroHaveMetIsAFailure) {
+  Failure failure, lost;
+  WatchdogServer server(Quick(), 2, 2, WithoutPeers, failure.Recorder());
+  Doorbell bell;
+  WatchdogClient client(Quick(), 1, *server.Start("127.0.0.1"), bell, Idle, lost.Recorder());
+  ASSERT_THAT(server.AwaitRanks(absl::Seconds(30)), IsOk());
+  failure.happened.WaitForNotification();
+  EXPECT_THAT(failure.status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("unreachable")));
+}
+
+TEST(WatchdogTest, WhatTheCollectivesOfAnotherRankHaveMetEndsThatRank) {
+  Failure failure, lost;
+  WatchdogServer server(Quick(), 2, 2, Idle, failure.Recorder());
+  Doorbell bell;
+  WatchdogClient client(Quick(), 1, *server.Start("127.0.0.1"), bell, WithoutPeers,
+                        lost.Recorder());
+  lost.happened.WaitForNotification();
+  EXPECT_THAT(lost.status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("unreachable")));
+}
+
 TEST(WatchdogTest, ASilentRankIsAFailureThatNamesIt) {
   WatchdogOptions impatient = Quick();
   impatient.max_silence = absl::Milliseconds(100);

@@ -218,6 +218,14 @@ TEST_P(RowsTest, ScatterAddRowsAddsInTheOrderOfTheRows) {
   EXPECT_EQ(Download(out).values, want.values);
 }
 
+TEST_P(RowsTest, ClearZeroesTheRowsAndNothingBetweenThem) {
+  for (DType dtype : {DType::kFloat32, act()}) {
+    DeviceMatrix out = Upload(RandomMatrix(random(), 5, 19), dtype, 3);
+    backend().Clear(out.view);
+    EXPECT_EQ(Download(out).values, Matrix(5, 19).values);
+  }
+}
+
 TEST(CpuBackendTest, RefusesFloat16Arithmetic) {
   CpuBackendOptions options;
   options.act_dtype = DType::kFloat16;

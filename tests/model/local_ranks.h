@@ -14,6 +14,9 @@
 #ifdef SDAR_TEST_CUDA
 #include "kernels/cuda/cuda_backend.h"
 #endif
+#ifdef SDAR_CUDA_ON_HOST
+#include "tests/model/stream_communicator.h"
+#endif
 #include "parallel/local_communicator.h"
 #include "runtime/model/checkpoint.h"
 #include "runtime/model/sdar_model.h"
@@ -26,6 +29,7 @@ struct LocalRanksOptions {
   InstructionSet instruction_set = BestInstructionSet();
   int threads = 1;
   WeightFormat weights = WeightFormat::kAct;
+  std::function<void(Backend&)> inspect = [](Backend&) {};  // each rank's, once `body` is done
   ModelOptions model{MoeExchange::kAuto, 512, {32, 64}};
 };
 
@@ -54,10 +58,18 @@ inline absl::Status RunOnLocalRanks(
         checkpoint->config(), [&](absl::string_view name) { return checkpoint->Find(name); },
         {options.ranks, rank, options.weights}, **backend, {});
     if (!weights.ok()) return weights.status();
+#ifdef SDAR_CUDA_ON_HOST
+    StreamCommunicator stream(communicator);
+    const GroupCommunicators meeting(stream, communicator);
+#else
+    const GroupCommunicators meeting(communicator);
+#endif
     auto model = SdarModel::Create(checkpoint->config(), *std::move(weights), options.model,
-                                   **backend, communicator);
+                                   **backend, meeting);
     if (!model.ok()) return model.status();
-    return body(rank, **model, communicator);
+    const absl::Status status = body(rank, **model, communicator);
+    options.inspect(**backend);
+    return status;
   };
   std::vector<std::thread> threads;
   for (int rank = 0; rank < options.ranks; ++rank) {

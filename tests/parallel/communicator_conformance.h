@@ -132,6 +132,20 @@ inline absl::Status CheckAllToAllOfEqualSizes(Communicator& c) {
   return CheckAllToAll(c, [](int, int) -> int64_t { return 100; });
 }
 
+inline absl::Status CheckAllToAllEqual(Communicator& c) {
+  for (int64_t bytes : {0, 1, 24, 5003}) {
+    std::vector<uint8_t> send, want;
+    for (int r = 0; r < c.size(); ++r) {
+      for (int64_t i = 0; i < bytes; ++i) send.push_back(MessageByte(c.rank(), r, i));
+      for (int64_t i = 0; i < bytes; ++i) want.push_back(MessageByte(r, c.rank(), i));
+    }
+    std::vector<uint8_t> recv(want.size());
+    SDAR_RETURN_IF_ERROR(c.AllToAllEqual(send.data(), bytes, recv.data()));
+    SDAR_RETURN_IF_ERROR(Expect(recv == want, absl::StrCat("all-to-all of ", bytes, " each")));
+  }
+  return absl::OkStatus();
+}
+
 inline absl::Status CheckAllToAllOfUnequalSizes(Communicator& c) {
   SDAR_RETURN_IF_ERROR(
       CheckAllToAll(c, [](int from, int to) -> int64_t { return 5003 * from + 17 * to; }));
@@ -188,6 +202,7 @@ inline constexpr NamedCheck kConformanceChecks[] = {
     {"AllGatherOfUnequalSizes", CheckAllGatherOfUnequalSizes},
     {"AllGatherOfNothing", CheckAllGatherOfNothing},
     {"AllToAllOfEqualSizes", CheckAllToAllOfEqualSizes},
+    {"AllToAllEqual", CheckAllToAllEqual},
     {"AllToAllOfUnequalSizes", CheckAllToAllOfUnequalSizes},
     {"AllToAllOfNothing", CheckAllToAllOfNothing},
     {"BroadcastFromEveryRoot", CheckBroadcastFromEveryRoot},

@@ -62,6 +62,12 @@ class OverHostMemory : public Communicator {
     to.CopyTo(recv);
     return status;
   }
+  absl::Status AllToAllEqual(const void* send, int64_t bytes, void* recv) override {
+    const OnDevice from(send, bytes * size()), to(nullptr, bytes * size());
+    const absl::Status status = nccl_.AllToAllEqual(from.data(), bytes, to.data());
+    to.CopyTo(recv);
+    return status;
+  }
   absl::Status Broadcast(void* data, int64_t size_bytes, int root) override {
     const OnDevice copy(data, size_bytes);
     const absl::Status status = nccl_.Broadcast(copy.data(), size_bytes, root);

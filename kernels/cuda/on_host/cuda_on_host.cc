@@ -17,6 +17,10 @@ thread_local uint3 blockIdx;
 thread_local dim3 blockDim;
 thread_local dim3 gridDim;
 
+struct CudaGraphOnHost {
+  std::vector<std::function<void()>> work;
+};
+
 namespace sdar::cuda_on_host {
 namespace {
 
@@ -25,6 +29,9 @@ namespace context = boost::context;
 constexpr size_t kStackBytes = size_t{64} << 10;
 constexpr size_t kLargestAllocation = size_t{1} << 36;
 constexpr unsigned kWarp = 32;
+
+// What the calling thread captures into; null: it does not.
+thread_local std::unique_ptr<CudaGraphOnHost> capture;
 
 enum class Waiting { kNo, kForWarp, kForBlock, kDone };
 
@@ -146,6 +153,11 @@ void RunGrid(dim3 grid, unsigned threads, size_t shared_bytes, const std::functi
   }
 }
 
+void Enqueue(std::function<void()> work) {
+  if (capture == nullptr) return work();
+  capture->work.push_back(std::move(work));
+}
+
 std::byte* DynamicShared() { return dynamic_shared; }
 void SyncThreads() { block->Wait(Waiting::kForBlock); }
 void SyncWarp() { block->Wait(Waiting::kForWarp); }
@@ -153,7 +165,10 @@ LaneSlots& WarpSlots() { return block->slots(); }
 
 }  // namespace sdar::cuda_on_host
 
+using sdar::cuda_on_host::capture;
+
 cudaError_t cudaMalloc(void** data, size_t size_bytes) {
+  if (capture != nullptr) return cudaErrorStreamCaptureUnsupported;
   if (size_bytes > sdar::cuda_on_host::kLargestAllocation) return cudaErrorMemoryAllocation;
   *data = std::aligned_alloc(256, (size_bytes + 255) / 256 * 256);
   return *data == nullptr && size_bytes > 0 ? cudaErrorMemoryAllocation : cudaSuccess;
@@ -161,5 +176,60 @@ cudaError_t cudaMalloc(void** data, size_t size_bytes) {
 
 cudaError_t cudaFree(void* data) {
   std::free(data);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return capture == nullptr ? cudaSuccess : cudaErrorStreamCaptureUnsupported;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind,
+                            cudaStream_t) {
+  if (capture != nullptr) return cudaErrorStreamCaptureUnsupported;
+  if (size_bytes > 0) std::memcpy(to, from, size_bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void* data, int value, size_t size_bytes, cudaStream_t stream) {
+  return cudaMemset2DAsync(data, size_bytes, value, size_bytes, size_bytes > 0 ? 1 : 0, stream);
+}
+
+cudaError_t cudaMemset2DAsync(void* data, size_t pitch, int value, size_t width, size_t height,
+                              cudaStream_t) {
+  sdar::cuda_on_host::Enqueue([=] {
+    for (size_t row = 0; row < height; ++row) {
+      std::memset(static_cast<char*>(data) + row * pitch, value, width);
+    }
+  });
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  capture = std::make_unique<CudaGraphOnHost>();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+  *graph = capture.release();
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned) {
+  *exec = new CudaGraphOnHost(*graph);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
+  for (const auto& work : exec->work) work();
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
   return cudaSuccess;
 }

@@ -43,6 +43,9 @@ namespace sdar::cuda_on_host {
 // Aborts where barriers are not met by all.
 void RunGrid(dim3 grid, unsigned threads, size_t shared_bytes, const std::function<void()>& body);
 
+// Does `work` at once, or, while the calling thread captures, as often as the graph is launched.
+void Enqueue(std::function<void()> work);
+
 std::byte* DynamicShared();
 void SyncThreads();
 void SyncWarp();
@@ -97,7 +100,12 @@ inline float __uint_as_float(unsigned value) { return std::bit_cast<float>(value
 inline int __popc(unsigned value) { return std::popcount(value); }
 
 // The runtime: one device whose memory is the host's, streams that do at once what they are told.
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorStreamCaptureUnsupported = 900
+};
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 using cudaStream_t = struct CudaStreamOnHost*;
@@ -128,16 +136,24 @@ inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind,
-                                   cudaStream_t) {
-  if (size_bytes > 0) std::memcpy(to, from, size_bytes);
-  return cudaSuccess;
-}
-inline cudaError_t cudaMemsetAsync(void* data, int value, size_t size_bytes, cudaStream_t) {
-  if (size_bytes > 0) std::memset(data, value, size_bytes);
-  return cudaSuccess;
-}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+// Refused while capturing, as the host's memory may be another's when a graph is launched.
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
+cudaError_t cudaMemsetAsync(void* data, int value, size_t size_bytes, cudaStream_t stream);
+cudaError_t cudaMemset2DAsync(void* data, size_t pitch, int value, size_t width, size_t height,
+                              cudaStream_t stream);
+
+// Graphs: what a thread enqueued while it captured, in order.
+using cudaGraph_t = struct CudaGraphOnHost*;
+using cudaGraphExec_t = struct CudaGraphOnHost*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 using cudaEvent_t = struct CudaEventOnHost*;
 constexpr unsigned cudaEventDisableTiming = 2;
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {

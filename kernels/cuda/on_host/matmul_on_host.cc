@@ -10,23 +10,21 @@ class MatMulOnHost : public DeviceMatMul {
  public:
   absl::Status Run(const PackedWeight& weight, const TensorView& x,
                    const TensorView& out) override {
-    if (weight.dtype == DType::kBFloat16) {
-      Multiply<Bf16>(weight, x, out);
-    } else {
-      Multiply<float>(weight, x, out);
-    }
+    void (*const multiply)(const void*, const TensorView&, const TensorView&) =
+        weight.dtype == DType::kBFloat16 ? &Multiply<Bf16> : &Multiply<float>;
+    cuda_on_host::Enqueue([multiply, w = weight.storage.data(), x, out] { multiply(w, x, out); });
     return absl::OkStatus();
   }
 
  private:
   template <typename T>
-  static void Multiply(const PackedWeight& weight, const TensorView& x, const TensorView& out) {
-    const T* w = static_cast<const T*>(weight.storage.data());
+  static void Multiply(const void* weight, const TensorView& x, const TensorView& out) {
+    const T* w = static_cast<const T*>(weight);
     for (int64_t r = 0; r < x.rows; ++r) {
-      for (int64_t o = 0; o < weight.rows; ++o) {
+      for (int64_t o = 0; o < out.cols; ++o) {
         double sum = 0;
-        for (int64_t i = 0; i < weight.cols; ++i) {
-          sum += double{ToFloat(w[o * weight.cols + i])} * double{ToFloat(x.Row<T>(r)[i])};
+        for (int64_t i = 0; i < x.cols; ++i) {
+          sum += double{ToFloat(w[o * x.cols + i])} * double{ToFloat(x.Row<T>(r)[i])};
         }
         out.Row<float>(r)[o] = static_cast<float>(sum);
       }

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cuda/recordings.h"
+
+#include "absl/strings/str_cat.h"
+
+#include "common/status_macros.h"
+
+namespace sdar::cuda {
+namespace {
+
+// Graphs of a step's launches take about a megabyte each. More keys than this come only where sizes
+// change all the time.
+constexpr size_t kMostGraphs = 256;
+
+absl::Status Named(cudaError_t error, absl::string_view call) {
+  if (error == cudaSuccess) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(call, ": ", cudaGetErrorString(error)));
+}
+
+}  // namespace
+
+absl::Status Recordings::Run(const std::vector<int64_t>& key,
+                             absl::FunctionRef<absl::Status()> enqueue) {
+  const auto known = graphs_.find(key);
+  if (known == graphs_.end()) {
+    if (graphs_.size() >= kMostGraphs) Forget();
+    SDAR_RETURN_IF_ERROR(enqueue());  // may call Forget
+    graphs_[key] = nullptr;
+    return absl::OkStatus();
+  }
+  if (known->second == nullptr) {
+    SDAR_RETURN_IF_ERROR(Capture(enqueue, known->second));
+  } else {
+    ++num_replays_;
+  }
+  return Named(cudaGraphLaunch(known->second, stream_), "cudaGraphLaunch");
+}
+
+// Other threads may call what they like meanwhile: only this thread's calls are held to the rules.
+absl::Status Recordings::Capture(absl::FunctionRef<absl::Status()> enqueue, cudaGraphExec_t& out) {
+  SDAR_RETURN_IF_ERROR(
+      Named(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capture"));
+  const absl::Status enqueued = enqueue();
+  cudaGraph_t graph = nullptr;
+  const cudaError_t ended = cudaStreamEndCapture(stream_, &graph);
+  absl::Status status = enqueued.ok() ? Named(ended, "cudaStreamEndCapture") : enqueued;
+  if (status.ok()) status = Named(cudaGraphInstantiate(&out, graph, 0), "cudaGraphInstantiate");
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  return status;
+}
+
+void Recordings::Forget() {
+  if (graphs_.empty()) return;
+  cudaStreamSynchronize(stream_);  // a graph may still be running
+  for (const auto& [key, graph] : graphs_) {
+    if (graph != nullptr) cudaGraphExecDestroy(graph);
+  }
+  graphs_.clear();
+}
+
+}  // namespace sdar::cuda
