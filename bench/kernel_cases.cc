@@ -137,8 +137,8 @@ absl::Status KernelCases::SummarizeLogits(Visit visit) {
     const auto run = [&](int64_t /*call*/) {
       backend_.SummarizeLogits(all, logits.view, absl::MakeSpan(summaries));
     };
-    SDAR_RETURN_IF_ERROR(
-        visit({"SummarizeLogits", "", rows, SummarizeLogitsWork(rows, config_.vocab_size), run}));
+    SDAR_RETURN_IF_ERROR(visit(
+        {"SummarizeLogits", "", rows, SummarizeLogitsWork(rows, config_.vocab_size), run, true}));
   }
   return absl::OkStatus();
 }

@@ -27,6 +27,7 @@ struct KernelCase {
   int64_t rows = 0;
   KernelWork work;
   std::function<void(int64_t call)> run;  // enqueues it; call: counts up
+  bool waits = false;                     // for the device, itself
 };
 
 // What can be swept, in the order of a pass.

@@ -79,7 +79,7 @@ absl::StatusOr<double> KernelDevice::MeasureCopy(int repeats) {
   const auto run = [&](int64_t /*call*/) {
     backend().GatherRows(from.view, static_cast<const int32_t*>(rows.data()), to.view);
   };
-  SDAR_ASSIGN_OR_RETURN(const CallTimes times, TimeCalls(backend(), run, repeats, kBatchSeconds));
+  SDAR_ASSIGN_OR_RETURN(const CallTimes times, TimeCalls(backend(), {repeats, kBatchSeconds}, run));
   return 2 * static_cast<double>(from.buffer.size_bytes()) / times.median_s;
 }
 
@@ -90,7 +90,7 @@ absl::StatusOr<double> KernelDevice::MeasureProduct(int repeats) {
                         memory.RandomMatrix(kSide, kSide, backend().act_dtype()));
   SDAR_ASSIGN_OR_RETURN(const OwnedMatrix out, memory.Matrix(kSide, kSide, DType::kFloat32));
   const auto run = [&](int64_t /*call*/) { backend().MatMul(weight, x.view, out.view); };
-  SDAR_ASSIGN_OR_RETURN(const CallTimes times, TimeCalls(backend(), run, repeats, kBatchSeconds));
+  SDAR_ASSIGN_OR_RETURN(const CallTimes times, TimeCalls(backend(), {repeats, kBatchSeconds}, run));
   return 2.0 * kSide * kSide * kSide / times.median_s;
 }
 

@@ -23,8 +23,10 @@ absl::StatusOr<KernelResults> SweepKernels(const KernelOptions& options,
   SDAR_ASSIGN_OR_RETURN(results.limits, device->FindLimits(options, sweep.repeats));
   const auto time = [&](const KernelCase& which) -> absl::Status {
     progress(absl::StrCat(which.kernel, " ", which.variant, " ", which.rows));
-    SDAR_ASSIGN_OR_RETURN(const CallTimes times, TimeCalls(device->backend(), which.run,
-                                                           sweep.repeats, sweep.batch_seconds));
+    const int64_t key = which.waits ? -1 : static_cast<int64_t>(results.times.size());
+    SDAR_ASSIGN_OR_RETURN(
+        const CallTimes times,
+        TimeCalls(device->backend(), {sweep.repeats, sweep.batch_seconds, key}, which.run));
     const double floor =
         which.work.FloorSeconds(results.limits.bytes_per_s, results.limits.flops_per_s);
     results.times.push_back({which.kernel, which.variant, which.rows, which.work, times, floor});

@@ -20,10 +20,17 @@ struct CallTimes {
 
 double MedianOf(std::vector<double> values);
 
-// Enqueues as many calls as take about batch_seconds between two waits for the device, so that
-// neither the wait nor the first launch counts, `repeats` times after some that are not counted.
-// run: enqueues call number 0, 1, ...
-absl::StatusOr<CallTimes> TimeCalls(Backend& backend, absl::FunctionRef<void(int64_t call)> run,
-                                    int repeats, double batch_seconds);
+struct TimingPlan {
+  int repeats = 0;           // timed, after some that are not
+  double batch_seconds = 0;  // of calls between two waits, about
+  // Calls are recorded under it (Backend::Repeat), as a pass's are, so that launches from the host
+  // are not what is timed; below 0: they are not.
+  int64_t key = -1;
+};
+
+// Enqueues many calls between two waits for the device, so that neither the wait nor the first
+// launch counts. run: enqueues call number 0, 1, ...
+absl::StatusOr<CallTimes> TimeCalls(Backend& backend, const TimingPlan& plan,
+                                    absl::FunctionRef<void(int64_t call)> run);
 
 }  // namespace sdar
