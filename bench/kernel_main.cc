@@ -29,12 +29,13 @@ absl::Status Run(const KernelOptions& options) {
       return absl::NotFoundError(absl::StrCat("--json: cannot create '", options.json, "'"));
     }
   }
-  absl::StatusOr<KernelResults> results = SweepKernels(options, ShowNext);
+  KernelResults results;
+  const absl::Status status = SweepKernels(options, ShowNext, results);
   ShowNext("");
-  if (!results.ok()) return results.status();
-  std::cout << KernelMarkdown(options, *results) << std::flush;
-  if (!options.json.empty()) file << KernelJson(options, *results).dump(2) << std::endl;
-  return absl::OkStatus();
+  if (results.times.empty()) return status;
+  std::cout << KernelMarkdown(options, results) << std::flush;
+  if (!options.json.empty()) file << KernelJson(options, results).dump(2) << std::endl;
+  return status;
 }
 
 int Main(int argc, char** argv) {

@@ -12,12 +12,13 @@
 
 namespace sdar {
 
-absl::StatusOr<KernelResults> SweepKernels(const KernelOptions& options,
-                                           absl::FunctionRef<void(const std::string&)> progress) {
+absl::Status SweepKernels(const KernelOptions& options,
+                          absl::FunctionRef<void(const std::string&)> progress,
+                          KernelResults& results) {
   SDAR_ASSIGN_OR_RETURN(const KernelSweep sweep, MakeKernelSweep(options));
   SDAR_ASSIGN_OR_RETURN(const ModelConfig config, SyntheticConfig(options.shape));
   SDAR_ASSIGN_OR_RETURN(const std::unique_ptr<KernelDevice> device, KernelDevice::Create(options));
-  KernelResults results;
+  results = KernelResults();
   results.backend = device->backend().Description();
   progress("what the device can do");
   SDAR_ASSIGN_OR_RETURN(results.limits, device->FindLimits(options, sweep.repeats));
@@ -33,9 +34,9 @@ absl::StatusOr<KernelResults> SweepKernels(const KernelOptions& options,
     return absl::OkStatus();
   };
   KernelCases cases(config, sweep, device->backend());
-  SDAR_RETURN_IF_ERROR(cases.ForEach(time));
+  const absl::Status status = cases.ForEach(time);
   results.left_out = cases.left_out();
-  return results;
+  return status;
 }
 
 std::string KernelMarkdown(const KernelOptions& options, const KernelResults& results) {

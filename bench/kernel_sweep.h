@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 
 #include "bench/kernel_device.h"
 #include "bench/kernel_options.h"
@@ -37,9 +37,10 @@ struct KernelResults {
   std::vector<std::string> left_out;
 };
 
-// `progress` is told what comes next.
-absl::StatusOr<KernelResults> SweepKernels(const KernelOptions& options,
-                                           absl::FunctionRef<void(const std::string&)> progress);
+// `progress` is told what comes next. After an error `results` holds what came before it.
+absl::Status SweepKernels(const KernelOptions& options,
+                          absl::FunctionRef<void(const std::string&)> progress,
+                          KernelResults& results);
 
 std::string KernelMarkdown(const KernelOptions& options, const KernelResults& results);
 Json KernelJson(const KernelOptions& options, const KernelResults& results);

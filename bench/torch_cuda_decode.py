@@ -241,6 +241,19 @@ def measure(model, options, sequences, make):
     return rows
 
 
+def measure_all(model, options, make):
+    """Of every batch that the device has room for."""
+    rows = []
+    for sequences in options.batch:
+        try:
+            rows += measure(model, options, sequences, make)
+        except torch.cuda.OutOfMemoryError:
+            print(f"torch_cuda_decode.py: no room for {sequences} sequences", file=sys.stderr)
+        if options.device == "cuda":
+            torch.cuda.empty_cache()
+    return rows
+
+
 def to_markdown(title, rows):
     lines = [title, "", "| sequences | commit | ms: denoising | commit | fused | ms per block | tokens/s |",
              "|---" * 7 + "|"]
@@ -265,7 +278,7 @@ def main():
     make = make_on(options.device)
     with torch.inference_mode():
         model = Model(shape, layers, options.device, options.eager, make)
-        rows = [row for sequences in options.batch for row in measure(model, options, sequences, make)]
+        rows = measure_all(model, options, make)
     print(to_markdown(title, rows))
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:

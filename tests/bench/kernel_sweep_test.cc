@@ -33,9 +33,11 @@ KernelOptions Tiny(const std::string& folder) {
 }
 
 KernelResults Sweep(const KernelOptions& options) {
-  auto results = SweepKernels(options, [](const std::string&) {});
-  EXPECT_TRUE(results.ok()) << results.status();
-  return results.ok() ? *std::move(results) : KernelResults();
+  KernelResults results;
+  const absl::Status status = SweepKernels(
+      options, [](const std::string&) {}, results);
+  EXPECT_TRUE(status.ok()) << status;
+  return results;
 }
 
 std::set<std::string> KernelsOf(const KernelResults& results) {
