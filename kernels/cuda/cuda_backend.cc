@@ -93,7 +93,10 @@ absl::Status CudaBackend::Start() {
   SDAR_RETURN_IF_ERROR(
       ToStatus(cudaGetDeviceProperties(&properties, options_.device), "cudaGetDeviceProperties"));
   name_ = absl::StrCat(properties.name, ", sm_", properties.major, properties.minor);
-  num_multiprocessors_ = properties.multiProcessorCount;
+  traits_.num_multiprocessors = properties.multiProcessorCount;
+#ifdef SDAR_CUDA_CODE_FOR_90A
+  traits_.has_wgmma = properties.major == 9;
+#endif
   SDAR_RETURN_IF_ERROR(ToStatus(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
                                 "cudaStreamCreateWithFlags"));
   SDAR_ASSIGN_OR_RETURN(matmul_, cuda::DeviceMatMul::Create(stream_));
@@ -252,9 +255,11 @@ void CudaBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout&
 void CudaBackend::BlockAttention(const AttentionShape& shape, const StepLayout& layout,
                                  const KvPages& pages, const TensorView& qkv,
                                  const TensorView& out) {
-  void* workspace = Scratch(cuda::AttentionWorkspaceBytes(shape, layout, num_multiprocessors_));
+  void* workspace =
+      Scratch(cuda::AttentionWorkspaceBytes(shape, layout, traits_.num_multiprocessors));
   if (!status_.ok()) return;
-  cuda::BlockAttention(shape, layout, pages, qkv, out, num_multiprocessors_, workspace, stream_);
+  cuda::BlockAttention(shape, layout, pages, qkv, out, traits_.num_multiprocessors, workspace,
+                       stream_);
 }
 
 void CudaBackend::SwiGlu(const TensorView& gate_up, const TensorView& out) {
@@ -294,7 +299,7 @@ void CudaBackend::Experts(const ExpertWeights& experts, const TensorView& x, int
   const cuda::ExpertTable table = TableOf(experts);
   void* workspace = Scratch(cuda::ExpertsWorkspaceBytes(table, x.dtype, x.rows, x.cols, k));
   if (!status_.ok()) return;
-  cuda::Experts(table, x, k, ids, weights, out, num_multiprocessors_, workspace, stream_);
+  cuda::Experts(table, x, k, ids, weights, out, traits_, workspace, stream_);
 }
 
 void CudaBackend::Clear(const TensorView& out) {

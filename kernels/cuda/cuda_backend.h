@@ -97,7 +97,7 @@ class CudaBackend : public Backend {
 
   CudaBackendOptions options_;
   std::string name_;
-  int num_multiprocessors_ = 0;
+  cuda::DeviceTraits traits_;
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<cuda::DeviceMatMul> matmul_;
   std::unique_ptr<cuda::Recordings> recordings_;

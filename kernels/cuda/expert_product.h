@@ -180,7 +180,7 @@ void RunProduct(const ExpertProduct& p, bool gated, int64_t slots, int num_multi
 constexpr int kMmaTokens = 32;
 void RunMmaProduct(const ExpertProduct& p, bool gated, int64_t slots, int num_multiprocessors,
                    cudaStream_t stream);
-// Tiles of 128 slots by wgmma, for experts with many.
+// Tiles of 128 slots by wgmma, for experts with many. Requires: DeviceTraits::has_wgmma.
 constexpr int kWgmmaTokens = 128;
 void RunWgmmaProduct(const ExpertProduct& p, bool gated, int64_t slots, int num_multiprocessors,
                      cudaStream_t stream);

@@ -2,6 +2,11 @@
 // The experts' products by wgmma.m64n128k16: both operands from shared memory, sums in registers.
 #include "kernels/cuda/expert_product.h"
 
+// Only code for sm_90a may hold the instructions.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define SDAR_CUDA_WGMMA
+#endif
+
 namespace sdar::cuda {
 namespace {
 
@@ -22,7 +27,7 @@ struct Operand {
     bytes += static_cast<uint32_t>(r / 8) * stride + static_cast<uint32_t>(k / 8) * leading;
     return ToFloat(reinterpret_cast<const Bf16*>(bytes)[r % 8 * 8 + k % 8]);
   }
-#else
+#elif defined(SDAR_CUDA_WGMMA)
   __device__ uint64_t Descriptor() const {
     const auto field = [](uint32_t bytes) {
       return static_cast<uint64_t>((bytes & 0x3FFFFu) >> 4);
@@ -44,7 +49,7 @@ __device__ inline void MultiplyAddGroup(const Operand& a, const Operand& b, Frag
       for (int k = 0; k < 16; ++k) d[n].values[i] += a.At(row, k) * b.At(n * 8 + 2 * t + i % 2, k);
     }
   }
-#else
+#elif defined(SDAR_CUDA_WGMMA)
   asm volatile(
       "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
       "%0, %1, %2, %3, %4, %5, %6, %7, "
@@ -73,17 +78,19 @@ __device__ inline void MultiplyAddGroup(const Operand& a, const Operand& b, Frag
         "+f"(d[14].values[0]), "+f"(d[14].values[1]), "+f"(d[14].values[2]), "+f"(d[14].values[3]),
         "+f"(d[15].values[0]), "+f"(d[15].values[1]), "+f"(d[15].values[2]), "+f"(d[15].values[3])
       : "l"(a.Descriptor()), "l"(b.Descriptor()));
+#else
+  __trap();  // never launched: RunWgmmaProduct's caller asks for it on sm_90 only
 #endif
 }
 
 // Orders registers and shared memory before a group of products.
 __device__ inline void BeginProducts() {
-#ifndef SDAR_CUDA_ON_HOST
+#ifdef SDAR_CUDA_WGMMA
   asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
 #endif
 }
 __device__ inline void EndProducts() {
-#ifndef SDAR_CUDA_ON_HOST
+#ifdef SDAR_CUDA_WGMMA
   asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
   asm volatile("wgmma.wait_group.sync.aligned 0;\n" ::: "memory");
 #endif
@@ -104,7 +111,7 @@ struct WgmmaTiles {
   }
   // What was copied is to be read by the tensor cores themselves.
   __device__ static void ShowCopies() {
-#ifndef SDAR_CUDA_ON_HOST
+#ifdef SDAR_CUDA_WGMMA
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
 #endif
   }

@@ -100,9 +100,9 @@ __global__ void CombineSlotsKernel(const int32_t* position, const float* weights
 // How a layer's products are multiplied.
 enum class Way { kPlain, kMma, kWgmma };
 
-Way ChooseWay(DType act, int64_t slots, int64_t num_experts) {
+Way ChooseWay(DType act, int64_t slots, int64_t num_experts, bool has_wgmma) {
   if (act == DType::kFloat32) return Way::kPlain;
-  return slots >= kManySlots * num_experts ? Way::kWgmma : Way::kMma;
+  return has_wgmma && slots >= kManySlots * num_experts ? Way::kWgmma : Way::kMma;
 }
 
 void RunProduct(Way way, const ExpertProduct& p, bool gated, int64_t slots, int num_multiprocessors,
@@ -125,13 +125,13 @@ size_t ExpertsWorkspaceBytes(const ExpertTable& experts, DType act, int64_t rows
 }
 
 void Experts(const ExpertTable& experts, const TensorView& x, int64_t k, const int32_t* ids,
-             const float* weights, const TensorView& out, int num_multiprocessors, void* workspace,
-             cudaStream_t stream) {
+             const float* weights, const TensorView& out, const DeviceTraits& device,
+             void* workspace, cudaStream_t stream) {
   const int64_t slots = x.rows * k;
   if (slots == 0) return;
   const Workspace w = Divide(workspace, Sizes(experts, x.dtype, slots, x.cols));
   const auto count = static_cast<int>(experts.count);
-  const Way way = ChooseWay(x.dtype, slots, experts.count);
+  const Way way = ChooseWay(x.dtype, slots, experts.count, device.has_wgmma);
   Launch(GroupSlotsKernel, dim3(1), kGroupThreads, static_cast<size_t>(count) * sizeof(int), stream,
          ids, static_cast<int>(slots), static_cast<int>(k), static_cast<int>(experts.first_expert),
          count, way == Way::kWgmma ? kWgmmaTokens : kMmaTokens, w);
@@ -140,11 +140,11 @@ void Experts(const ExpertTable& experts, const TensorView& x, int64_t k, const i
     RunProduct(way,
                {experts.gate_up, w.first_slot, w.first_tile, count, w.sorted_row, x.data,
                 x.row_stride, hidden, width, w.inner, width},
-               true, slots, num_multiprocessors, stream);
+               true, slots, device.num_multiprocessors, stream);
     RunProduct(way,
                {experts.down, w.first_slot, w.first_tile, count, nullptr, w.inner, width, width,
                 hidden, w.result, hidden},
-               false, slots, num_multiprocessors, stream);
+               false, slots, device.num_multiprocessors, stream);
   }
   Launch(CombineSlotsKernel, dim3(static_cast<unsigned>(x.rows)), kThreads, 0, stream, w.position,
          weights, static_cast<int>(k), w.result, x.cols, out.Row<float>(0), out.row_stride);

@@ -48,6 +48,12 @@ void SwiGlu(const TensorView& gate_up, const TensorView& out, cudaStream_t strea
 void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids, float* weights,
            cudaStream_t stream);
 
+// What launches depend on.
+struct DeviceTraits {
+  int num_multiprocessors = 0;
+  bool has_wgmma = false;  // an sm_90 device, and code for sm_90a in this build
+};
+
 // The experts of one layer, in device memory.
 struct ExpertTable {
   const void* const* gate_up = nullptr;  // [count] each [2 * width, hidden] act
@@ -62,8 +68,8 @@ size_t ExpertsWorkspaceBytes(const ExpertTable& experts, DType act, int64_t rows
 // have many: expert_product.h), 3 s hidden * width; x; and the slots' inner and outer rows written
 // and read once: rows * k * 2 (s width + 4 hidden). FLOPs: 6 rows * k * hidden * width.
 void Experts(const ExpertTable& experts, const TensorView& x, int64_t k, const int32_t* ids,
-             const float* weights, const TensorView& out, int num_multiprocessors, void* workspace,
-             cudaStream_t stream);
+             const float* weights, const TensorView& out, const DeviceTraits& device,
+             void* workspace, cudaStream_t stream);
 
 // Bytes: 2 s per value. FLOPs: none.
 void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out,
