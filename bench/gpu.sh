@@ -171,7 +171,7 @@ group_profile() {
     skip profile "no ncu"
     return 0
   fi
-  step profile ncu --clock-control none --cache-control none --launch-count 24 \
+  step profile ncu --clock-control none --cache-control none --launch-count 80 \
     -k 'regex:ExpertProduct|BlockAttention|SummarizeLogits' --section SpeedOfLight --section MemoryWorkloadAnalysis \
     --section WarpStateStats --section Occupancy sdar-kernel-bench --device="$device" --shape=30b-a3b --rows=32,512 --batch=128 \
     --context=1024 --block-length=4 --only=BlockAttention,Experts,SummarizeLogits --repeats=1 --batch-ms=0.001 --bandwidth=4300 \

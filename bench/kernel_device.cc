@@ -16,7 +16,7 @@ namespace sdar {
 namespace {
 
 constexpr int64_t kSide = 8192;  // of the product and the copy that a GPU's limits come from
-constexpr int64_t kCopyRows = 1 << 16;
+constexpr int64_t kCopyRows = 1 << 15;
 constexpr size_t kReadBytes = size_t{1} << 30;
 constexpr double kBatchSeconds = 0.02;
 
@@ -70,9 +70,9 @@ absl::StatusOr<DeviceLimits> KernelDevice::FindLimits(const KernelOptions& optio
 
 absl::StatusOr<double> KernelDevice::MeasureCopy(int repeats) {
   KernelMemory memory(backend());
-  const DType act = backend().act_dtype();
-  SDAR_ASSIGN_OR_RETURN(const OwnedMatrix from, memory.RandomMatrix(kCopyRows, kSide, act));
-  SDAR_ASSIGN_OR_RETURN(const OwnedMatrix to, memory.Matrix(kCopyRows, kSide, act));
+  const DType wide = DType::kFloat32;
+  SDAR_ASSIGN_OR_RETURN(const OwnedMatrix from, memory.RandomMatrix(kCopyRows, kSide, wide));
+  SDAR_ASSIGN_OR_RETURN(const OwnedMatrix to, memory.Matrix(kCopyRows, kSide, wide));
   std::vector<int32_t> in_order(static_cast<size_t>(kCopyRows));
   std::iota(in_order.begin(), in_order.end(), 0);
   SDAR_ASSIGN_OR_RETURN(const DeviceBuffer rows, memory.Upload(in_order));

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the compiler made of the CUDA kernels, for every architecture of the build: nothing is spilled, tensor cores and
 asynchronous copies are used where they are meant to be, and on sm_90a, which the kernels are written for, as many
-blocks fit a multiprocessor as it is meant to hold. Looks into the machine code where cuobjdump and nvdisasm are in PATH, else into the PTX.
+blocks fit a multiprocessor as it is meant to hold. Looks into the machine code where cuobjdump and nvdisasm are in
+PATH, else into the PTX.
 
     compiled_kernels_test.py --nvcc=/usr/local/cuda/bin/nvcc --architectures="90a-real"
 """
@@ -18,7 +19,8 @@ import tempfile
 SOURCE = pathlib.Path(os.environ["SDAR_SOURCE_DIR"])
 REGISTERS = 65536  # of a multiprocessor; a thread's are a multiple of 8
 
-# Threads of a block, and blocks that a multiprocessor of sm_90a is to hold. Kernels that only move data want all 2048 threads.
+# Threads of a block, and blocks that a multiprocessor of sm_90a is to hold. Kernels that only move data want
+# all 2048 threads.
 OCCUPANCY = {
     ("block_attention", "BlockAttentionKernel"): (128, 2),
     ("block_attention", "JoinSplitsKernel"): (32, 32),
