@@ -115,8 +115,8 @@ def main():
     text = to_markdown(rows, limits, device)
     out = pathlib.Path(options.out or options.folders[0])
     (out / "results.md").write_text(text, encoding="utf-8")
-    (out / "results.json").write_text(json.dumps({"floors": vars(device), "measured": limits, "decoding": rows}, indent=2),
-                                      encoding="utf-8")
+    results = {"floors": vars(device), "measured": limits, "decoding": rows}
+    (out / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
     print(text, end="")
 
 
