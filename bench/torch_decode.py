@@ -57,7 +57,7 @@ SHAPES = {
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"torch_decode.py: {message}\n")
+        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def parse_options(arguments):
