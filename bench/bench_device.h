@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// What sdar-bench computes on.
+// What the benchmarks compute on.
 #pragma once
 
-#include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 
-#include "bench/bench_options.h"
-#include "kernels/backend.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "launcher/cuda_module.h"
 #include "parallel/communicator.h"
 
 namespace sdar {
 
+struct DeviceChoice {
+  std::string device = "cpu";  // or "cuda": the first GPU
+  std::string dtype = "bfloat16";
+  bool graphs = true;                    // of a GPU: CudaDeviceOptions::graphs
+  std::string instruction_set = "auto";  // of the CPU
+  int threads = 0;                       // of the CPU; 0: all cores
+};
+
 struct BenchDevice {
-  std::unique_ptr<Backend> backend;
+  Device device;
   std::optional<CpuBackendOptions> cpu;  // where it is the CPU
 };
 
-// Opens the device that the options name: the CPU, or the first GPU. Requires: a group of one rank.
-// Errors: as the backends'; NotFound says what is missing for CUDA.
-absl::StatusOr<BenchDevice> OpenBenchDevice(const BenchOptions& options, Communicator& group);
+// Requires: a group of one rank. Errors: as the backends'; NotFound says what is missing for CUDA.
+absl::StatusOr<BenchDevice> OpenBenchDevice(const DeviceChoice& choice, Communicator& group);
 
 }  // namespace sdar

@@ -45,9 +45,11 @@ absl::StatusOr<std::unique_ptr<ForwardBench>> ForwardBench::Create(const BenchOp
         absl::StrCat("--routing=", options.routing, ": the shape has no experts"));
   }
   bench->communicator_ = MakeSingleCommunicator();
-  SDAR_ASSIGN_OR_RETURN(bench->device_, OpenBenchDevice(options, *bench->communicator_));
+  const DeviceChoice choice = {options.device, options.dtype, options.graphs == "on",
+                               options.instruction_set, options.threads};
+  SDAR_ASSIGN_OR_RETURN(bench->device_, OpenBenchDevice(choice, *bench->communicator_));
   if (options.profile) {
-    bench->profiled_ = std::make_unique<ProfiledBackend>(*bench->device_.backend);
+    bench->profiled_ = std::make_unique<ProfiledBackend>(*bench->device_.device.backend);
   }
   bench->backend().BindThread();
   if (bench->on_cpu()) {
@@ -60,7 +62,7 @@ absl::StatusOr<std::unique_ptr<ForwardBench>> ForwardBench::Create(const BenchOp
 
 Backend& ForwardBench::backend() {
   if (profiled_ != nullptr) return *profiled_;
-  return *device_.backend;
+  return *device_.device.backend;
 }
 
 absl::Status ForwardBench::MakeModel(const Progress& progress) {
@@ -224,13 +226,14 @@ MatMulSpeed ForwardBench::TimeMatMul(int64_t rows) {
 
 PeakOf ForwardBench::TypeOfPeak() const {
   if (format_ == WeightFormat::kInt8) return PeakOf::kInt8;
-  return device_.backend->act_dtype() == DType::kBFloat16 ? PeakOf::kBFloat16 : PeakOf::kFloat32;
+  return device_.device.backend->act_dtype() == DType::kBFloat16 ? PeakOf::kBFloat16
+                                                                 : PeakOf::kFloat32;
 }
 
 double ForwardBench::WeightBytesRead(const PassShape& shape) const {
   const double element = format_ == WeightFormat::kInt8
                              ? 1.0
-                             : static_cast<double>(SizeOf(device_.backend->act_dtype()));
+                             : static_cast<double>(SizeOf(device_.device.backend->act_dtype()));
   const double touched = ExpectedExperts(config_, routing_, shape.sequences * shape.rows) /
                          std::max(1, config_.num_experts);
   double bytes = 0;
@@ -249,7 +252,7 @@ double ForwardBench::WeightBytesRead(const PassShape& shape) const {
 double ForwardBench::KvBytesRead(const PassShape& shape) const {
   const ShardPlan whole = PlanShard(config_, 1, 0);
   return static_cast<double>(shape.sequences * options_.context *
-                             KvBytesPerToken(config_, whole, device_.backend->act_dtype()));
+                             KvBytesPerToken(config_, whole, device_.device.backend->act_dtype()));
 }
 
 }  // namespace sdar

@@ -74,7 +74,7 @@ class ForwardBench {
   MatMulSpeed TimeMatMul(int64_t rows);
   absl::StatusOr<PackSpeed> TimePacking();
 
-  std::string Description() const { return device_.backend->Description(); }
+  std::string Description() const { return device_.device.backend->Description(); }
   bool on_cpu() const { return device_.cpu.has_value(); }
   // The whole model, also where fewer layers run.
   const ModelConfig& config() const { return config_; }

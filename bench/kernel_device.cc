@@ -9,7 +9,6 @@
 #include "bench/kernel_timing.h"
 #include "bench/memory_speed.h"
 #include "common/status_macros.h"
-#include "kernels/cpu/cpu_backend.h"
 #include "parallel/local_communicator.h"
 
 namespace sdar {
@@ -24,25 +23,12 @@ constexpr double kBatchSeconds = 0.02;
 
 absl::StatusOr<std::unique_ptr<KernelDevice>> KernelDevice::Create(const KernelOptions& options) {
   auto made = std::unique_ptr<KernelDevice>(new KernelDevice());
-  SDAR_ASSIGN_OR_RETURN(const DType act, ParseDType(options.dtype));
-  if (options.on_cuda()) {
-    SDAR_ASSIGN_OR_RETURN(const CudaModule* cuda, LoadCudaModule());
-    if (cuda->count_devices() == 0) {
-      return absl::NotFoundError("--device=cuda: this machine has no GPU that CUDA can use");
-    }
-    made->alone_ = MakeSingleCommunicator();
-    CudaDeviceOptions device;
-    device.act_dtype = act;
-    SDAR_RETURN_IF_ERROR(cuda->open(device, *made->alone_, made->device_));
-  } else {
-    SDAR_ASSIGN_OR_RETURN(made->instruction_set_, ParseInstructionSet("auto"));
-    made->cores_ = ShareCores(FindAllowedCores().cpus, 1, 0, options.threads);
-    CpuBackendOptions cpu;
-    cpu.act_dtype = act;
-    cpu.instruction_set = made->instruction_set_;
-    cpu.cores = made->cores_;
-    SDAR_ASSIGN_OR_RETURN(made->device_.backend, CpuBackend::Create(cpu));
-  }
+  made->alone_ = MakeSingleCommunicator();
+  DeviceChoice choice;
+  choice.device = options.device;
+  choice.dtype = options.dtype;
+  choice.threads = options.threads;
+  SDAR_ASSIGN_OR_RETURN(made->device_, OpenBenchDevice(choice, *made->alone_));
   made->backend().BindThread();
   return made;
 }
@@ -62,7 +48,8 @@ absl::StatusOr<DeviceLimits> KernelDevice::FindLimits(const KernelOptions& optio
   } else if (limits.flops_per_s == 0) {
     const bool narrow = backend().act_dtype() == DType::kBFloat16;
     limits.flops_per_s =
-        MeasurePeak(instruction_set_, narrow ? PeakOf::kBFloat16 : PeakOf::kFloat32, cores_);
+        MeasurePeak(device_.cpu->instruction_set, narrow ? PeakOf::kBFloat16 : PeakOf::kFloat32,
+                    device_.cpu->cores);
     limits.flops_source = limits.flops_per_s > 0 ? "multiplying registers" : "not known";
   }
   return limits;
@@ -96,7 +83,7 @@ absl::StatusOr<double> KernelDevice::MeasureProduct(int repeats) {
 
 absl::StatusOr<double> KernelDevice::MeasureReads(int repeats) {
   SDAR_ASSIGN_OR_RETURN(const std::unique_ptr<MemorySpeed> memory,
-                        MemorySpeed::Create(cores_, kReadBytes));
+                        MemorySpeed::Create(device_.cpu->cores, kReadBytes));
   memory->Read();
   std::vector<double> speeds;
   for (int i = 0; i < repeats; ++i) speeds.push_back(memory->Read());

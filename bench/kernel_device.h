@@ -7,10 +7,8 @@
 
 #include "absl/status/statusor.h"
 
+#include "bench/bench_device.h"
 #include "bench/kernel_options.h"
-#include "kernels/cpu/core_assignment.h"
-#include "kernels/cpu/instruction_set.h"
-#include "launcher/cuda_module.h"
 #include "parallel/communicator.h"
 
 namespace sdar {
@@ -28,7 +26,7 @@ class KernelDevice {
   // Pins the calling thread, which must make all further calls. NotFound where there is no GPU.
   static absl::StatusOr<std::unique_ptr<KernelDevice>> Create(const KernelOptions& options);
 
-  Backend& backend() { return *device_.backend; }
+  Backend& backend() { return *device_.device.backend; }
   // Given ones are taken. On a GPU the others are measured with a copy of GatherRows and a product
   // of MatMul, large ones; on a CPU with loops that do nothing else.
   absl::StatusOr<DeviceLimits> FindLimits(const KernelOptions& options, int repeats);
@@ -40,9 +38,7 @@ class KernelDevice {
   absl::StatusOr<double> MeasureReads(int repeats);
 
   std::unique_ptr<Communicator> alone_;  // outlives the device
-  Device device_;
-  CoreShare cores_;
-  InstructionSet instruction_set_ = InstructionSet::kPortable;
+  BenchDevice device_;
 };
 
 }  // namespace sdar

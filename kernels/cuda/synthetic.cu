@@ -11,7 +11,7 @@ namespace {
 constexpr unsigned kThreads = 256;
 
 template <typename Act>
-__global__ void FillKernel(SyntheticElements elements, int64_t row_stride, Act* out, int64_t cols) {
+__global__ void FillSyntheticKernel(SyntheticElements elements, int64_t row_stride, Act* out, int64_t cols) {
   const int64_t row = blockIdx.x;
   const uint64_t first = elements.first + static_cast<uint64_t>(row * row_stride);
   for (int64_t c = threadIdx.x; c < cols; c += kThreads) {
@@ -29,9 +29,9 @@ void FillSynthetic(const SyntheticElements& elements, int64_t row_stride, const 
            data, out.cols);
   };
   if (out.dtype == DType::kBFloat16) {
-    fill(static_cast<Bf16*>(out.data), FillKernel<Bf16>);
+    fill(static_cast<Bf16*>(out.data), FillSyntheticKernel<Bf16>);
   } else {
-    fill(static_cast<float*>(out.data), FillKernel<float>);
+    fill(static_cast<float*>(out.data), FillSyntheticKernel<float>);
   }
 }
 

@@ -38,6 +38,7 @@ OCCUPANCY = {
     ("rows", "ScatterAddRowsKernel"): (256, 8),
     ("rows", "SwiGluKernel"): (256, 8),
     ("summarize_logits", "SummarizeLogitsKernel"): (1024, 1),
+    ("synthetic", "FillSyntheticKernel"): (256, 8),
 }
 IN_PTX = {
     "block_attention": ("mma.sync.aligned.m16n8k16", "cp.async.cg"),
