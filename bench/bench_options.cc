@@ -69,22 +69,6 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
       "json", TextFlag(&o.json), "file to write the results to as JSON");
 }
 
-absl::StatusOr<std::vector<int64_t>> ParseCounts(absl::string_view flag, const std::string& list,
-                                                 int64_t high) {
-  std::vector<int64_t> counts;
-  if (list.empty()) return counts;
-  for (absl::string_view item : absl::StrSplit(list, ',')) {
-    int64_t count = 0;
-    if (!absl::SimpleAtoi(item, &count) || count < 1 || count > high) {
-      return absl::InvalidArgumentError(absl::StrCat("--", flag, ": expected numbers from 1 to ",
-                                                     high, " separated by commas, got '", list,
-                                                     "'"));
-    }
-    counts.push_back(count);
-  }
-  return counts;
-}
-
 absl::StatusOr<std::vector<double>> ParseSteps(const std::string& list, int64_t block_length) {
   const auto most = static_cast<double>(block_length);
   if (list.empty()) return std::vector<double>{most};

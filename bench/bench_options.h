@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "bench/count_list.h"
 #include "launcher/flags.h"
 
 namespace sdar {
@@ -37,10 +38,6 @@ struct BenchOptions {
 };
 
 void AddBenchFlags(BenchOptions& options, FlagSpec& spec);
-
-// "1,4,8" as numbers from 1 to `high`; nothing for an empty list. InvalidArgument names `flag`.
-absl::StatusOr<std::vector<int64_t>> ParseCounts(absl::string_view flag, const std::string& list,
-                                                 int64_t high);
 
 // "1,1.5,4" as denoising steps per block on average, 1 .. block_length; an empty list is
 // block_length. InvalidArgument otherwise.

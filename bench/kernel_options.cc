@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
+#include "bench/count_list.h"
 #include "bench/kernel_cases.h"
 #include "common/status_macros.h"
 
@@ -39,21 +39,6 @@ absl::Status Within(absl::string_view flag, double value, double high) {
   if (value >= 0 && value <= high) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("--", flag, ": expected 0 .. ", high, ", got ", value));
-}
-
-absl::StatusOr<std::vector<int64_t>> ParseList(absl::string_view flag, const std::string& list,
-                                               int64_t high) {
-  std::vector<int64_t> counts;
-  for (absl::string_view item : absl::StrSplit(list, ',')) {
-    int64_t count = 0;
-    if (!absl::SimpleAtoi(item, &count) || count < 1 || count > high) {
-      return absl::InvalidArgumentError(absl::StrCat("--", flag, ": expected numbers from 1 to ",
-                                                     high, " separated by commas, got '", list,
-                                                     "'"));
-    }
-    counts.push_back(count);
-  }
-  return counts;
 }
 
 }  // namespace
@@ -106,7 +91,7 @@ absl::StatusOr<KernelSweep> MakeKernelSweep(const KernelOptions& options) {
   const DeviceDefaults& defaults = options.on_cuda() ? kCudaDefaults : kCpuDefaults;
   const auto list = [](const char* flag, const std::string& given, const char* otherwise,
                        int64_t high) {
-    return ParseList(flag, given.empty() ? otherwise : given, high);
+    return ParseCounts(flag, given.empty() ? otherwise : given, high);
   };
   KernelSweep sweep;
   SDAR_ASSIGN_OR_RETURN(sweep.rows, list("rows", options.rows, defaults.rows, 1 << 16));

@@ -2,6 +2,7 @@
 #include "kernels/cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -190,18 +191,18 @@ absl::Status CudaBackend::Repeat(const std::vector<int64_t>& key,
   return options_.graphs ? recordings_->Run(key, enqueue) : enqueue();
 }
 
+// What was smaller stays, for graphs that use it: in powers of two, all of it is no more than the
+// last.
 void* CudaBackend::Scratch(size_t size_bytes) {
-  if (scratch_.size_bytes() < size_bytes) {
-    recordings_->Forget();
-    scratch_ = DeviceBuffer();
-    auto larger = Allocate(size_bytes);
+  if (scratch_.empty() || scratch_.back().size_bytes() < size_bytes) {
+    auto larger = Allocate(std::bit_ceil(size_bytes));
     if (!larger.ok()) {
       Check(larger.status());
       return nullptr;
     }
-    scratch_ = *std::move(larger);
+    scratch_.push_back(*std::move(larger));
   }
-  return scratch_.data();
+  return scratch_.back().data();
 }
 
 absl::StatusOr<PackedWeight> CudaBackend::Pack(absl::Span<const WeightPiece> pieces, int64_t cols,

@@ -26,8 +26,7 @@ struct CudaBackendOptions {
 int CountCudaDevices();
 
 // Everything is enqueued on one stream; only Synchronize, copies to the host and SummarizeLogits
-// wait. Memory is allocated while shapes are new and grows no more after the largest of each; what
-// Repeat recorded before is recorded anew where it grew.
+// wait. Memory is allocated while shapes are new and grows no more after the largest of each.
 // Outputs of a row depend on the number of rows by rounding only (the dense products' algorithm).
 class CudaBackend : public Backend {
  public:
@@ -111,7 +110,7 @@ class CudaBackend : public Backend {
   int next_half_ = 0;
   ThreadPool uploaders_;  // what fills the halves
   std::unique_ptr<Pinned> summaries_;
-  DeviceBuffer scratch_;
+  std::vector<DeviceBuffer> scratch_;  // each larger than the one before
   DeviceBuffer spec_bytes_;
   DeviceBuffer device_summaries_;
   absl::flat_hash_map<const ExpertWeights*, ExpertPointers> expert_pointers_;

@@ -24,12 +24,12 @@ absl::Status Recordings::Run(const std::vector<int64_t>& key,
   const auto known = graphs_.find(key);
   if (known == graphs_.end()) {
     if (graphs_.size() >= kMostGraphs) Forget();
-    SDAR_RETURN_IF_ERROR(enqueue());  // may call Forget
+    SDAR_RETURN_IF_ERROR(enqueue());
     graphs_[key] = nullptr;
     return absl::OkStatus();
   }
   if (known->second == nullptr) {
-    SDAR_RETURN_IF_ERROR(Capture(enqueue, known->second));
+    SDAR_ASSIGN_OR_RETURN(known->second, Capture(enqueue));
   } else {
     ++num_replays_;
   }
@@ -37,16 +37,18 @@ absl::Status Recordings::Run(const std::vector<int64_t>& key,
 }
 
 // Other threads may call what they like meanwhile: only this thread's calls are held to the rules.
-absl::Status Recordings::Capture(absl::FunctionRef<absl::Status()> enqueue, cudaGraphExec_t& out) {
-  SDAR_RETURN_IF_ERROR(
-      Named(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capture"));
+absl::StatusOr<cudaGraphExec_t> Recordings::Capture(absl::FunctionRef<absl::Status()> enqueue) {
+  SDAR_RETURN_IF_ERROR(Named(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+                             "cudaStreamBeginCapture"));
   const absl::Status enqueued = enqueue();
   cudaGraph_t graph = nullptr;
   const cudaError_t ended = cudaStreamEndCapture(stream_, &graph);
+  cudaGraphExec_t exec = nullptr;
   absl::Status status = enqueued.ok() ? Named(ended, "cudaStreamEndCapture") : enqueued;
-  if (status.ok()) status = Named(cudaGraphInstantiate(&out, graph, 0), "cudaGraphInstantiate");
+  if (status.ok()) status = Named(cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");
   if (graph != nullptr) cudaGraphDestroy(graph);
-  return status;
+  if (!status.ok()) return status;
+  return exec;
 }
 
 void Recordings::Forget() {

@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "kernels/cuda/runtime.h"
 
@@ -15,7 +16,9 @@ namespace sdar::cuda {
 
 // One graph per key. The first time a key comes its launches are made as they are, so that whatever
 // they need for the first time (memory, the choice of an algorithm) is there; the second time they
-// are captured; from then on the graph is launched. One thread.
+// are captured; from then on the graph is launched. What happens to a key depends on the keys
+// before it only, so that ranks that run the same steps capture and replay together, as NCCL wants.
+// One thread.
 class Recordings {
  public:
   // Requires: the stream outlives this.
@@ -25,16 +28,15 @@ class Recordings {
   Recordings& operator=(const Recordings&) = delete;
 
   // Enqueues what `enqueue` enqueues on the stream, which may not wait or allocate the second time.
-  // Errors: enqueue's, and Internal for a call that cannot be captured.
+  // Errors: enqueue's, and Internal for a call that cannot be captured. Requires: memory that the
+  // launches use stays where it is for as long as this lives.
   absl::Status Run(const std::vector<int64_t>& key, absl::FunctionRef<absl::Status()> enqueue);
-
-  // To be called before memory that launches may use is freed: drops all graphs.
-  void Forget();
 
   int64_t num_replays() const { return num_replays_; }
 
  private:
-  absl::Status Capture(absl::FunctionRef<absl::Status()> enqueue, cudaGraphExec_t& out);
+  absl::StatusOr<cudaGraphExec_t> Capture(absl::FunctionRef<absl::Status()> enqueue);
+  void Forget();
 
   cudaStream_t stream_;
   absl::flat_hash_map<std::vector<int64_t>, cudaGraphExec_t> graphs_;  // null: came once

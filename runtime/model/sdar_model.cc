@@ -100,6 +100,7 @@ absl::StatusOr<StepLayout> SdarModel::Upload(const StepRows& step, bool recorded
   const size_t table_bytes = step.page_table.size() * sizeof(int32_t);
   if (page_table_.size_bytes() < table_bytes) {
     SDAR_ASSIGN_OR_RETURN(page_table_, backend_.Allocate(2 * table_bytes));
+    ++page_table_version_;
   }
   RowInputs inputs = {step.token_ids, step.positions, step.kv_slots, step.segments};
   rows_ = static_cast<int64_t>(step.token_ids.size());
@@ -138,9 +139,8 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& ste
   SDAR_ASSIGN_OR_RETURN(const StepLayout layout, Upload(step, recorded));
   const auto run = [&] { return RunLayers(layout, recorded, has_logits); };
   if (recorded) {
-    const auto page_table = static_cast<int64_t>(reinterpret_cast<intptr_t>(layout.page_table));
-    SDAR_RETURN_IF_ERROR(
-        backend_.Repeat({rows_, layout.num_segments, has_logits ? 1 : 0, page_table}, run));
+    SDAR_RETURN_IF_ERROR(backend_.Repeat(
+        {rows_, layout.num_segments, has_logits ? 1 : 0, page_table_version_}, run));
   } else {
     SDAR_RETURN_IF_ERROR(run());
   }

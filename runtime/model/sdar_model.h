@@ -94,7 +94,8 @@ class SdarModel {
   DeviceBuffer attended_;          // [max_rows, heads * head_dim] act
   DeviceBuffer gate_up_, inner_;   // [max_rows, 2 * columns] float32; [max_rows, columns] act
   DeviceBuffer ids_, positions_, logit_rows_, kv_slots_, segments_, page_table_;
-  DeviceBuffer logits_;  // [logit rows, vocabulary shard] float32, z after a Forward
+  DeviceBuffer logits_;             // [logit rows, vocabulary shard] float32, z after a Forward
+  int64_t page_table_version_ = 0;  // how often page_table_ has moved
   bool may_record_ = false;
   int64_t row_capacity_ = 0;  // of the buffers above
   int64_t rows_ = 0;          // of the last step, padded
