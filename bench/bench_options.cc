@@ -59,7 +59,8 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
       "batch", Flag(&o.batch), "sequences that decode together")(
       "routing", Flag(&o.routing),
       "experts of the rows: uniform; skewed: low ids more often; hot: all rows the same ones")(
-      "graphs", Flag(&o.graphs), "on a GPU: on: passes are recorded and replayed; off: launched")(
+      "graphs", Flag(&o.graphs),
+      "on a GPU: on: passes are captured as CUDA graphs; off: kernels are launched one by one")(
       "context", Flag(&o.context), "committed positions of every sequence")(
       "block-length", Flag(&o.block_length), "positions of a block")(
       "steps", TextFlag(&o.steps),

@@ -10,7 +10,7 @@ namespace sdar {
 namespace {
 
 constexpr double kMostCallsAtOnce = 2000;
-constexpr int kUncountedBatches = 2;  // one that is made as it is and one that is recorded
+constexpr int kUncountedBatches = 2;  // one that is made as it is and one that is captured
 
 }  // namespace
 
@@ -26,10 +26,10 @@ absl::StatusOr<CallTimes> TimeCalls(Backend& backend, const TimingPlan& plan,
     for (int64_t i = 0; i < calls; ++i) run(i);
     return absl::OkStatus();
   };
-  const auto seconds_of = [&](int64_t calls, bool recorded) -> absl::StatusOr<double> {
+  const auto seconds_of = [&](int64_t calls, bool captured) -> absl::StatusOr<double> {
     SDAR_RETURN_IF_ERROR(backend.Synchronize());
     const auto start = std::chrono::steady_clock::now();
-    SDAR_RETURN_IF_ERROR(recorded ? backend.Repeat({plan.key}, [&] { return enqueue(calls); })
+    SDAR_RETURN_IF_ERROR(captured ? backend.Repeat({plan.key}, [&] { return enqueue(calls); })
                                   : enqueue(calls));
     SDAR_RETURN_IF_ERROR(backend.Synchronize());
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

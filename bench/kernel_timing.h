@@ -23,7 +23,7 @@ double MedianOf(std::vector<double> values);
 struct TimingPlan {
   int repeats = 0;           // timed, after some that are not
   double batch_seconds = 0;  // of calls between two waits, about
-  // Calls are recorded under it (Backend::Repeat), as a pass's are, so that launches from the host
+  // Calls are captured under it (Backend::Repeat), as a pass's are, so that launches from the host
   // are not what is timed; below 0: they are not.
   int64_t key = -1;
 };

@@ -178,7 +178,7 @@ def make_on(device):
 
 
 def as_graph(run):
-    """The same launches, recorded: run() once they are replayed reads and writes where it did."""
+    """The same launches as a graph: what it returns launches it, and reads and writes where run() did."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

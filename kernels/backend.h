@@ -84,13 +84,13 @@ class Backend {
   // Waits for all that was enqueued; Internal names what failed since the last call.
   virtual absl::Status Synchronize() = 0;
 
-  // Whether Repeat records: then steps are worth padding so that they are alike.
-  virtual bool records() const { return false; }
-  // Enqueues what `enqueue` enqueues. A device that records may replay what an earlier call with
-  // this key enqueued instead of asking again, so calls with one key must enqueue the same
-  // operations on the same memory, whatever it holds, and none that waits, allocates or copies from
-  // or to the host. A device communicator's collectives may be among them. Errors: enqueue's, and
-  // Internal where the device cannot record.
+  // Whether Repeat captures: then steps are worth padding so that they are alike.
+  virtual bool captures() const { return false; }
+  // Enqueues what `enqueue` enqueues. A device that captures may do what an earlier call with this
+  // key enqueued instead of asking again, so calls with one key must enqueue the same operations on
+  // the same memory, whatever it holds, and none that waits, allocates or copies from or to the
+  // host. A device communicator's collectives may be among them. Errors: enqueue's, and Internal
+  // where the device cannot capture.
   virtual absl::Status Repeat(const std::vector<int64_t>& key,
                               absl::FunctionRef<absl::Status()> enqueue) {
     (void)key;

@@ -30,7 +30,7 @@ struct CudaDeviceOptions {
   DType act_dtype = DType::kBFloat16;
   int index = 0;          // among the devices that this process sees
   bool shared = false;    // with other ranks: slow, for tests
-  bool graphs = true;     // steps are recorded and replayed (CudaBackendOptions::graphs)
+  bool graphs = true;     // CudaBackendOptions::graphs
   std::string rank_name;  // unlike any other rank's of the job
 };
 

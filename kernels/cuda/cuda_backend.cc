@@ -111,7 +111,7 @@ absl::Status CudaBackend::Start() {
   SDAR_RETURN_IF_ERROR(ToStatus(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
                                 "cudaStreamCreateWithFlags"));
   SDAR_ASSIGN_OR_RETURN(matmul_, cuda::DeviceMatMul::Create(stream_));
-  recordings_ = std::make_unique<cuda::Recordings>(stream_);
+  captured_graphs_ = std::make_unique<cuda::CapturedGraphs>(stream_);
   SDAR_ASSIGN_OR_RETURN(staging_, Pinned::Create(kStagingBytes));
   for (int i = 0; i < 2; ++i) {
     SDAR_ASSIGN_OR_RETURN(halves_[i], Pinned::Create(kHalfBytes));
@@ -127,7 +127,7 @@ CudaBackend::CudaBackend(const CudaBackendOptions& options)
 
 CudaBackend::~CudaBackend() {
   if (stream_ != nullptr) cudaStreamSynchronize(stream_);
-  recordings_.reset();
+  captured_graphs_.reset();
   matmul_.reset();
   for (cudaEvent_t event : half_is_free_) {
     if (event != nullptr) cudaEventDestroy(event);
@@ -188,7 +188,7 @@ absl::Status CudaBackend::Synchronize() {
 
 absl::Status CudaBackend::Repeat(const std::vector<int64_t>& key,
                                  absl::FunctionRef<absl::Status()> enqueue) {
-  return options_.graphs ? recordings_->Run(key, enqueue) : enqueue();
+  return options_.graphs ? captured_graphs_->Run(key, enqueue) : enqueue();
 }
 
 // What was smaller stays, for graphs that use it: in powers of two, all of it is no more than the

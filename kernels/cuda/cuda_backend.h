@@ -10,16 +10,16 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/cuda/captured_graphs.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul.h"
-#include "kernels/cuda/recordings.h"
 
 namespace sdar {
 
 struct CudaBackendOptions {
   DType act_dtype = DType::kBFloat16;  // arithmetic and K/V; or float32
   int device = 0;
-  bool graphs = true;  // Repeat records; off: it launches one by one
+  bool graphs = true;  // Repeat captures; off: it launches one by one
 };
 
 // Devices that this process can use; 0 without a driver.
@@ -42,7 +42,7 @@ class CudaBackend : public Backend {
   void CopyToDevice(const void* host, size_t size_bytes, void* device) override;
   void CopyToHost(const void* device, size_t size_bytes, void* host) override;
   absl::Status Synchronize() override;
-  bool records() const override { return options_.graphs; }
+  bool captures() const override { return options_.graphs; }
   absl::Status Repeat(const std::vector<int64_t>& key,
                       absl::FunctionRef<absl::Status()> enqueue) override;
 
@@ -73,8 +73,8 @@ class CudaBackend : public Backend {
 
   // The stream that all calls enqueue on.
   cudaStream_t stream() const { return stream_; }
-  // How often Repeat has replayed what it had recorded.
-  int64_t num_replays() const { return recordings_->num_replays(); }
+  // How many graphs Repeat has launched.
+  int64_t num_graph_launches() const { return captured_graphs_->num_launches(); }
 
  private:
   // Page-locked host memory.
@@ -102,7 +102,7 @@ class CudaBackend : public Backend {
   cuda::DeviceTraits traits_;
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<cuda::DeviceMatMul> matmul_;
-  std::unique_ptr<cuda::Recordings> recordings_;
+  std::unique_ptr<cuda::CapturedGraphs> captured_graphs_;
   std::unique_ptr<Pinned> staging_;    // what small copies to the device pass through
   size_t staged_bytes_ = 0;            // since the last wait
   std::unique_ptr<Pinned> halves_[2];  // what weights pass through in turn

@@ -77,10 +77,10 @@ bool ExpertExchange::IsLargeAllToAll(int64_t rows) const {
 }
 
 absl::Status ExpertExchange::Run(const PackedWeight& router, const ExpertWeights& experts,
-                                 const TensorView& x, bool recorded, const TensorView& out) {
-  SDAR_CHECK(!recorded || CanRecord(x.rows));
+                                 const TensorView& x, bool captured, const TensorView& out) {
+  SDAR_CHECK(!captured || CanCapture(x.rows));
   if (!IsAllToAll(x.rows)) return RunAllReduce(router, experts, x, out);
-  return recorded ? RunWholeAllToAll(router, experts, x, out)
+  return captured ? RunWholeAllToAll(router, experts, x, out)
                   : RunAllToAll(router, experts, x, out);
 }
 

@@ -35,16 +35,16 @@ class ExpertExchange {
                                                int64_t max_rows, Backend& backend,
                                                const GroupCommunicators& group);
 
-  // Whether steps of so many rows are run in a way that Backend::Repeat can record: all but those
+  // Whether steps of so many rows are run in a way that Backend::Repeat can capture: all but those
   // whose messages are as long as what was routed.
-  bool CanRecord(int64_t rows) const { return !IsLargeAllToAll(rows); }
+  bool CanCapture(int64_t rows) const { return !IsLargeAllToAll(rows); }
 
   // out = the sparse MLP of x, summed over all ranks. x: [rows, hidden] act, the same on every
-  // rank; out: [rows, hidden] float32. recorded: only calls that Backend::Repeat can record; then
+  // rank; out: [rows, hidden] float32. captured: only calls that Backend::Repeat can capture; then
   // an all-to-all carries every row's share, whether it was routed to the rank or not. Requires:
-  // CanRecord(x.rows) where recorded. Errors: the communicator's.
+  // CanCapture(x.rows) where captured. Errors: the communicator's.
   absl::Status Run(const PackedWeight& router, const ExpertWeights& experts, const TensorView& x,
-                   bool recorded, const TensorView& out);
+                   bool captured, const TensorView& out);
 
  private:
   ExpertExchange(const ModelConfig& config, MoeExchange exchange, Backend& backend,

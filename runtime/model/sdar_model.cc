@@ -42,15 +42,16 @@ SdarModel::SdarModel(const ModelConfig& config, ShardedWeights weights, const Mo
   attention_.rope_theta = static_cast<float>(config_.rope_theta);
   attention_.rms_norm_eps = static_cast<float>(config_.rms_norm_eps);
   row_capacity_ = options.max_rows;
-  // Collectives over the host's memory are not the device's to record.
-  may_record_ = backend.records() && (group.tensors->size() == 1 || group.tensors != group.control);
-  if (may_record_) {
+  // Collectives over the host's memory are not the device's to capture.
+  may_capture_ =
+      backend.captures() && (group.tensors->size() == 1 || group.tensors != group.control);
+  if (may_capture_) {
     row_capacity_ =
-        std::max(row_capacity_, RecordedRows(std::min(row_capacity_, kMostRecordedRows)));
+        std::max(row_capacity_, CapturedRows(std::min(row_capacity_, kMostCapturedRows)));
   }
 }
 
-int64_t SdarModel::RecordedRows(int64_t rows) const {
+int64_t SdarModel::CapturedRows(int64_t rows) const {
   const bool equal_slices = options_.moe_exchange == MoeExchange::kAllToAll;
   return PaddedSize(rows, equal_slices ? group_.tensors->size() : 1);
 }
@@ -96,7 +97,7 @@ TensorView SdarModel::F32(const DeviceBuffer& buffer, int64_t rows, int64_t cols
   return MakeView(buffer.data(), DType::kFloat32, rows, cols);
 }
 
-absl::StatusOr<StepLayout> SdarModel::Upload(const StepRows& step, bool recorded) {
+absl::StatusOr<StepLayout> SdarModel::Upload(const StepRows& step, bool captured) {
   const size_t table_bytes = step.page_table.size() * sizeof(int32_t);
   if (page_table_.size_bytes() < table_bytes) {
     SDAR_ASSIGN_OR_RETURN(page_table_, backend_.Allocate(2 * table_bytes));
@@ -104,8 +105,8 @@ absl::StatusOr<StepLayout> SdarModel::Upload(const StepRows& step, bool recorded
   }
   RowInputs inputs = {step.token_ids, step.positions, step.kv_slots, step.segments};
   rows_ = static_cast<int64_t>(step.token_ids.size());
-  if (recorded) {
-    const int64_t added = RecordedRows(rows_) - rows_;
+  if (captured) {
+    const int64_t added = CapturedRows(rows_) - rows_;
     rows_ += added;
     const auto segments = static_cast<int64_t>(step.segments.size()) + (added > 0 ? 1 : 0);
     Pad(rows_, PaddedSize(segments, 1), inputs);
@@ -133,12 +134,12 @@ absl::StatusOr<StepLayout> SdarModel::Upload(const StepRows& step, bool recorded
 absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& step) {
   const auto rows = static_cast<int64_t>(step.token_ids.size());
   SDAR_CHECK(rows > 0 && rows <= options_.max_rows);
-  const bool recorded =
-      may_record_ && rows <= kMostRecordedRows && exchange_->CanRecord(RecordedRows(rows));
+  const bool captured =
+      may_capture_ && rows <= kMostCapturedRows && exchange_->CanCapture(CapturedRows(rows));
   const bool has_logits = !step.logit_rows.empty();
-  SDAR_ASSIGN_OR_RETURN(const StepLayout layout, Upload(step, recorded));
-  const auto run = [&] { return RunLayers(layout, recorded, has_logits); };
-  if (recorded) {
+  SDAR_ASSIGN_OR_RETURN(const StepLayout layout, Upload(step, captured));
+  const auto run = [&] { return RunLayers(layout, captured, has_logits); };
+  if (captured) {
     SDAR_RETURN_IF_ERROR(backend_.Repeat(
         {rows_, layout.num_segments, has_logits ? 1 : 0, page_table_version_}, run));
   } else {
@@ -149,14 +150,14 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& ste
   return std::vector<LogitSummary>();
 }
 
-absl::Status SdarModel::RunLayers(const StepLayout& layout, bool recorded, bool final_norm) {
+absl::Status SdarModel::RunLayers(const StepLayout& layout, bool captured, bool final_norm) {
   const TensorView residual = F32(residual_, rows_, config_.hidden_size);
   backend_.Embed(weights_.embed, weights_.shard.vocabulary.begin,
                  static_cast<const int32_t*>(ids_.data()), residual);
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllReduceSum(residual.Row<float>(0), rows_ * config_.hidden_size));
   for (int layer = 0; layer < config_.num_layers; ++layer) {
-    SDAR_RETURN_IF_ERROR(RunLayer(layer, layout, recorded));
+    SDAR_RETURN_IF_ERROR(RunLayer(layer, layout, captured));
   }
   if (final_norm) {
     const TensorView delta = F32(delta_, rows_, config_.hidden_size);
@@ -167,7 +168,7 @@ absl::Status SdarModel::RunLayers(const StepLayout& layout, bool recorded, bool 
 }
 
 // Leaves the layer's MLP output, summed over ranks, in delta_, not yet added to the residual.
-absl::Status SdarModel::RunLayer(int layer, const StepLayout& layout, bool recorded) {
+absl::Status SdarModel::RunLayer(int layer, const StepLayout& layout, bool captured) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   const float eps = attention_.rms_norm_eps;
   const TensorView residual = F32(residual_, rows_, config_.hidden_size);
@@ -185,14 +186,14 @@ absl::Status SdarModel::RunLayer(int layer, const StepLayout& layout, bool recor
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size));
   backend_.AddRmsNorm(&delta, w.post_attention_norm.view, eps, residual, normed);
-  return RunMlp(layer, recorded, normed);
+  return RunMlp(layer, captured, normed);
 }
 
-absl::Status SdarModel::RunMlp(int layer, bool recorded, const TensorView& normed) {
+absl::Status SdarModel::RunMlp(int layer, bool captured, const TensorView& normed) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   const TensorView delta = F32(delta_, rows_, config_.hidden_size);
   if (config_.IsSparse(layer)) {
-    return exchange_->Run(w.router, w.experts, normed, recorded, delta);
+    return exchange_->Run(w.router, w.experts, normed, captured, delta);
   }
   const int64_t columns = weights_.shard.mlp_columns.size();
   if (columns == 0) {

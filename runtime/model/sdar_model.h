@@ -64,14 +64,14 @@ class SdarModel {
             Backend& backend, const GroupCommunicators& group);
 
   absl::Status AllocateBuffers();
-  // Rows that a step of `rows` rows has on the device, where steps are recorded.
-  int64_t RecordedRows(int64_t rows) const;
-  // Copies the step's rows to the device, padded where it is recorded, and sets rows_.
-  absl::StatusOr<StepLayout> Upload(const StepRows& step, bool recorded);
+  // Rows that a step of `rows` rows has on the device, where steps are captured.
+  int64_t CapturedRows(int64_t rows) const;
+  // Copies the step's rows to the device, padded where it is captured, and sets rows_.
+  absl::StatusOr<StepLayout> Upload(const StepRows& step, bool captured);
   // All from the embedding to the last layer's MLP, and the final norm if asked for.
-  absl::Status RunLayers(const StepLayout& layout, bool recorded, bool final_norm);
-  absl::Status RunLayer(int layer, const StepLayout& layout, bool recorded);
-  absl::Status RunMlp(int layer, bool recorded, const TensorView& normed);
+  absl::Status RunLayers(const StepLayout& layout, bool captured, bool final_norm);
+  absl::Status RunLayer(int layer, const StepLayout& layout, bool captured);
+  absl::Status RunMlp(int layer, bool captured, const TensorView& normed);
   absl::StatusOr<std::vector<LogitSummary>> Summarize(const StepRows& step);
   absl::StatusOr<std::vector<LogitSummary>> MergeShards(const std::vector<LogitSummary>& mine);
 
@@ -96,7 +96,7 @@ class SdarModel {
   DeviceBuffer ids_, positions_, logit_rows_, kv_slots_, segments_, page_table_;
   DeviceBuffer logits_;             // [logit rows, vocabulary shard] float32, z after a Forward
   int64_t page_table_version_ = 0;  // how often page_table_ has moved
-  bool may_record_ = false;
+  bool may_capture_ = false;
   int64_t row_capacity_ = 0;  // of the buffers above
   int64_t rows_ = 0;          // of the last step, padded
 };

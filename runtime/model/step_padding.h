@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows that stand for nothing, added so that steps of nearly one size are alike to a device that
-// replays what it has recorded.
+// launches again what it has captured.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace sdar {
 
-// Steps of more rows are not recorded: beside their arithmetic, launches cost nothing.
-inline constexpr int64_t kMostRecordedRows = 1024;
+// Steps of more rows are not captured: beside their arithmetic, launches cost nothing.
+inline constexpr int64_t kMostCapturedRows = 1024;
 
 // The size that steps of `rows` rows are padded to, which few sizes are: up to 16 each its own,
 // then eighths of octaves (at most an eighth is added), and a multiple of `multiple` in any case.

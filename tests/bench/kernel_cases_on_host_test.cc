@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cases of the kernel sweep over the CUDA backend, whose kernels run on the host here: what is
-// recorded neither waits nor allocates, and every call fits its kernel.
+// captured neither waits nor allocates, and every call fits its kernel.
 #include <set>
 
 #include "gtest/gtest.h"
@@ -13,7 +13,7 @@
 namespace sdar {
 namespace {
 
-TEST(KernelCasesOnHostTest, EveryCaseIsRecordedAndReplayed) {
+TEST(KernelCasesOnHostTest, EveryCaseIsCapturedAndLaunched) {
   auto backend = CudaBackend::Create({DType::kBFloat16, 0});
   ASSERT_TRUE(backend.ok()) << backend.status();
   (*backend)->BindThread();
@@ -36,7 +36,8 @@ TEST(KernelCasesOnHostTest, EveryCaseIsRecordedAndReplayed) {
     const auto time = [&](const KernelCase& which) -> absl::Status {
       ++num_cases;
       seen.insert(which.kernel);
-      // Two batches that are not timed, the second of which is captured, and one that is replayed.
+      // Two batches that are not timed, the second of which is captured, and one of the graph
+      // alone.
       return TimeCalls(**backend, {1, 1e-9, which.waits ? -1 : num_cases}, which.run).status();
     };
     const absl::Status status = cases.ForEach(time);

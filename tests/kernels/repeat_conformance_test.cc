@@ -86,7 +86,7 @@ TEST_P(RepeatTest, KeysAreToldApart) {
   }
 }
 
-TEST_P(RepeatTest, WhatIsRecordedOutlivesALargerCallBetween) {
+TEST_P(RepeatTest, WhatIsCapturedOutlivesALargerCallBetween) {
   const ExpertsCall small = MakeExperts(3);
   ASSERT_THAT(Run(small), IsOk());
   const std::vector<double> want = Download(small.out).values;

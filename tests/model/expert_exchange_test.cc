@@ -12,7 +12,7 @@ namespace {
 
 struct Way {
   MoeExchange exchange;
-  bool recorded;
+  bool captured;
 };
 
 class ExpertExchangeTest : public ::testing::TestWithParam<int> {
@@ -41,7 +41,7 @@ class ExpertExchangeTest : public ::testing::TestWithParam<int> {
       outputs.emplace_back(in.size());
       const absl::Status status = exchange->Run(
           weights->layers[0].router, weights->layers[0].experts,
-          MakeView(in.data(), DType::kFloat32, rows, config.hidden_size), way.recorded,
+          MakeView(in.data(), DType::kFloat32, rows, config.hidden_size), way.captured,
           MakeView(outputs.back().data(), DType::kFloat32, rows, config.hidden_size));
       if (!status.ok()) return status;
     }

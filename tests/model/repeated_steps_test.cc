@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps of one size one after the other: a device that records the first ones replays them on what
-// later ones hold.
+// Steps of one size one after the other: a device that captures the first ones launches them again
+// on what later ones hold.
 #include "tests/model/golden_logits.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
 namespace {
 
-constexpr int kSteps = 4;  // as it is, recorded, and two replayed
+constexpr int kSteps = 4;  // as it is, captured, and two of the graph alone
 constexpr size_t kRows = 16;
 
 // Rows [first, first + 16) of the golden sequence, whose page is 0, beside one that makes the
@@ -33,7 +33,7 @@ TEST(RepeatedStepsTest, EachStepGivesItsOwnLogitsOnOneRankAndTwo) {
     options.model.moe_exchange = split.exchange;
 #ifdef SDAR_TEST_CUDA
     options.inspect = [](Backend& backend) {
-      EXPECT_EQ(static_cast<CudaBackend&>(backend).num_replays(), kSteps - 2);
+      EXPECT_EQ(static_cast<CudaBackend&>(backend).num_graph_launches(), kSteps - 1);
     };
 #endif
     const auto body = [&](int, SdarModel& model, Communicator&) -> absl::Status {

@@ -22,7 +22,7 @@ TEST(PaddedSizeTest, AddsAnEighthAtMostAndKeepsSmallSizes) {
 
 TEST(PaddedSizeTest, TakesFewSizes) {
   std::set<int64_t> sizes;
-  for (int64_t rows = 1; rows <= kMostRecordedRows; ++rows) sizes.insert(PaddedSize(rows, 1));
+  for (int64_t rows = 1; rows <= kMostCapturedRows; ++rows) sizes.insert(PaddedSize(rows, 1));
   EXPECT_EQ(sizes.size(), 64u);
 }
 

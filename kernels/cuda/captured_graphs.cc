@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/cuda/recordings.h"
+#include "kernels/cuda/captured_graphs.h"
 
 #include "absl/strings/str_cat.h"
 
@@ -19,8 +19,8 @@ absl::Status Named(cudaError_t error, absl::string_view call) {
 
 }  // namespace
 
-absl::Status Recordings::Run(const std::vector<int64_t>& key,
-                             absl::FunctionRef<absl::Status()> enqueue) {
+absl::Status CapturedGraphs::Run(const std::vector<int64_t>& key,
+                                 absl::FunctionRef<absl::Status()> enqueue) {
   const auto known = graphs_.find(key);
   if (known == graphs_.end()) {
     if (graphs_.size() >= kMostGraphs) Forget();
@@ -30,14 +30,13 @@ absl::Status Recordings::Run(const std::vector<int64_t>& key,
   }
   if (known->second == nullptr) {
     SDAR_ASSIGN_OR_RETURN(known->second, Capture(enqueue));
-  } else {
-    ++num_replays_;
   }
+  ++num_launches_;
   return Named(cudaGraphLaunch(known->second, stream_), "cudaGraphLaunch");
 }
 
 // Other threads may call what they like meanwhile: only this thread's calls are held to the rules.
-absl::StatusOr<cudaGraphExec_t> Recordings::Capture(absl::FunctionRef<absl::Status()> enqueue) {
+absl::StatusOr<cudaGraphExec_t> CapturedGraphs::Capture(absl::FunctionRef<absl::Status()> enqueue) {
   SDAR_RETURN_IF_ERROR(Named(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
                              "cudaStreamBeginCapture"));
   const absl::Status enqueued = enqueue();
@@ -51,7 +50,7 @@ absl::StatusOr<cudaGraphExec_t> Recordings::Capture(absl::FunctionRef<absl::Stat
   return exec;
 }
 
-void Recordings::Forget() {
+void CapturedGraphs::Forget() {
   if (graphs_.empty()) return;
   cudaStreamSynchronize(stream_);  // a graph may still be running
   for (const auto& [key, graph] : graphs_) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sequences of launches, captured as CUDA graphs and replayed.
+// Sequences of launches that recur, captured as CUDA graphs.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +17,22 @@ namespace sdar::cuda {
 // One graph per key. The first time a key comes its launches are made as they are, so that whatever
 // they need for the first time (memory, the choice of an algorithm) is there; the second time they
 // are captured; from then on the graph is launched. What happens to a key depends on the keys
-// before it only, so that ranks that run the same steps capture and replay together, as NCCL wants.
-// One thread.
-class Recordings {
+// before it only, so that ranks that run the same steps capture and launch graphs together, as NCCL
+// wants. One thread.
+class CapturedGraphs {
  public:
   // Requires: the stream outlives this.
-  explicit Recordings(cudaStream_t stream) : stream_(stream) {}
-  ~Recordings() { Forget(); }
-  Recordings(const Recordings&) = delete;
-  Recordings& operator=(const Recordings&) = delete;
+  explicit CapturedGraphs(cudaStream_t stream) : stream_(stream) {}
+  ~CapturedGraphs() { Forget(); }
+  CapturedGraphs(const CapturedGraphs&) = delete;
+  CapturedGraphs& operator=(const CapturedGraphs&) = delete;
 
   // Enqueues what `enqueue` enqueues on the stream, which may not wait or allocate the second time.
   // Errors: enqueue's, and Internal for a call that cannot be captured. Requires: memory that the
   // launches use stays where it is for as long as this lives.
   absl::Status Run(const std::vector<int64_t>& key, absl::FunctionRef<absl::Status()> enqueue);
 
-  int64_t num_replays() const { return num_replays_; }
+  int64_t num_launches() const { return num_launches_; }  // of graphs
 
  private:
   absl::StatusOr<cudaGraphExec_t> Capture(absl::FunctionRef<absl::Status()> enqueue);
@@ -40,7 +40,7 @@ class Recordings {
 
   cudaStream_t stream_;
   absl::flat_hash_map<std::vector<int64_t>, cudaGraphExec_t> graphs_;  // null: came once
-  int64_t num_replays_ = 0;
+  int64_t num_launches_ = 0;
 };
 
 }  // namespace sdar::cuda
