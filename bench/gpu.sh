@@ -7,6 +7,7 @@
 #     kernels      every kernel alone, beside its floor                   torch     the same decoding in torch, with graphs
 #     end-to-end   tokens/s of 4b and 30b-a3b                             eager     and without
 #     routings     30b-a3b with skewed and hot routing                    table     all of it beside the floors, as one table
+#     launches     end-to-end without CUDA graphs
 # A group takes less than ten minutes (GROUP_SECONDS, 570): what is left of it then is stopped. Every step is done whatever
 # came of the one before; the exit status is the number of those that failed. Logs, JSON and Markdown go to $OUT (DIR/out).
 # The machine needs a driver, cuBLASLt and NCCL; compute-sanitizer, ncu and torch ($PYTHON) are used where they are there.
@@ -16,7 +17,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 programs=(cuda_test model_cuda_test parallel_nccl_test sdar-generate sdar-bench sdar-kernel-bench libsdar_cuda.so)
 targets=("${programs[@]/libsdar_cuda.so/sdar_cuda_module}")
-all_groups=(tests answers sanitizer kernels end-to-end routings torch eager profile table)
+all_groups=(tests answers sanitizer kernels end-to-end routings launches torch eager profile table)
 most_mib=60
 
 pack() {
@@ -148,6 +149,13 @@ group_routings() {
   done
 }
 
+# What graphs gain.
+group_launches() {
+  for shape in "${shapes[@]}"; do
+    measure "launches-$shape" sdar-bench --device="$device" --shape="$shape" --rows=4 "${loads[@]}" --graphs=off
+  done
+}
+
 group_torch() {
   torch_decoding graphs
 }
@@ -216,7 +224,7 @@ run() {
 }
 
 usage() {
-  sed -n '2,14s/^# \{0,1\}//p' "$0"
+  sed -n '2,15s/^# \{0,1\}//p' "$0"
   exit 2
 }
 
