@@ -88,11 +88,11 @@ class SdarModel {
   std::unique_ptr<KvCache> kv_cache_;
   std::unique_ptr<ExpertExchange> exchange_;
 
-  DeviceBuffer residual_, delta_;  // [max_rows, hidden] float32
-  DeviceBuffer normed_;            // [max_rows, hidden] act
-  DeviceBuffer qkv_;               // [max_rows, (heads + 2 kv_heads) * head_dim] float32
-  DeviceBuffer attended_;          // [max_rows, heads * head_dim] act
-  DeviceBuffer gate_up_, inner_;   // [max_rows, 2 * columns] float32; [max_rows, columns] act
+  DeviceBuffer residual_, delta_;  // [rows, hidden] float32
+  DeviceBuffer normed_;            // [rows, hidden] act
+  DeviceBuffer qkv_;               // [rows, (heads + 2 kv_heads) * head_dim] float32
+  DeviceBuffer attended_;          // [rows, heads * head_dim] act
+  DeviceBuffer gate_up_, inner_;   // [rows, 2 * columns] float32; [rows, columns] act
   DeviceBuffer ids_, positions_, logit_rows_, kv_slots_, segments_, page_table_;
   DeviceBuffer logits_;             // [logit rows, vocabulary shard] float32, z after a Forward
   int64_t page_table_version_ = 0;  // how often page_table_ has moved
