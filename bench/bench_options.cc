@@ -55,6 +55,7 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
       "weights", Flag(&o.weights), "dtype: as --dtype; int8: bytes, multiplied with bytes")(
       "instruction-set", Flag(&o.instruction_set), "auto, portable, avx2, avx512 or avx512_bf16")(
       "threads", Flag(&o.threads), "threads; 0: one per core")(
+      "synthetic", SwitchFlag(&o.synthetic), "made-up weights; there are no others")(
       "rows", Flag(&o.rows), "rows of a forward pass of one sequence")(
       "batch", Flag(&o.batch), "sequences that decode together")(
       "routing", Flag(&o.routing),

@@ -17,7 +17,8 @@ namespace sdar {
 struct BenchOptions {
   std::string device = "cpu";
   std::string shape = "1.7b";
-  int layers = 0;  // 0: all
+  int layers = 0;          // 0: all
+  bool synthetic = false;  // changes nothing: weights are always made up
   std::string dtype = "bfloat16";
   std::string weights = "dtype";
   std::string instruction_set = "auto";

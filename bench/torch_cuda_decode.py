@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Block-diffusion decoding in torch on a GPU, to hold `sdar-bench --device=cuda` against: the same shapes and loads,
-random bfloat16 weights made on the device, written as well as torch allows: K/V memory of fixed place, one CUDA graph
+"""Block-diffusion decoding in torch on a GPU, to hold `sdar-bench --device=cuda` against: the same shapes, loads
+and weights, made on the device, written as well as torch allows: K/V memory of fixed place, one CUDA graph
 per kind of pass, the experts of a layer as grouped products over rows sorted by expert, query heads that share K/V
 heads as further rows of one attention, and the commit of a block in the next one's first pass (fused) as well as on its
 own (separate). Rows are revealed greedily, which costs less than the draws that sdar-bench times.
@@ -16,6 +16,7 @@ import sys
 import time
 
 import floors
+import synthetic_weights
 import torch_decode
 
 torch = None  # bound by bind_torch()
@@ -53,6 +54,10 @@ def parse_options(arguments):
     return options
 
 
+def empty(*sizes, device):
+    return torch.empty(sizes, dtype=torch.bfloat16, device=device)
+
+
 def grouped_product(x, weights, ends):
     """x: rows sorted by group; weights: [groups, outputs, columns]; ends: [groups] int32, rows up to each group's."""
     product = getattr(torch.nn.functional, "grouped_mm", None) or torch._grouped_mm
@@ -70,19 +75,35 @@ class RmsNorm:
 class Layer:
     """Weights of q, k and v are one matrix, as are those of gate and up."""
 
-    def __init__(self, shape, device, eager, make):
+    def __init__(self, shape, name, device, eager, fill):
         self.shape, self.eager = shape, eager
         hidden, d = shape.hidden, shape.head_dim
+
+        def stacked(parts, columns):
+            """One matrix of the named ones' rows."""
+            out = empty(sum(rows for _, rows in parts), columns, device=device)
+            first = 0
+            for part, rows in parts:
+                fill(out[first:first + rows], f"{name}.{part}.weight")
+                first += rows
+            return out
+
         self.input_norm, self.mlp_norm = RmsNorm(hidden, device), RmsNorm(hidden, device)
         self.q_norm, self.k_norm = RmsNorm(d, device), RmsNorm(d, device)
-        self.qkv, self.o = make((shape.heads + 2 * shape.kv_heads) * d, hidden), make(hidden, shape.heads * d)
+        self.qkv = stacked([("self_attn.q_proj", shape.heads * d), ("self_attn.k_proj", shape.kv_heads * d),
+                            ("self_attn.v_proj", shape.kv_heads * d)], hidden)
+        self.o = stacked([("self_attn.o_proj", hidden)], shape.heads * d)
         if shape.experts:
-            self.router = make(shape.experts, hidden)
-            self.gate_up = make(shape.experts, 2 * shape.expert_columns, hidden)
-            self.down = make(shape.experts, hidden, shape.expert_columns)
+            names, columns = [f"mlp.experts.{e}" for e in range(shape.experts)], shape.expert_columns
+            self.router = stacked([("mlp.gate", shape.experts)], hidden)
+            self.gate_up = stacked([(f"{expert}.{part}", columns) for expert in names
+                                    for part in ("gate_proj", "up_proj")], hidden).unflatten(0, (shape.experts, -1))
+            self.down = stacked([(f"{expert}.down_proj", hidden) for expert in names],
+                                columns).unflatten(0, (shape.experts, -1))
             self.ids = torch.arange(shape.experts, device=device)
         else:
-            self.gate_up, self.down = make(2 * shape.columns, hidden), make(hidden, shape.columns)
+            self.gate_up = stacked([("mlp.gate_proj", shape.columns), ("mlp.up_proj", shape.columns)], hidden)
+            self.down = stacked([("mlp.down_proj", hidden)], shape.columns)
 
     def attend(self, q, keys, values):
         """q: [sequences, heads, rows, head_dim], all of which see all keys: heads that share them become rows."""
@@ -155,10 +176,13 @@ class Cache:
 
 
 class Model:
-    def __init__(self, shape, layers, device, eager, make, vocabulary=floors.VOCABULARY):
+    def __init__(self, shape, layers, device, eager, fill, vocabulary=floors.VOCABULARY):
+        """fill(out, name): makes up a tensor of the checkpoint."""
         self.shape, self.vocabulary = shape, vocabulary
-        self.embed, self.head = make(vocabulary, shape.hidden), make(vocabulary, shape.hidden)
-        self.layers = [Layer(shape, device, eager, make) for _ in range(layers)]
+        self.embed, self.head = (empty(vocabulary, shape.hidden, device=device) for _ in range(2))
+        fill(self.embed, "model.embed_tokens.weight")
+        fill(self.head, "lm_head.weight")
+        self.layers = [Layer(shape, f"model.layers.{i}", device, eager, fill) for i in range(layers)]
         self.norm = RmsNorm(shape.hidden, device)
         self.frequencies = 1e6 ** -(torch.arange(0, shape.head_dim, 2, device=device).float() / shape.head_dim)
 
@@ -173,8 +197,9 @@ class Model:
         return torch.nn.functional.linear(self.norm(x[:, -logit_rows:]), self.head) if logit_rows else None
 
 
-def make_on(device):
-    return lambda *sizes: torch.empty(sizes, dtype=torch.bfloat16, device=device).normal_(0, 0.02)
+def random_on(device):
+    """What K/V memory holds."""
+    return lambda *sizes: empty(*sizes, device=device).normal_()
 
 
 def as_graph(run):
@@ -275,10 +300,10 @@ def main():
     way = "eager" if options.eager else "CUDA graphs, grouped products"
     title = (f"torch {torch.__version__}, {way}, {options.shape} ({shape.layers} layers, {layers} run), bfloat16, "
              f"{where}, {options.context} committed positions per sequence, blocks of {options.block_length}")
-    make = make_on(options.device)
     with torch.inference_mode():
-        model = Model(shape, layers, options.device, options.eager, make)
-        rows = measure_all(model, options, make)
+        model = Model(shape, layers, options.device, options.eager,
+                      lambda out, name: synthetic_weights.fill(torch, out, name))
+        rows = measure_all(model, options, random_on(options.device))
     print(to_markdown(title, rows))
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:

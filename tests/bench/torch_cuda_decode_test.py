@@ -3,15 +3,19 @@
 computing the same give the same."""
 
 import argparse
+import json
 import os
 import pathlib
+import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 
 SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/torch_cuda_decode.py"
 sys.path.insert(0, str(SCRIPT.parent))
 import floors  # noqa: E402
+import synthetic_weights as weights  # noqa: E402
 import torch_cuda_decode as decode  # noqa: E402
 
 try:
@@ -21,6 +25,19 @@ except ImportError:
 
 DENSE = floors.Shape(64, 2, 4, 2, columns=96, head_dim=16)
 EXPERTS = floors.Shape(64, 2, 4, 2, experts=8, choices=2, expert_columns=32, head_dim=16)
+
+
+def read_safetensors(folder):
+    """Bytes by tensor."""
+    tensors = {}
+    for path in folder.glob("*.safetensors"):
+        content = path.read_bytes()
+        begin = 8 + struct.unpack("<Q", content[:8])[0]
+        for name, entry in json.loads(content[8:begin]).items():
+            if name != "__metadata__":
+                first, last = entry["data_offsets"]
+                tensors[name] = content[begin + first:begin + last]
+    return tensors
 
 
 class Options(unittest.TestCase):
@@ -48,7 +65,28 @@ class Computation(unittest.TestCase):
         self.make = lambda *sizes: torch.empty(sizes, dtype=torch.bfloat16).normal_(0, 0.15)
 
     def model(self, shape, eager=False):
-        return decode.Model(shape, shape.layers, "cpu", eager, self.make, vocabulary=100)
+        return decode.Model(shape, shape.layers, "cpu", eager, lambda out, _: out.normal_(0, 0.15), vocabulary=100)
+
+    def test_weights_are_those_of_the_synthesized_checkpoint(self):
+        shape = floors.Shape(64, 3, 8, 4, experts=16, choices=4, expert_columns=48, head_dim=16)
+        with tempfile.TemporaryDirectory() as folder:
+            made = pathlib.Path(folder) / "made"
+            program = pathlib.Path(os.environ["SDAR_BIN_DIR"]) / "sdar-checkpoint"
+            config = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "tests/golden/moe/config.json"
+            subprocess.run([program, "synthesize", f"--shape={config}", made], check=True, capture_output=True,
+                           timeout=60)
+            stored = read_safetensors(made)
+        model = decode.Model(shape, 3, "cpu", False, lambda out, name: weights.fill(torch, out, name), vocabulary=320)
+        layer = model.layers[1]
+        prefix = "model.layers.1."
+        made_up = {"model.embed_tokens": model.embed, "lm_head": model.head,
+                   prefix + "self_attn.q_proj": layer.qkv[:128], prefix + "self_attn.v_proj": layer.qkv[192:],
+                   prefix + "mlp.gate": layer.router, prefix + "mlp.experts.5.gate_proj": layer.gate_up[5, :48],
+                   prefix + "mlp.experts.5.up_proj": layer.gate_up[5, 48:],
+                   prefix + "mlp.experts.7.down_proj": layer.down[7]}
+        for name, tensor in made_up.items():
+            with self.subTest(name):
+                self.assertEqual(tensor.contiguous().view(torch.int16).numpy().tobytes(), stored[name + ".weight"])
 
     def test_grouped_experts_are_the_same_as_one_by_one(self):
         layer = self.model(EXPERTS).layers[0]
