@@ -38,7 +38,7 @@ absl::Status BenchOptions::Validate() const {
   }
   if (graphs != "on" && graphs != "off") {
     return absl::InvalidArgumentError(
-        absl::StrCat("--graphs: expected on or off, got '", graphs, "'"));
+        absl::StrCat("--cuda-graphs: expected on or off, got '", graphs, "'"));
   }
   SDAR_RETURN_IF_ERROR(InRange("layers", layers, 0, 1024));
   SDAR_RETURN_IF_ERROR(InRange("threads", threads, 0, 1024));
@@ -60,7 +60,7 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
       "batch", Flag(&o.batch), "sequences that decode together")(
       "routing", Flag(&o.routing),
       "experts of the rows: uniform; skewed: low ids more often; hot: all rows the same ones")(
-      "graphs", Flag(&o.graphs),
+      "cuda-graphs", Flag(&o.graphs),
       "on a GPU: on: passes are captured as CUDA graphs; off: kernels are launched one by one")(
       "context", Flag(&o.context), "committed positions of every sequence")(
       "block-length", Flag(&o.block_length), "positions of a block")(

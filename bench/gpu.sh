@@ -152,7 +152,7 @@ group_routings() {
 # What graphs gain.
 group_launches() {
   for shape in "${shapes[@]}"; do
-    measure "launches-$shape" sdar-bench --device="$device" --shape="$shape" --rows=4 "${loads[@]}" --graphs=off
+    measure "launches-$shape" sdar-bench --device="$device" --shape="$shape" --rows=4 "${loads[@]}" --cuda-graphs=off
   done
 }
 

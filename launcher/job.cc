@@ -37,10 +37,10 @@ absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks
       world, {{"config.json", DumpJson(ToJson(job->config()))},
               {"the checkpoint's tensors", absl::StrCat(job->checkpoint_->IndexHash())},
               {"flags", absl::StrCat(options.Arithmetic(), " ", options.instruction_set, " ",
-                                     options.moe_exchange, " ", options.max_sequences, " ",
-                                     options.max_batch_rows, " ", options.max_sequence_length, " ",
-                                     options.page_size, " ", options.kv_memory, " ",
-                                     options.tensor_parallel)}}));
+                                     options.moe_exchange, " ", options.cuda_graphs, " ",
+                                     options.max_sequences, " ", options.max_batch_rows, " ",
+                                     options.max_sequence_length, " ", options.page_size, " ",
+                                     options.kv_memory, " ", options.tensor_parallel)}}));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->SplitRanks()));
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->MakeDevice()));
   SDAR_RETURN_IF_ERROR(job->RunPhase("weights", &Job::LoadWeights));

@@ -64,6 +64,7 @@ absl::Status Job::OpenCuda(const CudaModule& cuda, int num_devices) {
   const Neighbours neighbours = FindNeighbours();
   CudaDeviceOptions options;
   SDAR_ASSIGN_OR_RETURN(options.act_dtype, ParseDType(options_.dtype));
+  options.graphs = options_.cuda_graphs == "on";
   options.index = neighbours.before % num_devices;
   memory_sharers_ = (neighbours.count - options.index + num_devices - 1) / num_devices;
   options.shared = neighbours.count > num_devices;

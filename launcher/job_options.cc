@@ -37,6 +37,7 @@ absl::Status JobOptions::Validate() const {
     return absl::InvalidArgumentError("--model is required (--help lists the flags)");
   }
   SDAR_RETURN_IF_ERROR(OneOf("device", device, {"auto", "cpu", "cuda"}));
+  SDAR_RETURN_IF_ERROR(OneOf("cuda-graphs", cuda_graphs, {"on", "off"}));
   SDAR_RETURN_IF_ERROR(OneOf("dtype", dtype, {"bfloat16", "float32"}));
   SDAR_ASSIGN_OR_RETURN(const WeightFormat format, ParseWeightFormat(weights));
   if (format == WeightFormat::kInt8 && device == "cuda") {
@@ -71,6 +72,8 @@ void AddJobFlags(JobOptions& o, FlagSpec& spec) {
   spec.options.add_options()("model", TextFlag(&o.model),
                              "model folder in the Hugging Face layout (required)")(
       "device", Flag(&o.device), "auto (GPUs where every rank has one to itself), cpu or cuda")(
+      "cuda-graphs", Flag(&o.cuda_graphs),
+      "on a GPU: on: steps are captured as CUDA graphs; off: kernels are launched one by one")(
       "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
       "weights", Flag(&o.weights),
       "dtype: as --dtype; int8: half as large, results differ a little (CPU only)")(

@@ -14,6 +14,7 @@ namespace sdar {
 struct JobOptions {
   std::string model;
   std::string device = "auto";
+  std::string cuda_graphs = "on";
   std::string dtype = "bfloat16";
   std::string weights = "dtype";
   std::string instruction_set = "auto";
