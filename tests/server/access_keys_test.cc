@@ -25,7 +25,12 @@ constexpr auto kUnknown = absl::StatusCode::kUnauthenticated;
 
 class AccessKeysTest : public ::testing::Test {
  protected:
-  AccessKeysTest() : path_(testing::TempDir() + "access_keys_test.txt") { Write({kToken, kOther}); }
+  // A file of its own: tests run beside each other.
+  AccessKeysTest()
+      : path_(testing::TempDir() + "access_keys_" +
+              testing::UnitTest::GetInstance()->current_test_info()->name() + ".txt") {
+    Write({kToken, kOther});
+  }
   ~AccessKeysTest() override { std::filesystem::remove(path_); }
 
   void Write(const std::vector<std::string>& lines) {
