@@ -19,9 +19,10 @@ struct SourceRow {
   const unsigned char* data = nullptr;
   std::optional<SyntheticElements> synthetic;  // instead of data
 
+  const void* Stored(int64_t k) const { return data + k * static_cast<int64_t>(SizeOf(dtype)); }
   // The elements k .. k + n - 1: where they lie, or made up in `room`.
   const void* At(int64_t k, int64_t n, BFloat16 (&room)[kChunkElements]) const {
-    if (!synthetic) return data + k * static_cast<int64_t>(SizeOf(dtype));
+    if (!synthetic) return Stored(k);
     FillSynthetic({synthetic->key, synthetic->first + static_cast<uint64_t>(k)},
                   static_cast<size_t>(n), room);
     return room;
@@ -80,9 +81,13 @@ void Quantize(const float* values, int64_t n, Int8Column& column, void* out) {
 
 // The elements from k on, `n` of them, as `act`.
 void EncodeAct(const SourceRow& source, int64_t k, int64_t n, DType act, void* out) {
+  const auto count = static_cast<size_t>(n);
+  if (!source.synthetic && source.dtype == act) {  // the usual case, bound by memory
+    std::memcpy(out, source.Stored(k), count * SizeOf(act));
+    return;
+  }
   BFloat16 room[kChunkElements];
   const void* at = source.At(k, n, room);
-  const auto count = static_cast<size_t>(n);
   if (source.dtype == act) {
     std::memcpy(out, at, count * SizeOf(act));
     return;
