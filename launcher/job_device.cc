@@ -39,7 +39,7 @@ Job::Neighbours Job::FindNeighbours() const {
 }
 
 // GPUs where they are asked for, and under `auto` where every rank has one to itself: sharing one
-// is slower than the CPU, and int8 weights are the CPU's.
+// is for tests, and int8 weights are the CPU's.
 absl::Status Job::MakeDevice() {
   const bool is_auto = options_.device == "auto" && options_.weights == "dtype";
   absl::StatusOr<const CudaModule*> cuda = absl::NotFoundError("--device=cuda is not given");

@@ -8,8 +8,8 @@
 namespace sdar::cuda {
 namespace {
 
-// Graphs of a step's launches take about a megabyte each. More keys than this come only where sizes
-// change all the time.
+// A bound on the memory that graphs take: more keys than this come only where sizes change all the
+// time.
 constexpr size_t kMostGraphs = 256;
 
 absl::Status Named(cudaError_t error, absl::string_view call) {

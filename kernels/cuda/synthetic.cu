@@ -11,7 +11,8 @@ namespace {
 constexpr unsigned kThreads = 256;
 
 template <typename Act>
-__global__ void FillSyntheticKernel(SyntheticElements elements, int64_t row_stride, Act* out, int64_t cols) {
+__global__ void FillSyntheticKernel(SyntheticElements elements, int64_t row_stride, Act* out,
+                                    int64_t cols) {
   const int64_t row = blockIdx.x;
   const uint64_t first = elements.first + static_cast<uint64_t>(row * row_stride);
   for (int64_t c = threadIdx.x; c < cols; c += kThreads) {

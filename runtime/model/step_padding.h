@@ -11,7 +11,7 @@
 
 namespace sdar {
 
-// Steps of more rows are not captured: beside their arithmetic, launches cost nothing.
+// Steps of more rows are not captured: their arithmetic leaves little for launches to add.
 inline constexpr int64_t kMostCapturedRows = 1024;
 
 // The size that steps of `rows` rows are padded to, which few sizes are: up to 16 each its own,
