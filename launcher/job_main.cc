@@ -29,7 +29,9 @@ int RunJob(const std::string& program, const JobOptions& options, Job::Hooks hoo
            SignalWatcher& signals, const std::function<absl::Status(Job&)>& coordinate) {
   auto job = Job::Start(options, std::move(hooks));
   if (!job.ok()) {
-    return SpeaksForAll() ? Conclude(program, options, job.status()) : 1;
+    // All ranks are here with the same error. Were another than the speaker to exit with an error,
+    // mpirun would end the speaker, perhaps before its line is out.
+    return SpeaksForAll() ? Conclude(program, options, job.status()) : 0;
   }
   if (!(*job)->is_coordinator()) {
     // Signals reach every rank of an mpirun job; rank 0 decides what they mean.

@@ -36,9 +36,12 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 class HttpServer::Listener {
  public:
   Listener(const HttpServerOptions& options, HttpHandler handler)
-      : options_(options), handler_(std::move(handler)), acceptor_(context_), pause_(context_) {}
+      : options_(options),
+        handler_(std::move(handler)),
+        acceptor_(asio::make_strand(context_)),
+        pause_(acceptor_.get_executor()) {}
   ~Listener() {
-    asio::post(context_, [this] {
+    asio::post(acceptor_.get_executor(), [this] {
       ErrorCode ignored;
       acceptor_.close(ignored);
       pause_.cancel();
@@ -69,12 +72,19 @@ class HttpServer::Listener {
       return absl::UnavailableError(absl::StrCat("HTTP: cannot listen on ", options_.host, ":",
                                                  options_.port, ": ", error.message()));
     }
+    const int port = acceptor_.local_endpoint().port();
     Accept();
     for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { context_.run(); });
-    return static_cast<int>(acceptor_.local_endpoint().port());
+    return port;
   }
 
  private:
+  // What follows runs on the acceptor's strand, as its closing does.
+  void AcceptNext() {
+    if (!acceptor_.is_open()) return;
+    IsFull() ? AcceptLater() : Accept();
+  }
+
   void Accept() {
     acceptor_.async_accept(
         asio::make_strand(context_), [this](ErrorCode error, tcp::socket socket) {
@@ -86,15 +96,14 @@ class HttpServer::Listener {
           auto session =
               std::make_shared<HttpSession>(std::move(socket), std::move(tls), options_, handler_);
           if (Remember(session)) session->Start();
-          IsFull() ? AcceptLater() : Accept();
+          AcceptNext();
         });
   }
 
   void AcceptLater() {
     pause_.expires_after(kAcceptPause);
     pause_.async_wait([this](ErrorCode error) {
-      if (error) return;
-      IsFull() ? AcceptLater() : Accept();
+      if (!error) AcceptNext();
     });
   }
 

@@ -64,6 +64,16 @@ TEST(HttpServerTest, TakesARequestInSmallPieces) {
   EXPECT_EQ(client.Read().body, "POST /  piecemeal");
 }
 
+TEST(HttpServerTest, EndsWhileConnectionsAreAccepted) {
+  for (int i = 0; i < 300; ++i) {
+    auto server = StartServer(Echo);
+    HttpClient first(server->address()), second(server->address());
+    server.reset();
+    EXPECT_TRUE(first.AtEnd());
+    EXPECT_TRUE(second.AtEnd());
+  }
+}
+
 TEST(HttpServerTest, ClosesWhereTheClientAsksForIt) {
   const auto server = StartServer(Echo);
   HttpClient client(server->address());
