@@ -118,16 +118,17 @@ class Backend {
   // summed in an order that does not depend on the number of rows.
   virtual void MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) = 0;
 
-  // Normalises q and k over head_dim, rotates them (half-split RoPE), rounds k and v to the K/V
-  // dtype, and writes k and v into their pages where kv_slots says so. qkv: [rows, (heads + 2
-  // kv_heads) * head_dim] float32, in place; q_norm, k_norm: [1, head_dim] float32.
+  // Normalises q and k over head_dim, rotates them (half-split RoPE), rounds q, k and v to the act
+  // dtype, which is that of the pages, and writes k and v into their pages where kv_slots says so.
+  // qkv: [rows, (heads + 2 kv_heads) * head_dim] float32, in place; q_norm, k_norm: [1, head_dim]
+  // float32.
   virtual void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
                                const TensorView& q_norm, const TensorView& k_norm,
                                const KvPages& pages, const TensorView& qkv) = 0;
 
   // Attention of every segment by the law of sight, scaled by 1 / sqrt(head_dim). qkv as
   // QkNormRopeWrite leaves it; out: [rows, heads * head_dim] act. Keys are summed in the order of
-  // their positions, wherever they lie.
+  // their positions, wherever they lie; the weights of values may be rounded to the act dtype.
   virtual void BlockAttention(const AttentionShape& shape, const StepLayout& layout,
                               const KvPages& pages, const TensorView& qkv,
                               const TensorView& out) = 0;

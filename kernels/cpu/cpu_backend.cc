@@ -164,15 +164,15 @@ void CpuBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& 
   const auto element = static_cast<int64_t>(SizeOf(pages.dtype));
   pool_.Run(layout.num_rows, [&](int64_t begin, int64_t end) {
     std::vector<uint16_t> rounded(static_cast<size_t>(d));
-    // Writes one head into its page, rounding it in place so that a row reads what later steps
-    // will.
+    // Rounds a head in place, so that a row reads what later steps will; returns it as act.
+    const auto round = [&](float* head) -> const void* {
+      if (!IsBFloat16()) return head;
+      kernels_.round_bfloat16(head, d, rounded.data());
+      ConvertToFloat(DType::kBFloat16, rounded.data(), static_cast<size_t>(d), head);
+      return rounded.data();
+    };
     const auto write = [&](float* head, int64_t kv_head, int64_t slot, void* memory) {
-      const void* source = head;
-      if (IsBFloat16()) {
-        kernels_.round_bfloat16(head, d, rounded.data());
-        ConvertToFloat(DType::kBFloat16, rounded.data(), static_cast<size_t>(d), head);
-        source = rounded.data();
-      }
+      const void* source = round(head);
       if (slot < 0) return;
       const int64_t page = slot / pages.page_size;
       const int64_t at =
@@ -185,6 +185,7 @@ void CpuBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& 
       float* head = qkv.Row<float>(row);
       for (int64_t h = 0; h < shape.num_heads; ++h, head += d) {
         kernels_.norm_rope(head, q_norm.Row<float>(0), shape.rms_norm_eps, d, cos, cos + d / 2);
+        round(head);
       }
       for (int64_t h = 0; h < shape.num_kv_heads; ++h, head += d) {
         kernels_.norm_rope(head, k_norm.Row<float>(0), shape.rms_norm_eps, d, cos, cos + d / 2);

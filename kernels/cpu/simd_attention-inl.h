@@ -3,7 +3,11 @@
 // that start at multiples of kKeyTile positions, with a running maximum (online softmax, arXiv
 // 1805.02867), and every sum runs over positions or dimensions in ascending order: the arithmetic
 // of a row depends on positions alone, not on which rows are worked on together nor on whether a
-// key lies in a page or in the step's own rows.
+// key lies in a page or in the step's own rows. With the dot instruction of bfloat16 the weights of
+// values are rounded to it, and a pair of dimensions or of positions is one product.
+
+template <bool kBf16>
+constexpr bool kDots = kBf16&& SDAR_HAS_DOT != 0;
 
 // Query rows at most, and vectors of keys or of dimensions, whose sums stay in registers: the more
 // rows, the more products share what widening an element costs.
@@ -15,19 +19,87 @@ inline const float* QueryRow(const AttentionItem& a, int64_t i) {
   return a.q + i / a.group * a.row_stride + i % a.group * a.head_dim;
 }
 
-// sums[r] += q[r][d] * keys.
+// Words of a query: one float, or a pair of bfloat16 where these are multiplied.
+template <bool kBf16>
+inline int64_t QueryWords(const AttentionItem& a) {
+  return kDots<kBf16> ? a.head_dim / 2 : a.head_dim;
+}
+
+// How many of the `left` query rows are worked on together.
+inline int64_t RowsTogether(int64_t left) {
+  int64_t rows = kQueryRows;
+  while (rows > left) rows /= 2;
+  return rows;
+}
+
+// Lays out [words][rows] for the rows that are worked on together, from s.queries + first row *
+// words on.
+template <bool kBf16>
+inline void PackQueries(const AttentionItem& a, const AttentionScratch& s) {
+  const int64_t query_rows = a.num_rows * a.group, words = QueryWords<kBf16>(a);
+  uint32_t row_words[kMaxHeadDim];
+  uint32_t* out = s.queries;
+  for (int64_t first = 0; first < query_rows;) {
+    const int64_t rows = RowsTogether(query_rows - first);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* row = QueryRow(a, first + r);
+      if constexpr (kDots<kBf16>) {
+        RoundBf16(row, a.head_dim, reinterpret_cast<uint16_t*>(row_words));  // exact: it was before
+      } else {
+        __builtin_memcpy(row_words, row, static_cast<size_t>(words) * 4);
+      }
+      for (int64_t w = 0; w < words; ++w) out[w * rows + r] = row_words[w];
+    }
+    out += rows * words;
+    first += rows;
+  }
+}
+
+#if SDAR_HAS_DOT
+// sums[r] += the products of x[r * kStride]'s pair with the pairs of `pairs`, added in order.
+template <int kStride, int kRows>
+inline void AddPairs(const Vu (&pairs)[kSumVectors], const uint32_t* x,
+                     Vf (&sums)[kRows][kSumVectors]) {
+  for (int r = 0; r < kRows; ++r) {
+    const auto pair =
+        reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(x[r * kStride])));
+    for (int v = 0; v < kSumVectors; ++v) {
+      sums[r][v] = reinterpret_cast<Vf>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sums[r][v]), pair,
+                                                         reinterpret_cast<__m512bh>(pairs[v])));
+    }
+  }
+}
+#endif
+
+// sums[r] += q[r] * keys.
 template <int kRows>
-inline void AddScaledKeys(const float* const (&q)[kRows], int64_t d, const Vf (&keys)[kSumVectors],
+inline void AddScaledKeys(const uint32_t* q, const Vf (&keys)[kSumVectors],
                           Vf (&sums)[kRows][kSumVectors]) {
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kSumVectors; ++v) sums[r][v] += keys[v] * q[r][d];
+    for (int v = 0; v < kSumVectors; ++v) sums[r][v] += keys[v] * AsFloat(q[r]);
   }
+}
+
+// sums[r] += word w of q[r] * words of keys. q: [words][kRows].
+template <bool kBf16, int kRows>
+inline void AddKeys(const uint32_t* q, int64_t w, const Vu (&keys)[kSumVectors],
+                    Vf (&sums)[kRows][kSumVectors]) {
+#if SDAR_HAS_DOT
+  if constexpr (kBf16) return AddPairs<1>(keys, q + w * kRows, sums);
+#endif
+  Vf first[kSumVectors], second[kSumVectors];
+  for (int v = 0; v < kSumVectors; ++v) {
+    first[v] = reinterpret_cast<Vf>(kBf16 ? keys[v] << 16 : keys[v]);
+    second[v] = reinterpret_cast<Vf>(keys[v] & 0xFFFF0000u);
+  }
+  AddScaledKeys<kRows>(q + (kBf16 ? 2 : 1) * w * kRows, first, sums);
+  if constexpr (kBf16) AddScaledKeys<kRows>(q + (2 * w + 1) * kRows, second, sums);
 }
 
 // scores[r][j] = scale * q[r] . key j for kSumVectors vectors of keys; meanwhile fetches keys.
 template <bool kBf16, int kRows>
-inline void Scores(const AttentionItem& a, const float* const (&q)[kRows], const uint32_t* keys,
-                   Fetch& fetch, bool fetches_rows, float* scores) {
+inline void Scores(const AttentionItem& a, const uint32_t* q, const uint32_t* keys, Fetch& fetch,
+                   bool fetches_rows, float* scores) {
   const int64_t words = kBf16 ? a.head_dim / 2 : a.head_dim;
   Vf sums[kRows][kSumVectors] = {};
   int64_t due = fetches_rows ? fetch.First() : kKeyTile;
@@ -39,19 +111,7 @@ inline void Scores(const AttentionItem& a, const float* const (&q)[kRows], const
     fetch.Soon();
     Vu words_of_keys[kSumVectors];
     for (int v = 0; v < kSumVectors; ++v) words_of_keys[v] = LoadWords(keys + v * kLanes);
-    if constexpr (kBf16) {
-      Vf even[kSumVectors], odd[kSumVectors];
-      for (int v = 0; v < kSumVectors; ++v) {
-        even[v] = reinterpret_cast<Vf>(words_of_keys[v] << 16);
-        odd[v] = reinterpret_cast<Vf>(words_of_keys[v] & 0xFFFF0000u);
-      }
-      AddScaledKeys<kRows>(q, 2 * w, even, sums);
-      AddScaledKeys<kRows>(q, 2 * w + 1, odd, sums);
-    } else {
-      Vf element[kSumVectors];
-      for (int v = 0; v < kSumVectors; ++v) element[v] = reinterpret_cast<Vf>(words_of_keys[v]);
-      AddScaledKeys<kRows>(q, w, element, sums);
-    }
+    AddKeys<kBf16, kRows>(q, w, words_of_keys, sums);
   }
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kSumVectors; ++v) {
@@ -68,15 +128,26 @@ inline float MaskScores(int64_t valid, float* scores) {
   return MaxLanes(best);
 }
 
-// Turns scores into exp(score - max), zeros from `valid` on, and returns their sum.
-inline float Exponentiate(float max, int64_t valid, float* scores) {
+// Writes exp(score - max) as the weights of a query row's values, zeros from `valid` on, and
+// returns their sum. weights: float over the scores, or the bfloat16 of the pairs that are
+// multiplied.
+template <bool kBf16>
+inline float Exponentiate(float max, int64_t valid, float* scores, uint16_t* weights) {
   Vf sum = {};
   for (int64_t j = 0; j < kKeyTile; j += kLanes) {
     const Vf p = Exp(Load(scores + j) - max);
-    Store(scores + j, p);
-    sum += p;
+    if constexpr (kDots<kBf16>) {
+      StoreBf16(weights + j, p);
+      sum += WidenBf16(weights + j);
+    } else {
+      Store(scores + j, p);
+      sum += p;
+    }
   }
-  for (int64_t j = valid; j < kKeyTile; ++j) scores[j] = 0;
+  for (int64_t j = valid; j < kKeyTile; ++j) {
+    scores[j] = 0;
+    if constexpr (kDots<kBf16>) weights[j] = 0;
+  }
   return SumLanes(sum);
 }
 
@@ -116,35 +187,51 @@ inline void OrderSums(Vf& first, Vf& second) {
 #endif
 }
 
-// acc[r] = acc[r] * correction[r] + scores[r] * values for two vectors of dimensions from d on;
-// meanwhile fetches values.
+// sums[r] += weights * values of positions j and j + 1 for two vectors of dimensions from d on.
 template <bool kBf16, int kRows>
-inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values, const float* scores,
-                       const float (&correction)[kLanes], int64_t head_dim, Fetch& fetch,
-                       float* acc) {
-  Vf first[kRows], second[kRows];
+inline void AddTwoValues(const TileRows& rows, int64_t j, int64_t d, const AttentionScratch& s,
+                         Vf (&sums)[kRows][2]) {
+#if SDAR_HAS_DOT
+  if constexpr (kBf16) {
+    const __m512i even = _mm512_loadu_si512(static_cast<const uint16_t*>(rows.values[j]) + d);
+    const __m512i odd = _mm512_loadu_si512(static_cast<const uint16_t*>(rows.values[j + 1]) + d);
+    const Vu pairs[2] = {reinterpret_cast<Vu>(_mm512_unpacklo_epi16(even, odd)),
+                         reinterpret_cast<Vu>(_mm512_unpackhi_epi16(even, odd))};
+    return AddPairs<kKeyTile / 2>(pairs, s.weights + j / 2, sums);
+  }
+#endif
+  for (int64_t i = j; i < j + 2; ++i) {
+    Vf values[2];
+    LoadValues<kBf16>(rows.values[i], d, values[0], values[1]);
+    for (int r = 0; r < kRows; ++r) {
+      for (int v = 0; v < 2; ++v) sums[r][v] += values[v] * s.scores[r * kKeyTile + i];
+    }
+  }
+}
+
+// acc[r] = acc[r] * correction[r] + weights * values for two vectors of dimensions from d on;
+// meanwhile fetches values. Values are taken in pairs: behind the last there is one of weight 0.
+template <bool kBf16, int kRows>
+inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values,
+                       const AttentionScratch& s, const float (&correction)[kLanes],
+                       int64_t head_dim, Fetch& fetch, float* acc) {
+  Vf sums[kRows][2];
   for (int r = 0; r < kRows; ++r) {
-    first[r] = Load(acc + r * head_dim + d) * correction[r];
-    second[r] = Load(acc + r * head_dim + d + kLanes) * correction[r];
+    for (int v = 0; v < 2; ++v) {
+      sums[r][v] = Load(acc + r * head_dim + d + v * kLanes) * correction[r];
+    }
   }
   int64_t due = d == 0 ? fetch.First() : kKeyTile;
-  for (int64_t j = 0; j < num_values; ++j) {
-    if (j == due) {
+  for (int64_t j = 0; j < num_values; j += 2) {
+    while (due < j + 2) {
       fetch.Row(fetch.next->values[due]);
       due += fetch.parts;
     }
-    if (j % 2 == 0) fetch.Soon();
-    Vf a, b;
-    LoadValues<kBf16>(rows.values[j], d, a, b);
-    for (int r = 0; r < kRows; ++r) {
-      const float p = scores[r * kKeyTile + j];
-      first[r] += a * p;
-      second[r] += b * p;
-    }
+    fetch.Soon();
+    AddTwoValues<kBf16, kRows>(rows, j, d, s, sums);
   }
   for (int r = 0; r < kRows; ++r) {
-    Store(acc + r * head_dim + d, first[r]);
-    Store(acc + r * head_dim + d + kLanes, second[r]);
+    for (int v = 0; v < 2; ++v) Store(acc + r * head_dim + d + v * kLanes, sums[r][v]);
   }
 }
 
@@ -154,15 +241,22 @@ inline float ValueAt(const void* row, int64_t d) {
   return static_cast<const float*>(row)[d];
 }
 
+template <bool kBf16>
+inline float WeightAt(const AttentionScratch& s, int r, int64_t j) {
+  if constexpr (!kDots<kBf16>) return s.scores[r * kKeyTile + j];
+  return WidenBf16Scalar(reinterpret_cast<const uint16_t*>(s.weights)[r * kKeyTile + j]);
+}
+
 // The dimensions behind the last pair of vectors.
 template <bool kBf16, int kRows>
-inline void AccumulateRest(const TileRows& rows, int64_t d, int64_t num_values, const float* scores,
-                           const float (&correction)[kLanes], int64_t head_dim, float* acc) {
+inline void AccumulateRest(const TileRows& rows, int64_t d, int64_t num_values,
+                           const AttentionScratch& s, const float (&correction)[kLanes],
+                           int64_t head_dim, float* acc) {
   for (; d < head_dim; ++d) {
     for (int r = 0; r < kRows; ++r) {
       float sum = acc[r * head_dim + d] * correction[r];
       for (int64_t j = 0; j < num_values; ++j) {
-        sum += ValueAt<kBf16>(rows.values[j], d) * scores[r * kKeyTile + j];
+        sum += ValueAt<kBf16>(rows.values[j], d) * WeightAt<kBf16>(s, r, j);
       }
       acc[r * head_dim + d] = sum;
     }
@@ -177,7 +271,7 @@ inline int64_t KeysSeen(const AttentionItem& a, int64_t i) {
 
 // Turns the scores of kRows query rows into the weights of their values, notes the rows' new maxima
 // and sums, and what earlier sums are worth now. Returns how many values any of the rows sees.
-template <int kRows>
+template <bool kBf16, int kRows>
 inline int64_t WeighScores(const AttentionItem& a, int64_t begin, int64_t first,
                            const AttentionScratch& s, float (&correction)[kLanes]) {
   int64_t valid[kRows], most = 0;
@@ -196,7 +290,8 @@ inline int64_t WeighScores(const AttentionItem& a, int64_t begin, int64_t first,
   for (int r = 0; r < kRows; ++r) {
     if (begin == 0) correction[r] = 0;
     if (fall[r] == 0) correction[r] = 1;
-    const float sum = Exponentiate(s.max[first + r], valid[r], s.scores + r * kKeyTile);
+    const float sum = Exponentiate<kBf16>(s.max[first + r], valid[r], s.scores + r * kKeyTile,
+                                          reinterpret_cast<uint16_t*>(s.weights) + r * kKeyTile);
     if (valid[r] > 0) s.sum[first + r] = s.sum[first + r] * correction[r] + sum;
   }
   return most;
@@ -206,19 +301,18 @@ inline int64_t WeighScores(const AttentionItem& a, int64_t begin, int64_t first,
 template <bool kBf16, int kRows>
 void AttendTile(const AttentionItem& a, const TileRows& rows, Fetch& fetch, int64_t begin,
                 int64_t first, const AttentionScratch& s) {
-  const float* q[kRows];
-  for (int r = 0; r < kRows; ++r) q[r] = QueryRow(a, first + r);
+  const uint32_t* q = s.queries + first * QueryWords<kBf16>(a);
   for (int64_t j = 0; j < kKeyTile; j += kSumVectors * kLanes) {
     Scores<kBf16, kRows>(a, q, s.keys + j, fetch, j == 0, s.scores + j);
   }
   float correction[kLanes];
-  const int64_t num_values = WeighScores<kRows>(a, begin, first, s, correction);
+  const int64_t num_values = WeighScores<kBf16, kRows>(a, begin, first, s, correction);
   float* acc = s.acc + first * a.head_dim;
   int64_t d = 0;
   for (; d + 2 * kLanes <= a.head_dim; d += 2 * kLanes) {
-    Accumulate<kBf16, kRows>(rows, d, num_values, s.scores, correction, a.head_dim, fetch, acc);
+    Accumulate<kBf16, kRows>(rows, d, num_values, s, correction, a.head_dim, fetch, acc);
   }
-  AccumulateRest<kBf16, kRows>(rows, d, num_values, s.scores, correction, a.head_dim, acc);
+  AccumulateRest<kBf16, kRows>(rows, d, num_values, s, correction, a.head_dim, acc);
 }
 
 // The query rows from `first` on: kRows at a time, then half as many.
@@ -255,10 +349,13 @@ void AttendItem(const AttentionItem& a) {
   s.keys = reinterpret_cast<uint32_t*>(a.scratch);
   float* behind = a.scratch + kKeyTile * a.head_dim;
   s.own = reinterpret_cast<char*>(behind);
-  s.acc = behind + 2 * kKeyTile * a.head_dim;
+  s.queries = reinterpret_cast<uint32_t*>(behind + 2 * kKeyTile * a.head_dim);
+  s.acc = behind + (2 * kKeyTile + query_rows) * a.head_dim;
   s.max = s.acc + query_rows * a.head_dim;
   s.sum = s.max + query_rows;
   s.scores = s.sum + query_rows;
+  s.weights = reinterpret_cast<uint32_t*>(s.scores + kQueryRows * kKeyTile);
+  PackQueries<kBf16>(a, s);
   for (int64_t i = 0; i < query_rows * a.head_dim; ++i) s.acc[i] = 0;
   for (int64_t i = 0; i < query_rows; ++i) {
     s.max[i] = -__builtin_inff();

@@ -79,10 +79,10 @@ struct AttentionItem {
 // Keys are taken in tiles that start at multiples of this position.
 inline constexpr int kKeyTile = 64;
 
-// Scratch of one AttentionItem: a tile of keys (transposed), own keys and values, per query row the
-// sums, and scores of up to eight of them.
+// Scratch of one AttentionItem: a tile of keys (transposed), own keys and values, the queries and
+// their sums, and scores and weights of up to eight of them.
 constexpr int64_t AttentionScratchFloats(int64_t query_rows, int64_t head_dim) {
-  return 3 * kKeyTile * head_dim + query_rows * (head_dim + 2) + 8 * kKeyTile;
+  return 3 * kKeyTile * head_dim + query_rows * (2 * head_dim + 2) + 8 * (kKeyTile + kKeyTile / 2);
 }
 
 struct SimdKernels {

@@ -5,10 +5,12 @@
 struct AttentionScratch {
   uint32_t* keys;  // [words of a key][kKeyTile]: a tile's keys, transposed
   char* own;       // [2][kKeyTile][head_dim]: the segment's own keys and values as pages hold them
-  float* acc;      // [query rows][head_dim]
-  float* max;      // [query rows]
-  float* sum;      // [query rows]
-  float* scores;   // [kQueryRows][kKeyTile]
+  uint32_t* queries;  // as PackQueries lays them out
+  float* acc;         // [query rows][head_dim]
+  float* max;         // [query rows]
+  float* sum;         // [query rows]
+  float* scores;      // [kQueryRows][kKeyTile]
+  uint32_t* weights;  // [kQueryRows][kKeyTile / 2]: bfloat16 of two positions each
 };
 
 // The keys and values of a tile where they lie, kKeyTile of each.

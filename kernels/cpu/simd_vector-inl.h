@@ -35,8 +35,12 @@ inline float WidenBf16Scalar(uint16_t bits) {
 }
 
 // Rounds to nearest even. Arithmetic here never meets NaN unless the weights held one, and then it
-// stays one.
+// stays one. The instruction that does it makes zeros of denormals, as that of products does.
 inline void StoreBf16(uint16_t* p, Vf v) {
+#if SDAR_HAS_DOT
+  const __m256bh rounded = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(rounded));
+#else
   const Vu bits = reinterpret_cast<Vu>(v);
   const Vu rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
   const Vi is_nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
@@ -44,6 +48,7 @@ inline void StoreBf16(uint16_t* p, Vf v) {
   const Vu mask = reinterpret_cast<Vu>(is_nan);
   *reinterpret_cast<VhUnaligned*>(p) =
       __builtin_convertvector((quiet & mask) | (rounded & ~mask), Vh);
+#endif
 }
 inline uint16_t RoundBf16Scalar(float value) {
   uint32_t bits;

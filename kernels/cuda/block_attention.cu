@@ -3,11 +3,11 @@
 //
 // Query rows of one K/V head and segment (rows x heads per K/V head) are taken 64 at a time, 16 by
 // each warp, and meet keys 32 at a time with a running maximum (arXiv 1805.02867). Keys and values
-// come in by asynchronous copies three tiles ahead; scores and sums are mma.m16n8k16. Queries and
-// probabilities go in as two bfloat16 halves each, so that only keys and values are rounded: the
-// kernel reads K/V once for up to 64 rows and has the arithmetic to spare (2 x 2 x 64 x head_dim
-// multiply-adds per key against 4 x head_dim bytes). Where there are few tiles, several blocks
-// share the keys of one, and a second kernel joins them.
+// come in by asynchronous copies three tiles ahead; scores and sums are mma.m16n8k16. Probabilities
+// go in as two bfloat16 halves each, so that they are not rounded: the kernel reads K/V once for up
+// to 64 rows and has the arithmetic to spare (3 x 64 x head_dim multiply-adds per key against
+// 4 x head_dim bytes). Where there are few tiles, several blocks share the keys of one, and a
+// second kernel joins them.
 #include <algorithm>
 #include <cmath>
 
@@ -74,7 +74,7 @@ __device__ void LoadKeys(const AttentionWork& work, const AttentionSegment& segm
 // What one lane holds of its warp's 16 queries: rows g and g + 8.
 template <int kHeadDim>
 struct QueryState {
-  FragmentA high[kHeadDim / 16], low[kHeadDim / 16];
+  FragmentA queries[kHeadDim / 16];
   FragmentD sums[kHeadDim / 8];
   float max[2], total[2];
   int visible_end[2];
@@ -105,20 +105,19 @@ __device__ void LoadQueries(const AttentionWork& work, const Tile& tile, int kv_
     for (int word = 0; word < 4; ++word) {
       const float* from = query[word % 2];
       const int at = k * 16 + 2 * t + word / 2 * 8;
-      const float x = from == nullptr ? 0 : from[at] * work.scale;
-      const float y = from == nullptr ? 0 : from[at + 1] * work.scale;
-      state.high[k].words[word] = PackBf16(x, y);
-      state.low[k].words[word] = PackBf16(RestOf(x), RestOf(y));
+      const float x = from == nullptr ? 0 : from[at];
+      const float y = from == nullptr ? 0 : from[at + 1];
+      state.queries[k].words[word] = PackBf16(x, y);  // exact: they are rounded
     }
   }
 #pragma unroll
   for (FragmentD& sum : state.sums) sum = {};
 }
 
-// Scores of the warp's queries with a stage's keys; -inf where a query does not see a key.
+// Scaled scores of the warp's queries with a stage's keys; -inf where a query does not see a key.
 template <int kHeadDim>
 __device__ void Scores(const QueryState<kHeadDim>& state, const Stages<kHeadDim>& stages, int stage,
-                       int begin, FragmentD (&scores)[kKeys / 8]) {
+                       int begin, float scale, FragmentD (&scores)[kKeys / 8]) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int g = lane / 4, t = lane % 4;
 #pragma unroll
@@ -128,13 +127,13 @@ __device__ void Scores(const QueryState<kHeadDim>& state, const Stages<kHeadDim>
 #pragma unroll
     for (int k = 0; k < kHeadDim / 16; ++k) {
       const FragmentB b = {{Pair(key + k * 16), Pair(key + k * 16 + 8)}};
-      MultiplyAdd(state.high[k], b, scores[n]);
-      MultiplyAdd(state.low[k], b, scores[n]);
+      MultiplyAdd(state.queries[k], b, scores[n]);
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int position = begin + n * 8 + 2 * t + i % 2;
-      if (position >= state.visible_end[i / 2]) scores[n].values[i] = __uint_as_float(0xFF800000u);
+      const bool seen = position < state.visible_end[i / 2];
+      scores[n].values[i] = seen ? scores[n].values[i] * scale : __uint_as_float(0xFF800000u);
     }
   }
 }
@@ -267,7 +266,7 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     load(i + kStages - 1);
     FragmentD scores[kKeys / 8];
-    Scores(state, stages, i % kStages, (first + i) * kKeys, scores);
+    Scores(state, stages, i % kStages, (first + i) * kKeys, work.scale, scores);
     Exponentiate(state, scores);
     AddValues(state, stages, i % kStages, scores);
   }

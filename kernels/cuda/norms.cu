@@ -65,7 +65,15 @@ __device__ void NormRope(const HeadWork& work, const float* weight, int32_t posi
   __syncwarp();
 }
 
-// Rounds a head in place to the dtype of the pages, and writes it to its slot.
+// Rounds a head in place to the dtype of the pages.
+template <typename Kv>
+__device__ void Round(const HeadWork& work, float* head) {
+  for (int i = static_cast<int>(threadIdx.x) % kWarp; i < work.head_dim; i += kWarp) {
+    head[i] = ToFloat(FromFloat<Kv>(head[i]));
+  }
+}
+
+// Rounds a head likewise, and writes it to its slot.
 template <typename Kv>
 __device__ void RoundAndWrite(const HeadWork& work, int64_t slot, int kv_head, float* head,
                               Kv* pages) {
@@ -90,7 +98,7 @@ __global__ void QkNormRopeWriteKernel(HeadWork work, Kv* keys, Kv* values) {
   if (kv_head < work.num_kv_heads) {
     NormRope(work, kv_head < 0 ? work.q_norm : work.k_norm, work.positions[row], head);
   }
-  if (kv_head < 0) return;
+  if (kv_head < 0) return Round<Kv>(work, head);
   const int64_t slot = work.kv_slots[row];
   if (kv_head < work.num_kv_heads) {
     RoundAndWrite(work, slot, kv_head, head, keys);

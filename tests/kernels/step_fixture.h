@@ -29,7 +29,7 @@ struct StepSpec {
 
 // A laid out step. Every second row writes its K/V.
 struct Step {
-  Matrix qkv;  // k and v as the device would have rounded them
+  Matrix qkv;  // as the device would have rounded it
   std::vector<int32_t> positions;
   std::vector<int64_t> kv_slots;
   std::vector<AttentionSegment> segments;
@@ -49,15 +49,10 @@ class StepTest : public BackendTest {
     const int64_t num_pages = 1 + *std::max_element(step.page_table.begin(), step.page_table.end());
     step.keys = RandomPages(spec, step, num_pages);
     step.values = RandomPages(spec, step, num_pages);
-    const int64_t kv_begin = spec.shape.num_heads * spec.shape.head_dim;
-    const int64_t cols = kv_begin + 2 * spec.shape.num_kv_heads * spec.shape.head_dim;
+    const int64_t cols = (spec.shape.num_heads + 2 * spec.shape.num_kv_heads) * spec.shape.head_dim;
     step.qkv =
         RandomMatrix(random(), static_cast<int64_t>(step.positions.size()), cols, spec.scale);
-    for (int64_t r = 0; r < step.qkv.rows; ++r) {
-      for (int64_t c = kv_begin; c < cols; ++c) {
-        step.qkv(r, c) = double{RoundTo(act(), step.qkv(r, c))};
-      }
-    }
+    for (double& v : step.qkv.values) v = double{RoundTo(act(), v)};
     return step;
   }
 
