@@ -7,7 +7,7 @@
 // values are rounded to it, and a pair of dimensions or of positions is one product.
 
 template <bool kBf16>
-constexpr bool kDots = kBf16&& SDAR_HAS_DOT != 0;
+constexpr bool kDots = SDAR_HAS_DOT != 0 && kBf16;
 
 // Query rows at most, and vectors of keys or of dimensions, whose sums stay in registers: the more
 // rows, the more products share what widening an element costs.
@@ -25,15 +25,14 @@ inline int64_t QueryWords(const AttentionItem& a) {
   return kDots<kBf16> ? a.head_dim / 2 : a.head_dim;
 }
 
-// How many of the `left` query rows are worked on together.
+// How many of the `left` query rows AttendRows takes together.
 inline int64_t RowsTogether(int64_t left) {
   int64_t rows = kQueryRows;
   while (rows > left) rows /= 2;
   return rows;
 }
 
-// Lays out [words][rows] for the rows that are worked on together, from s.queries + first row *
-// words on.
+// Lays out [words][rows] for rows that are taken together, from s.queries + first row * words on.
 template <bool kBf16>
 inline void PackQueries(const AttentionItem& a, const AttentionScratch& s) {
   const int64_t query_rows = a.num_rows * a.group, words = QueryWords<kBf16>(a);
@@ -44,7 +43,9 @@ inline void PackQueries(const AttentionItem& a, const AttentionScratch& s) {
     for (int64_t r = 0; r < rows; ++r) {
       const float* row = QueryRow(a, first + r);
       if constexpr (kDots<kBf16>) {
-        RoundBf16(row, a.head_dim, reinterpret_cast<uint16_t*>(row_words));  // exact: it was before
+        uint16_t rounded[kMaxHeadDim];
+        RoundBf16(row, a.head_dim, rounded);  // exact: it was rounded before
+        __builtin_memcpy(row_words, rounded, static_cast<size_t>(words) * 4);
       } else {
         __builtin_memcpy(row_words, row, static_cast<size_t>(words) * 4);
       }
@@ -56,13 +57,14 @@ inline void PackQueries(const AttentionItem& a, const AttentionScratch& s) {
 }
 
 #if SDAR_HAS_DOT
-// sums[r] += the products of x[r * kStride]'s pair with the pairs of `pairs`, added in order.
+// sums[r] += the products of the pair at x + r * kStride bytes with the pairs of `pairs`.
 template <int kStride, int kRows>
-inline void AddPairs(const Vu (&pairs)[kSumVectors], const uint32_t* x,
+inline void AddPairs(const Vu (&pairs)[kSumVectors], const void* x,
                      Vf (&sums)[kRows][kSumVectors]) {
   for (int r = 0; r < kRows; ++r) {
-    const auto pair =
-        reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(x[r * kStride])));
+    int word;
+    __builtin_memcpy(&word, static_cast<const char*>(x) + r * kStride, sizeof word);
+    const auto pair = reinterpret_cast<__m512bh>(_mm512_set1_epi32(word));
     for (int v = 0; v < kSumVectors; ++v) {
       sums[r][v] = reinterpret_cast<Vf>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sums[r][v]), pair,
                                                          reinterpret_cast<__m512bh>(pairs[v])));
@@ -85,7 +87,7 @@ template <bool kBf16, int kRows>
 inline void AddKeys(const uint32_t* q, int64_t w, const Vu (&keys)[kSumVectors],
                     Vf (&sums)[kRows][kSumVectors]) {
 #if SDAR_HAS_DOT
-  if constexpr (kBf16) return AddPairs<1>(keys, q + w * kRows, sums);
+  if constexpr (kBf16) return AddPairs<4>(keys, q + w * kRows, sums);
 #endif
   Vf first[kSumVectors], second[kSumVectors];
   for (int v = 0; v < kSumVectors; ++v) {
@@ -197,7 +199,7 @@ inline void AddTwoValues(const TileRows& rows, int64_t j, int64_t d, const Atten
     const __m512i odd = _mm512_loadu_si512(static_cast<const uint16_t*>(rows.values[j + 1]) + d);
     const Vu pairs[2] = {reinterpret_cast<Vu>(_mm512_unpacklo_epi16(even, odd)),
                          reinterpret_cast<Vu>(_mm512_unpackhi_epi16(even, odd))};
-    return AddPairs<kKeyTile / 2>(pairs, s.weights + j / 2, sums);
+    return AddPairs<2 * kKeyTile>(pairs, s.weights + j, sums);
   }
 #endif
   for (int64_t i = j; i < j + 2; ++i) {
@@ -244,7 +246,7 @@ inline float ValueAt(const void* row, int64_t d) {
 template <bool kBf16>
 inline float WeightAt(const AttentionScratch& s, int r, int64_t j) {
   if constexpr (!kDots<kBf16>) return s.scores[r * kKeyTile + j];
-  return WidenBf16Scalar(reinterpret_cast<const uint16_t*>(s.weights)[r * kKeyTile + j]);
+  return WidenBf16Scalar(s.weights[r * kKeyTile + j]);
 }
 
 // The dimensions behind the last pair of vectors.
@@ -291,7 +293,7 @@ inline int64_t WeighScores(const AttentionItem& a, int64_t begin, int64_t first,
     if (begin == 0) correction[r] = 0;
     if (fall[r] == 0) correction[r] = 1;
     const float sum = Exponentiate<kBf16>(s.max[first + r], valid[r], s.scores + r * kKeyTile,
-                                          reinterpret_cast<uint16_t*>(s.weights) + r * kKeyTile);
+                                          s.weights + r * kKeyTile);
     if (valid[r] > 0) s.sum[first + r] = s.sum[first + r] * correction[r] + sum;
   }
   return most;
@@ -354,7 +356,7 @@ void AttendItem(const AttentionItem& a) {
   s.max = s.acc + query_rows * a.head_dim;
   s.sum = s.max + query_rows;
   s.scores = s.sum + query_rows;
-  s.weights = reinterpret_cast<uint32_t*>(s.scores + kQueryRows * kKeyTile);
+  s.weights = reinterpret_cast<uint16_t*>(s.scores + kQueryRows * kKeyTile);
   PackQueries<kBf16>(a, s);
   for (int64_t i = 0; i < query_rows * a.head_dim; ++i) s.acc[i] = 0;
   for (int64_t i = 0; i < query_rows; ++i) {

@@ -10,7 +10,7 @@ struct AttentionScratch {
   float* max;         // [query rows]
   float* sum;         // [query rows]
   float* scores;      // [kQueryRows][kKeyTile]
-  uint32_t* weights;  // [kQueryRows][kKeyTile / 2]: bfloat16 of two positions each
+  uint16_t* weights;  // [kQueryRows][kKeyTile]: bfloat16, where pairs of them are multiplied
 };
 
 // The keys and values of a tile where they lie, kKeyTile of each.
