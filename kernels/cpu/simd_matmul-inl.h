@@ -13,10 +13,10 @@ constexpr int64_t kWordBytes = kTileColumns * 4;  // of a tile, per word of k
 // for memory alone, and one stream of fetches into the first-level cache does best; with more rows
 // the multiplications fill the time, and lines are kept coming by fetching them into the
 // second-level cache long before (docs/performance.md has what was measured).
-constexpr int kFewRows = 2;
-constexpr int64_t kAheadBytes = 8192;
+constexpr int kFewRows = 6;
+constexpr int64_t kAheadBytes = 4096;
 constexpr int64_t kFarBytes = 65536;
-constexpr int64_t kNearBytes = 512;
+constexpr int64_t kNearBytes = 4096;
 
 inline float AsFloat(uint32_t bits) {
   float out;
