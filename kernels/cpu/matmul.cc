@@ -69,7 +69,8 @@ void MatMulRunner::QuantizeRows(absl::Span<const MatMulJob> jobs) {
                                 : static_cast<const void*>(x.Row<float>(index));
       uint8_t* out =
           bytes_.data() + placed_[at].first_byte + index * 4 * NumWords(*jobs[at].weight);
-      kernels_.quantize_row(in, x.cols, bfloat16, out, &row_scales_[static_cast<size_t>(row)]);
+      kernels_.quantize_row(in, x.cols, bfloat16, kZeroByte, out,
+                            &row_scales_[static_cast<size_t>(row)]);
     }
   });
 }

@@ -3,16 +3,16 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 namespace sdar {
 namespace {
 
 // Words of a row that are converted together: 32 rows of them stay in the first-level cache.
 constexpr int64_t kChunkWords = 64;
-constexpr int64_t kChunkElements = 4 * kChunkWords;  // at most
+constexpr int64_t kChunkElements = 2 * kChunkWords;  // at most
 
 struct SourceRow {
   DType dtype = DType::kBFloat16;
@@ -48,37 +48,6 @@ SourceRow FindRow(absl::Span<const WeightPiece> pieces, int64_t row) {
   return {};
 }
 
-// One column's quantisation: weight = scale * byte.
-struct Int8Column {
-  float scale = 0;
-  float inverse = 0;
-  int32_t sum = 0;
-};
-
-Int8Column MeasureColumn(const SourceRow& source, int64_t cols) {
-  float wide[kChunkElements];
-  BFloat16 room[kChunkElements];
-  float largest = 0;
-  for (int64_t k = 0; k < cols; k += kChunkElements) {
-    const int64_t n = std::min(kChunkElements, cols - k);
-    ConvertToFloat(source.dtype, source.At(k, n, room), static_cast<size_t>(n), wide);
-    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(wide[i]));
-  }
-  Int8Column column;
-  column.scale = largest / 127.0f;
-  column.inverse = largest > 0 ? 127.0f / largest : 0.0f;
-  return column;
-}
-
-void Quantize(const float* values, int64_t n, Int8Column& column, void* out) {
-  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  auto* bytes = static_cast<int8_t*>(out);
-  for (int64_t i = 0; i < n; ++i) {
-    bytes[i] = static_cast<int8_t>(std::bit_cast<uint32_t>(values[i] * column.inverse + kMagic));
-    column.sum += bytes[i];
-  }
-}
-
 // The elements from k on, `n` of them, as `act`.
 void EncodeAct(const SourceRow& source, int64_t k, int64_t n, DType act, void* out) {
   const auto count = static_cast<size_t>(n);
@@ -101,49 +70,75 @@ void EncodeAct(const SourceRow& source, int64_t k, int64_t n, DType act, void* o
   }
 }
 
-// The elements from k on of one column, `n` of them, as the weight keeps them.
-void EncodeChunk(const SourceRow& source, int64_t k, int64_t n, const PackedWeight& packed,
-                 Int8Column& column, uint32_t* out) {
-  if (packed.format == WeightFormat::kAct) return EncodeAct(source, k, n, packed.dtype, out);
-  BFloat16 room[kChunkElements];
-  float wide[kChunkElements];
-  ConvertToFloat(source.dtype, source.At(k, n, room), static_cast<size_t>(n), wide);
-  Quantize(wide, n, column, out);
-}
-
-void StoreInt8Tail(const Int8Column (&columns)[kTileColumns], uint32_t* out) {
-  for (int c = 0; c < kTileColumns; ++c) {
-    out[c] = std::bit_cast<uint32_t>(columns[c].scale);
-    out[kTileColumns + c] = std::bit_cast<uint32_t>(columns[c].sum);
+void EncodeRow(const SourceRow& source, int64_t cols, DType act, void* out) {
+  for (int64_t k = 0; k < cols; k += kChunkElements) {
+    EncodeAct(source, k, std::min(kChunkElements, cols - k), act,
+              static_cast<unsigned char*>(out) + static_cast<size_t>(k) * SizeOf(act));
   }
 }
 
-void PackTile(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels,
-              const PackedWeight& packed, int64_t tile, uint32_t* out) {
-  const int64_t first = tile * kTileColumns;
-  const int64_t columns = std::min<int64_t>(kTileColumns, packed.rows - first);
-  const bool is_int8 = packed.format == WeightFormat::kInt8;
-  const int64_t chunk =
-      is_int8 ? kChunkElements : kChunkWords * 4 / static_cast<int64_t>(SizeOf(packed.dtype));
-  SourceRow sources[kTileColumns];
-  Int8Column quantized[kTileColumns];
-  for (int64_t c = 0; c < columns; ++c) {
-    sources[c] = FindRow(pieces, first + c);
-    if (is_int8) quantized[c] = MeasureColumn(sources[c], packed.cols);
-  }
+void PackActTile(absl::Span<const SourceRow> columns, const SimdKernels& kernels,
+                 const PackedWeight& packed, uint32_t* out) {
+  constexpr int64_t kChunkBytes = 4 * kChunkWords;
+  const int64_t chunk = kChunkBytes / static_cast<int64_t>(SizeOf(packed.dtype));
   uint32_t words[kTileColumns][kChunkWords];
   for (int64_t k = 0; k < packed.cols; k += chunk) {
     const int64_t n = std::min(chunk, packed.cols - k);
-    if (n < chunk || columns < kTileColumns) std::memset(words, 0, sizeof words);
-    for (int64_t c = 0; c < columns; ++c) {
-      EncodeChunk(sources[c], k, n, packed, quantized[c], words[c]);
+    if (n < chunk || columns.size() < kTileColumns) std::memset(words, 0, sizeof words);
+    for (size_t c = 0; c < columns.size(); ++c) {
+      EncodeAct(columns[c], k, n, packed.dtype, words[c]);
     }
-    const int64_t count = std::min(kChunkWords, NumWords(packed) - k / (chunk / kChunkWords));
+    const int64_t count = std::min(kChunkWords, NumWords(packed) - k * kChunkWords / chunk);
     kernels.interleave(words[0], kChunkWords, count, out);
     out += count * kTileColumns;
   }
-  if (is_int8) StoreInt8Tail(quantized, out);
 }
+
+// Makes a tile of int8 from whole columns: each is read for its largest magnitude first.
+class Int8TilePacker {
+ public:
+  Int8TilePacker(const SimdKernels& kernels, const PackedWeight& packed)
+      : kernels_(kernels), cols_(packed.cols), num_words_(NumWords(packed)) {
+    if (packed.format != WeightFormat::kInt8) return;
+    words_.resize(static_cast<size_t>(kTileColumns * stride()));
+    wide_.resize(static_cast<size_t>(cols_));
+  }
+
+  void Pack(absl::Span<const SourceRow> columns, uint32_t* out) {
+    uint32_t* scales = out + num_words_ * kTileColumns;
+    uint32_t* sums = scales + kTileColumns;
+    if (columns.size() < kTileColumns) std::fill(words_.begin(), words_.end(), 0);
+    for (size_t c = 0; c < columns.size(); ++c) {
+      auto* bytes = reinterpret_cast<int8_t*>(words_.data() + static_cast<int64_t>(c) * stride());
+      scales[c] = std::bit_cast<uint32_t>(Quantize(columns[c], bytes));
+      int32_t sum = 0;
+      for (int64_t k = 0; k < cols_; ++k) sum += bytes[k];
+      sums[c] = std::bit_cast<uint32_t>(sum);
+    }
+    kernels_.interleave(words_.data(), stride(), num_words_, out);
+  }
+
+ private:
+  // Words from column to column: an odd number of lines, so that columns do not meet in the cache.
+  int64_t stride() const { return (num_words_ + 15) / 16 / 2 * 32 + 16; }
+
+  // Returns what one unit of a byte is worth.
+  float Quantize(const SourceRow& column, int8_t* bytes) {
+    float scale = 0;
+    const bool is_stored = !column.synthetic && column.dtype != DType::kFloat16;
+    const bool bfloat16 = is_stored && column.dtype == DType::kBFloat16;
+    if (!is_stored) EncodeRow(column, cols_, DType::kFloat32, wide_.data());
+    kernels_.quantize_row(is_stored ? column.Stored(0) : wide_.data(), cols_, bfloat16, 0,
+                          reinterpret_cast<uint8_t*>(bytes), &scale);
+    return scale;
+  }
+
+  const SimdKernels& kernels_;
+  const int64_t cols_;
+  const int64_t num_words_;
+  std::vector<uint32_t> words_;  // [kTileColumns][stride]
+  std::vector<float> wide_;      // a column that is not as it is stored
+};
 
 }  // namespace
 
@@ -163,11 +158,7 @@ int64_t TileBytes(const PackedWeight& weight) {
 }
 
 void EncodeRow(const WeightPiece& piece, int64_t row, int64_t cols, DType act, void* out) {
-  const SourceRow source = RowOf(piece, row);
-  for (int64_t k = 0; k < cols; k += kChunkElements) {
-    EncodeAct(source, k, std::min(kChunkElements, cols - k), act,
-              static_cast<unsigned char*>(out) + static_cast<size_t>(k) * SizeOf(act));
-  }
+  EncodeRow(RowOf(piece, row), cols, act, out);
 }
 
 void PackWeight(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels, ThreadPool& pool,
@@ -175,9 +166,19 @@ void PackWeight(absl::Span<const WeightPiece> pieces, const SimdKernels& kernels
   auto* storage = static_cast<unsigned char*>(packed.storage.data());
   const int64_t tile_bytes = TileBytes(packed);
   pool.Run(NumTiles(packed), [&](int64_t begin, int64_t end) {
+    Int8TilePacker int8(kernels, packed);
     for (int64_t tile = begin; tile < end; ++tile) {
-      PackTile(pieces, kernels, packed, tile,
-               reinterpret_cast<uint32_t*>(storage + tile * tile_bytes));
+      const int64_t first = tile * kTileColumns;
+      SourceRow columns[kTileColumns];
+      const int64_t count = std::min<int64_t>(kTileColumns, packed.rows - first);
+      for (int64_t c = 0; c < count; ++c) columns[c] = FindRow(pieces, first + c);
+      const auto present = absl::MakeConstSpan(columns, static_cast<size_t>(count));
+      auto* out = reinterpret_cast<uint32_t*>(storage + tile * tile_bytes);
+      if (packed.format == WeightFormat::kInt8) {
+        int8.Pack(present, out);
+      } else {
+        PackActTile(present, kernels, packed, out);
+      }
     }
   });
 }

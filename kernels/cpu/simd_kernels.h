@@ -17,6 +17,9 @@ inline constexpr int kTileColumns = 32;
 // Tiles are multiplied in words of four bytes of consecutive k: one float32, two bfloat16 or four
 // bytes; missing ones are zeros.
 
+// The unsigned byte that stands for 0 in a row of x.
+inline constexpr uint8_t kZeroByte = 128;
+
 // 32 output columns of y = x * W^T for some rows.
 struct MatMulTile {
   const uint32_t* weight;  // [words][32]
@@ -89,13 +92,14 @@ struct SimdKernels {
   const char* name;
   void (*matmul_bfloat16)(const MatMulTile& tile);
   void (*matmul_float32)(const MatMulTile& tile);
-  // x of unsigned bytes as quantize_row makes them.
+  // x of unsigned bytes as quantize_row makes them with kZeroByte, weights of signed ones.
   void (*matmul_int8)(const MatMulTile& tile);
   void (*pack_rows)(const RowPacking& packing);
   // Words of 32 columns, `stride` words apart, into a tile: out[w][c] = columns[c][w], w < count.
   void (*interleave)(const uint32_t* columns, int64_t stride, int64_t count, uint32_t* out);
-  // out[i] = 128 + round(x[i] / scale), scale = largest |x| / 127; 128 and 0 for zeros.
-  void (*quantize_row)(const void* x, int64_t n, bool bfloat16, uint8_t* out, float* scale);
+  // out[i] = zero + round(x[i] / scale), scale = largest |x| / 127; all `zero` and 0 for zeros.
+  void (*quantize_row)(const void* x, int64_t n, bool bfloat16, uint8_t zero, uint8_t* out,
+                       float* scale);
   // residual += delta (may be null); out = norm(residual) * weight.
   void (*add_rms_norm)(const float* delta, const float* weight, float eps, int64_t n,
                        float* residual, void* out, bool bfloat16);

@@ -234,7 +234,7 @@ void MultiplyInt8(const MatMulTile& t) {
     int32_t sums[kTileColumns];
     __builtin_memcpy(sums, out, static_cast<size_t>(t.columns) * 4);
     for (int64_t c = 0; c < t.columns; ++c) {
-      const auto sum = static_cast<float>(sums[c] - 128 * t.column_sums[c]);
+      const auto sum = static_cast<float>(sums[c] - kZeroByte * t.column_sums[c]);
       out[c] = sum * (t.row_scales[row] * t.column_scales[c]);
     }
   }
@@ -281,27 +281,5 @@ void Interleave(const uint32_t* columns, int64_t stride, int64_t count, uint32_t
   }
   for (; w < count; ++w) {
     for (int c = 0; c < kTileColumns; ++c) out[w * kTileColumns + c] = columns[c * stride + w];
-  }
-}
-
-// Bytes 128 + round(x * 127 / largest |x|), and what one of them is worth; all 128 and 0 for zeros.
-void QuantizeRow(const void* x, int64_t n, bool bfloat16, uint8_t* out, float* scale) {
-  const auto value = [&](int64_t i) {
-    return bfloat16 ? WidenBf16Scalar(static_cast<const uint16_t*>(x)[i])
-                    : static_cast<const float*>(x)[i];
-  };
-  float largest = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    const float magnitude = __builtin_fabsf(value(i));
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  *scale = largest / 127.0f;
-  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
-  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  for (int64_t i = 0; i < n; ++i) {
-    const float shifted = value(i) * inverse + kMagic;
-    uint32_t bits;
-    __builtin_memcpy(&bits, &shifted, sizeof bits);
-    out[i] = static_cast<uint8_t>(bits + 128u);
   }
 }

@@ -112,3 +112,56 @@ void ExpSums(const float* z, int64_t n, float max, double* sum, double* weighted
     }
   }
 }
+
+template <bool kBf16>
+inline Vf LoadAct(const void* x, int64_t i) {
+  if constexpr (kBf16) return WidenBf16(static_cast<const uint16_t*>(x) + i);
+  return Load(static_cast<const float*>(x) + i);
+}
+template <bool kBf16>
+inline float LoadActScalar(const void* x, int64_t i) {
+  if constexpr (kBf16) return WidenBf16Scalar(static_cast<const uint16_t*>(x)[i]);
+  return static_cast<const float*>(x)[i];
+}
+
+template <bool kBf16>
+inline float LargestMagnitude(const void* x, int64_t n) {
+  Vf best = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Vf v = LoadAct<kBf16>(x, i);
+    best = Max(best, Max(v, -v));
+  }
+  float largest = MaxLanes(best);
+  for (; i < n; ++i) {
+    const float magnitude = __builtin_fabsf(LoadActScalar<kBf16>(x, i));
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  return largest;
+}
+
+template <bool kBf16>
+inline float QuantizeRowOf(const void* x, int64_t n, uint8_t zero, uint8_t* out) {
+  typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
+  const float largest = LargestMagnitude<kBf16>(x, n);
+  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Vf shifted = LoadAct<kBf16>(x, i) * inverse + kMagic;
+    const Bytes bytes = __builtin_convertvector(reinterpret_cast<Vu>(shifted) + zero, Bytes);
+    __builtin_memcpy(out + i, &bytes, sizeof bytes);
+  }
+  for (; i < n; ++i) {
+    const float shifted = LoadActScalar<kBf16>(x, i) * inverse + kMagic;
+    uint32_t bits;
+    __builtin_memcpy(&bits, &shifted, sizeof bits);
+    out[i] = static_cast<uint8_t>(bits + zero);
+  }
+  return largest / 127.0f;
+}
+
+void QuantizeRow(const void* x, int64_t n, bool bfloat16, uint8_t zero, uint8_t* out,
+                 float* scale) {
+  *scale = bfloat16 ? QuantizeRowOf<true>(x, n, zero, out) : QuantizeRowOf<false>(x, n, zero, out);
+}

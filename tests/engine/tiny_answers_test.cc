@@ -38,8 +38,7 @@ INSTANTIATE_TEST_SUITE_P(RanksAndDTypes, TinyAnswersTest,
                          ::testing::Combine(::testing::Values(1, 2),
                                             ::testing::Values(DType::kFloat32, DType::kBFloat16)));
 
-// int8 is not exact; most answers stay what they were (all with bfloat16 and 172 of 174 with
-// float32 activations on one AVX-512 machine).
+// int8 is not exact; most answers stay what they were (172 of 174 on one AVX-512 machine).
 TEST(TinyAnswersInt8Test, AreTheReferencesWithFewExceptions) {
   for (DType dtype : {DType::kBFloat16, DType::kFloat32}) {
     LocalJobOptions options;
