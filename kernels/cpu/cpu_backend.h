@@ -77,6 +77,14 @@ class CpuBackend : public Backend {
 
   std::vector<std::vector<float>> attention_scratch_;  // one a thread
 
+  // What Experts works in; grows to the largest call.
+  struct ExpertScratch {
+    std::vector<float> gathered;  // rows of the experts, then SwiGLU's output: act
+    std::vector<float> gate_up;
+    std::vector<float> results;
+  };
+  ExpertScratch expert_scratch_;
+
   // cos and sin of every position met so far: [positions][2][head_dim / 2].
   std::vector<float> rotations_;
   float rotations_theta_ = 0;

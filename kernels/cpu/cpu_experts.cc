@@ -41,6 +41,12 @@ Grouping GroupByExpert(const ExpertWeights& experts, int64_t num_rows, int64_t k
   return g;
 }
 
+float* RoomFor(int64_t floats, std::vector<float>& scratch) {
+  const auto size = static_cast<size_t>(floats);
+  if (scratch.size() < size) scratch.resize(size);
+  return scratch.data();
+}
+
 TensorView RowsOf(const TensorView& x, int64_t first, int64_t count) {
   TensorView part = x;
   part.data =
@@ -92,13 +98,14 @@ void CpuBackend::Experts(const ExpertWeights& experts, const TensorView& x, int6
   const auto count = static_cast<int64_t>(g.rows.size());
   const int64_t hidden = x.cols;
   const int64_t width = experts.down.empty() ? 0 : experts.down[0].cols;
-  std::vector<float> gate_up_storage(static_cast<size_t>(count * 2 * width));
-  std::vector<float> result_storage(static_cast<size_t>(count * hidden));
-  std::vector<float> act_storage(static_cast<size_t>(count * std::max(hidden, width)));
-  const TensorView gathered = MakeView(act_storage.data(), x.dtype, count, hidden);
-  const TensorView gate_up = MakeView(gate_up_storage.data(), DType::kFloat32, count, 2 * width);
-  const TensorView inner = MakeView(act_storage.data(), x.dtype, count, width);
-  const TensorView result = MakeView(result_storage.data(), DType::kFloat32, count, hidden);
+  ExpertScratch& s = expert_scratch_;
+  float* acts = RoomFor(count * std::max(hidden, width), s.gathered);
+  const TensorView gathered = MakeView(acts, x.dtype, count, hidden);
+  const TensorView inner = MakeView(acts, x.dtype, count, width);
+  const TensorView gate_up =
+      MakeView(RoomFor(count * 2 * width, s.gate_up), DType::kFloat32, count, 2 * width);
+  const TensorView result =
+      MakeView(RoomFor(count * hidden, s.results), DType::kFloat32, count, hidden);
 
   GatherRows(x, g.rows.data(), gathered);
   matmuls_.Run(JobsFor(g, experts.gate_up, gathered, gate_up));
@@ -107,10 +114,10 @@ void CpuBackend::Experts(const ExpertWeights& experts, const TensorView& x, int6
   pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       std::fill_n(out.Row<float>(i), hidden, 0.0f);
-      for (int64_t s = i * k; s < (i + 1) * k; ++s) {
-        const int32_t at = g.index[static_cast<size_t>(s)];
+      for (int64_t slot = i * k; slot < (i + 1) * k; ++slot) {
+        const int32_t at = g.index[static_cast<size_t>(slot)];
         if (at >= 0)
-          kernels_.add_scaled(result.Row<float>(at), weights[s], hidden, out.Row<float>(i));
+          kernels_.add_scaled(result.Row<float>(at), weights[slot], hidden, out.Row<float>(i));
       }
     }
   });
