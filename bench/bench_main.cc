@@ -78,36 +78,24 @@ class Benchmark {
   }
 
   // Fused, a block's first pass carries the commit of the one before; plain, the commit is a pass
-  // of its own. Every step reveals as many positions, and only those that are masked still have
-  // logits: `masked` of a block on average, between one and all of them in proportion.
+  // of its own.
   absl::Status TimeDecoding(int64_t batch) {
     const int64_t b = options_.block_length;
-    SDAR_ASSIGN_OR_RETURN(const double first_ms, TimePass({batch, b, b, 0}));
-    double last_ms = first_ms;
-    if (b > 1) {
-      SDAR_ASSIGN_OR_RETURN(last_ms, TimePass({batch, b, 1, 0}));
-    }
+    SDAR_ASSIGN_OR_RETURN(const double denoise_ms, TimePass({batch, b, b, 0}));
     SDAR_ASSIGN_OR_RETURN(const double fused_ms, TimePass({batch, 2 * b, b, b}));
     SDAR_ASSIGN_OR_RETURN(const double commit_ms, TimePass({batch, b, 0, b}));
-    const auto positions = static_cast<double>(b);
-    const auto denoise_ms = [&](double masked) {
-      return b == 1 ? first_ms : last_ms + (first_ms - last_ms) * (masked - 1) / (positions - 1);
-    };
-    const double tokens = static_cast<double>(batch) * positions;
+    const auto tokens = static_cast<double>(batch * b);
     const auto speed = [&](double steps, bool fused, double ms) {
       results_.decoding.push_back({batch, steps, fused, ms, tokens / ms * 1000});
     };
     for (double steps : steps_) {
-      speed(steps, true, fused_ms + (steps - 1) * denoise_ms(positions / 2));
-      speed(steps, false, commit_ms + steps * denoise_ms(positions * (steps + 1) / (2 * steps)));
+      speed(steps, true, fused_ms + denoise_ms * (steps - 1));
+      speed(steps, false, commit_ms + denoise_ms * steps);
     }
     return absl::OkStatus();
   }
 
-  double NumPasses() const {
-    const size_t of_batch = options_.block_length > 1 ? 4 : 3;
-    return static_cast<double>(rows_.size() + of_batch * batches_.size());
-  }
+  double NumPasses() const { return static_cast<double>(rows_.size() + 3 * batches_.size()); }
 
   const BenchOptions& options_;
   std::vector<int64_t> rows_;
