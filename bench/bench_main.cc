@@ -78,24 +78,29 @@ class Benchmark {
   }
 
   // Fused, a block's first pass carries the commit of the one before; plain, the commit is a pass
-  // of its own.
+  // of its own. If every step reveals as many positions, half of the block is masked in the mean of
+  // the steps after the first.
   absl::Status TimeDecoding(int64_t batch) {
     const int64_t b = options_.block_length;
     SDAR_ASSIGN_OR_RETURN(const double denoise_ms, TimePass({batch, b, b, 0}));
     SDAR_ASSIGN_OR_RETURN(const double fused_ms, TimePass({batch, 2 * b, b, b}));
     SDAR_ASSIGN_OR_RETURN(const double commit_ms, TimePass({batch, b, 0, b}));
+    SDAR_ASSIGN_OR_RETURN(const double masked_ms, TimePass({batch, b, (b + 1) / 2, 0}));
     const auto tokens = static_cast<double>(batch * b);
-    const auto speed = [&](double steps, bool fused, double ms) {
-      results_.decoding.push_back({batch, steps, fused, ms, tokens / ms * 1000});
+    const auto speed = [&](double steps, bool fused, double first_ms) {
+      const double all = first_ms + denoise_ms * (steps - 1);
+      const double masked = first_ms + masked_ms * (steps - 1);
+      results_.decoding.push_back(
+          {batch, steps, fused, all, tokens / all * 1000, masked, tokens / masked * 1000});
     };
     for (double steps : steps_) {
-      speed(steps, true, fused_ms + denoise_ms * (steps - 1));
-      speed(steps, false, commit_ms + denoise_ms * steps);
+      speed(steps, true, fused_ms);
+      speed(steps, false, commit_ms + denoise_ms);
     }
     return absl::OkStatus();
   }
 
-  double NumPasses() const { return static_cast<double>(rows_.size() + 3 * batches_.size()); }
+  double NumPasses() const { return static_cast<double>(rows_.size() + 4 * batches_.size()); }
 
   const BenchOptions& options_;
   std::vector<int64_t> rows_;

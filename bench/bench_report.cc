@@ -68,12 +68,14 @@ void AppendProfile(const PassTimes& pass, std::string& out) {
 void AppendDecoding(const BenchResults& results, std::string& out) {
   absl::StrAppend(&out,
                   "\nDecoding (predicted)\n\n"
-                  "| sequences | steps per block | commit | ms per block | tokens/s |\n"
-                  "|---|---|---|---|---|\n");
+                  "| sequences | steps per block | commit | ms per block | tokens/s "
+                  "| masked only: ms | tokens/s |\n"
+                  "|---|---|---|---|---|---|---|\n");
   for (const DecodeSpeed& speed : results.decoding) {
-    absl::StrAppendFormat(&out, "| %d | %g | %s | %s | %.2f |\n", speed.batch, speed.steps,
-                          speed.fused ? "fused" : "plain", Ms(speed.ms_per_block),
-                          speed.tokens_per_s);
+    absl::StrAppendFormat(&out, "| %d | %g | %s | %s | %.2f | %s | %.2f |\n", speed.batch,
+                          speed.steps, speed.fused ? "fused" : "plain", Ms(speed.ms_per_block),
+                          speed.tokens_per_s, Ms(speed.masked_ms_per_block),
+                          speed.masked_tokens_per_s);
   }
 }
 
@@ -156,7 +158,9 @@ Json ToJson(const BenchOptions& options, const BenchResults& results) {
                                {"steps", speed.steps},
                                {"fused", speed.fused},
                                {"ms_per_block", speed.ms_per_block},
-                               {"tokens_per_s", speed.tokens_per_s}});
+                               {"tokens_per_s", speed.tokens_per_s},
+                               {"masked_ms_per_block", speed.masked_ms_per_block},
+                               {"masked_tokens_per_s", speed.masked_tokens_per_s}});
   }
   for (const MatMulSpeed& speed : results.matmuls) {
     out["matmuls"].push_back(

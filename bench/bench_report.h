@@ -18,6 +18,9 @@ struct DecodeSpeed {
   bool fused = true;
   double ms_per_block = 0;
   double tokens_per_s = 0;  // of all sequences together
+  // Where a step computes the logits of positions that are masked then, as the engine does.
+  double masked_ms_per_block = 0;
+  double masked_tokens_per_s = 0;
 };
 
 struct BenchResults {
