@@ -247,38 +247,29 @@ void MultiplyInt8(const MatMulTile& t) {
   }
 }
 
-// Writes a vector of words of every row, [word, word + kLanes), and after them up to kLanes words
-// of `out` that are not theirs.
-inline void PackSquare(const char* in, int64_t stride_bytes, int64_t rows, int64_t word,
-                       uint32_t* out) {
-  Vu square[kLanes] = {};
-  for (int64_t m = 0; m < rows; ++m) {
-    square[m] = LoadWords(reinterpret_cast<const uint32_t*>(in + m * stride_bytes) + word);
-  }
-  Transpose(square);
-  for (int64_t i = 0; i < kLanes; ++i) StoreWords(out + (word + i) * rows, square[i]);
-}
-
 // Writes the words [first, end) of every row where MultiplyTile reads them.
 void PackRows(const RowPacking& p) {
+  constexpr int64_t kAtOnce = 16;  // words of a row read together: one line
   const RowBlocks blocks(p.rows);
   const int64_t whole = p.row_bytes / 4;
+  const auto* in = static_cast<const char*>(p.in);
   for (int64_t i = 0; i < blocks.count; ++i) {
     const int64_t begin = blocks.Begin(i);
     const int64_t rows = blocks.Begin(i + 1) - begin;
-    const auto* in = static_cast<const char*>(p.in) + begin * p.stride_bytes;
     uint32_t* out = p.out + begin * p.words;
-    int64_t word = p.first_word;
-    // What a square writes too much is written over by what follows, which must be this call's.
-    for (; word + 2 * kLanes <= p.end_word && word + kLanes <= whole; word += kLanes) {
-      PackSquare(in, p.stride_bytes, rows, word, out);
-    }
-    for (; word < p.end_word; ++word) {
-      const int64_t bytes = word < whole ? 4 : p.row_bytes - 4 * word;
+    for (int64_t word = p.first_word; word < p.end_word; word += kAtOnce) {
+      const int64_t end = word + kAtOnce < p.end_word ? word + kAtOnce : p.end_word;
       for (int64_t m = 0; m < rows; ++m) {
-        uint32_t bits = 0;
-        __builtin_memcpy(&bits, in + m * p.stride_bytes + 4 * word, static_cast<size_t>(bytes));
-        out[word * rows + m] = bits;
+        const char* row = in + (begin + m) * p.stride_bytes;
+        for (int64_t w = word; w < end; ++w) {
+          uint32_t bits = 0;
+          if (w < whole) {
+            __builtin_memcpy(&bits, row + 4 * w, 4);
+          } else {
+            __builtin_memcpy(&bits, row + 4 * w, static_cast<size_t>(p.row_bytes - 4 * w));
+          }
+          out[w * rows + m] = bits;
+        }
       }
     }
   }
