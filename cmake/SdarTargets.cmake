@@ -91,7 +91,8 @@ function(sdar_cc_test)
   else()
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
     include(GoogleTest)
-    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${ARG_PREFIX}"
+    # Listing its tests loads a program and CUDA's libraries from a disk that may be cold: 6 s were seen, the default is 5.
+    gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 TEST_PREFIX "${ARG_PREFIX}"
       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 1200 ${hidden})
   endif()
 endfunction()
