@@ -134,16 +134,15 @@ inline void LoadRow(const float* out, int64_t columns, Sum (&sums)[kVectors]) {
   for (int v = 0; v < kVectors; ++v) sums[v] = copy[v];
 }
 
-// Fetches the two lines that lie ahead of a word.
-template <bool kOneLevel>
-inline void FetchAhead(const char* word) {
+// Fetches a word's lines into the first-level cache, or into the second-level one.
+inline void FetchNear(const char* word) {
   for (int64_t line = 0; line < kWordBytes; line += kLineBytes) {
-    if constexpr (kOneLevel) {
-      __builtin_prefetch(word + kAheadBytes + line, 0, 3);
-    } else {
-      __builtin_prefetch(word + kFarBytes + line, 0, 2);
-      __builtin_prefetch(word + kNearBytes + line, 0, 3);
-    }
+    __builtin_prefetch(word + line, 0, 3);
+  }
+}
+inline void FetchFar(const char* word) {
+  for (int64_t line = 0; line < kWordBytes; line += kLineBytes) {
+    __builtin_prefetch(word + line, 0, 2);
   }
 }
 
@@ -159,7 +158,13 @@ inline void AddWords(const BlockWork& b, typename Product::Sum (&sums)[kRows][kV
   const uint32_t* x = b.x;
   if (b.fetch_lines < 0) {
     for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kRows) {
-      FetchAhead<kRows <= kFewRows>(reinterpret_cast<const char*>(w));
+      const auto* word = reinterpret_cast<const char*>(w);
+      if constexpr (kRows <= kFewRows) {
+        FetchNear(word + kAheadBytes);
+      } else {
+        FetchFar(word + kFarBytes);
+        FetchNear(word + kNearBytes);
+      }
       Product::template Add<kRows>(w, x, sums);
     }
     return;
@@ -169,6 +174,7 @@ inline void AddWords(const BlockWork& b, typename Product::Sum (&sums)[kRows][kV
   for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kRows) {
     if (fetch < end) __builtin_prefetch(fetch, 0, 2);
     fetch += kLineBytes;
+    FetchNear(reinterpret_cast<const char*>(w) + kNearBytes);
     Product::template Add<kRows>(w, x, sums);
   }
 }
