@@ -38,6 +38,14 @@ std::vector<QueryRows> SplitSegments(const StepLayout& layout) {
   return parts;
 }
 
+constexpr size_t kLineFloats = kLineBytes / sizeof(float);
+
+// Vectors that cross lines take twice as long to load and store.
+float* FirstWholeLine(std::vector<float>& memory) {
+  const size_t at = reinterpret_cast<uintptr_t>(memory.data()) / sizeof(float) % kLineFloats;
+  return memory.data() + (kLineFloats - at) % kLineFloats;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CpuBackend>> CpuBackend::Create(const CpuBackendOptions& options) {
@@ -217,7 +225,7 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
     const AttentionSegment& segment = *part.segment;
     const int64_t kv_head = item % shape.num_kv_heads;
     const size_t floats = static_cast<size_t>(AttentionScratchFloats(part.num_rows * group, d));
-    if (scratch.size() < floats) scratch.resize(floats);
+    if (scratch.size() < floats + kLineFloats) scratch.resize(floats + kLineFloats);
     const float* first = qkv.Row<float>(segment.first_row);
     const int64_t out_at =
         (segment.first_row + part.first_row) * out.row_stride + kv_head * group * d;
@@ -226,7 +234,7 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
     a.own_k = first + (shape.num_heads + kv_head) * d;
     a.own_v = a.own_k + shape.num_kv_heads * d;
     a.out = static_cast<char*>(out.data) + out_at * static_cast<int64_t>(SizeOf(out.dtype));
-    a.scratch = scratch.data();
+    a.scratch = FirstWholeLine(scratch);
     a.page_keys = pages.keys;
     a.page_values = pages.values;
     a.page_table = layout.page_table + segment.page_offset;

@@ -3,11 +3,18 @@
 // that start at multiples of kKeyTile positions, with a running maximum (online softmax, arXiv
 // 1805.02867), and every sum runs over positions or dimensions in ascending order: the arithmetic
 // of a row depends on positions alone, not on which rows are worked on together nor on whether a
-// key lies in a page or in the step's own rows. With the dot instruction of bfloat16 the weights of
-// values are rounded to it, and a pair of dimensions or of positions is one product.
+// key lies in a page or in the step's own rows.
 
-template <bool kBf16>
-constexpr bool kDots = SDAR_HAS_DOT != 0 && kBf16;
+// What one item works in.
+struct AttentionScratch {
+  uint32_t* keys;  // [words of a key][kKeyTile]: a tile's keys, transposed
+  char* own;       // [2][kKeyTile][head_dim]: the segment's own keys and values as pages hold them
+  float* queries;  // as PackQueries lays them out
+  float* acc;      // [query rows][head_dim]
+  float* max;      // [query rows]
+  float* sum;      // [query rows]
+  float* scores;   // [kQueryRows][kKeyTile]
+};
 
 // Query rows at most, and vectors of keys or of dimensions, whose sums stay in registers: the more
 // rows, the more products share what widening an element costs.
@@ -19,12 +26,6 @@ inline const float* QueryRow(const AttentionItem& a, int64_t i) {
   return a.q + i / a.group * a.row_stride + i % a.group * a.head_dim;
 }
 
-// Words of a query: one float, or a pair of bfloat16 where these are multiplied.
-template <bool kBf16>
-inline int64_t QueryWords(const AttentionItem& a) {
-  return kDots<kBf16> ? a.head_dim / 2 : a.head_dim;
-}
-
 // How many of the `left` query rows AttendRows takes together.
 inline int64_t RowsTogether(int64_t left) {
   int64_t rows = kQueryRows;
@@ -32,63 +33,35 @@ inline int64_t RowsTogether(int64_t left) {
   return rows;
 }
 
-// Lays out [words][rows] for rows that are taken together, from s.queries + first row * words on.
-template <bool kBf16>
+// Lays out [head_dim][rows] for rows that are taken together, from s.queries + first row * head_dim
+// on.
 inline void PackQueries(const AttentionItem& a, const AttentionScratch& s) {
-  const int64_t query_rows = a.num_rows * a.group, words = QueryWords<kBf16>(a);
-  uint32_t row_words[kMaxHeadDim];
-  uint32_t* out = s.queries;
+  const int64_t query_rows = a.num_rows * a.group;
+  float* out = s.queries;
   for (int64_t first = 0; first < query_rows;) {
     const int64_t rows = RowsTogether(query_rows - first);
     for (int64_t r = 0; r < rows; ++r) {
       const float* row = QueryRow(a, first + r);
-      if constexpr (kDots<kBf16>) {
-        uint16_t rounded[kMaxHeadDim];
-        RoundBf16(row, a.head_dim, rounded);  // exact: it was rounded before
-        __builtin_memcpy(row_words, rounded, static_cast<size_t>(words) * 4);
-      } else {
-        __builtin_memcpy(row_words, row, static_cast<size_t>(words) * 4);
-      }
-      for (int64_t w = 0; w < words; ++w) out[w * rows + r] = row_words[w];
+      for (int64_t d = 0; d < a.head_dim; ++d) out[d * rows + r] = row[d];
     }
-    out += rows * words;
+    out += rows * a.head_dim;
     first += rows;
   }
 }
 
-#if SDAR_HAS_DOT
-// sums[r] += the products of the pair at x + r * kStride bytes with the pairs of `pairs`.
-template <int kStride, int kRows>
-inline void AddPairs(const Vu (&pairs)[kSumVectors], const void* x,
-                     Vf (&sums)[kRows][kSumVectors]) {
-  for (int r = 0; r < kRows; ++r) {
-    int word;
-    __builtin_memcpy(&word, static_cast<const char*>(x) + r * kStride, sizeof word);
-    const auto pair = reinterpret_cast<__m512bh>(_mm512_set1_epi32(word));
-    for (int v = 0; v < kSumVectors; ++v) {
-      sums[r][v] = reinterpret_cast<Vf>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sums[r][v]), pair,
-                                                         reinterpret_cast<__m512bh>(pairs[v])));
-    }
-  }
-}
-#endif
-
 // sums[r] += q[r] * keys.
 template <int kRows>
-inline void AddScaledKeys(const uint32_t* q, const Vf (&keys)[kSumVectors],
+inline void AddScaledKeys(const float* q, const Vf (&keys)[kSumVectors],
                           Vf (&sums)[kRows][kSumVectors]) {
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kSumVectors; ++v) sums[r][v] += keys[v] * AsFloat(q[r]);
+    for (int v = 0; v < kSumVectors; ++v) sums[r][v] += keys[v] * q[r];
   }
 }
 
 // sums[r] += word w of q[r] * words of keys. q: [words][kRows].
 template <bool kBf16, int kRows>
-inline void AddKeys(const uint32_t* q, int64_t w, const Vu (&keys)[kSumVectors],
+inline void AddKeys(const float* q, int64_t w, const Vu (&keys)[kSumVectors],
                     Vf (&sums)[kRows][kSumVectors]) {
-#if SDAR_HAS_DOT
-  if constexpr (kBf16) return AddPairs<4>(keys, q + w * kRows, sums);
-#endif
   Vf first[kSumVectors], second[kSumVectors];
   for (int v = 0; v < kSumVectors; ++v) {
     first[v] = reinterpret_cast<Vf>(kBf16 ? keys[v] << 16 : keys[v]);
@@ -100,11 +73,11 @@ inline void AddKeys(const uint32_t* q, int64_t w, const Vu (&keys)[kSumVectors],
 
 // scores[r][j] = scale * q[r] . key j for kSumVectors vectors of keys; meanwhile fetches keys.
 template <bool kBf16, int kRows>
-inline void Scores(const AttentionItem& a, const uint32_t* q, const uint32_t* keys, Fetch& fetch,
+inline void Scores(const AttentionItem& a, const float* q, const uint32_t* keys, Fetch& fetch,
                    bool fetches_rows, float* scores) {
   const int64_t words = kBf16 ? a.head_dim / 2 : a.head_dim;
   Vf sums[kRows][kSumVectors] = {};
-  int64_t due = fetches_rows ? fetch.First() : kKeyTile;
+  int64_t due = fetches_rows ? fetch.FirstFrom(0) : kKeyTile;
   for (int64_t w = 0; w < words; ++w, keys += kKeyTile) {
     if (w == due && due < kKeyTile) {
       fetch.Row(fetch.next->keys[due]);
@@ -130,26 +103,15 @@ inline float MaskScores(int64_t valid, float* scores) {
   return MaxLanes(best);
 }
 
-// Writes exp(score - max) as the weights of a query row's values, zeros from `valid` on, and
-// returns their sum. weights: float over the scores, or the bfloat16 of the pairs that are
-// multiplied.
-template <bool kBf16>
-inline float Exponentiate(float max, int64_t valid, float* scores, uint16_t* weights) {
+// Turns scores into exp(score - max), zeros from `valid` on, and returns their sum.
+inline float Exponentiate(float max, int64_t valid, float* scores) {
   Vf sum = {};
   for (int64_t j = 0; j < kKeyTile; j += kLanes) {
     const Vf p = Exp(Load(scores + j) - max);
-    if constexpr (kDots<kBf16>) {
-      StoreBf16(weights + j, p);
-      sum += WidenBf16(weights + j);
-    } else {
-      Store(scores + j, p);
-      sum += p;
-    }
+    Store(scores + j, p);
+    sum += p;
   }
-  for (int64_t j = valid; j < kKeyTile; ++j) {
-    scores[j] = 0;
-    if constexpr (kDots<kBf16>) weights[j] = 0;
-  }
+  for (int64_t j = valid; j < kKeyTile; ++j) scores[j] = 0;
   return SumLanes(sum);
 }
 
@@ -189,30 +151,8 @@ inline void OrderSums(Vf& first, Vf& second) {
 #endif
 }
 
-// sums[r] += weights * values of positions j and j + 1 for two vectors of dimensions from d on.
-template <bool kBf16, int kRows>
-inline void AddTwoValues(const TileRows& rows, int64_t j, int64_t d, const AttentionScratch& s,
-                         Vf (&sums)[kRows][2]) {
-#if SDAR_HAS_DOT
-  if constexpr (kBf16) {
-    const __m512i even = _mm512_loadu_si512(static_cast<const uint16_t*>(rows.values[j]) + d);
-    const __m512i odd = _mm512_loadu_si512(static_cast<const uint16_t*>(rows.values[j + 1]) + d);
-    const Vu pairs[2] = {reinterpret_cast<Vu>(_mm512_unpacklo_epi16(even, odd)),
-                         reinterpret_cast<Vu>(_mm512_unpackhi_epi16(even, odd))};
-    return AddPairs<2 * kKeyTile>(pairs, s.weights + j, sums);
-  }
-#endif
-  for (int64_t i = j; i < j + 2; ++i) {
-    Vf values[2];
-    LoadValues<kBf16>(rows.values[i], d, values[0], values[1]);
-    for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < 2; ++v) sums[r][v] += values[v] * s.scores[r * kKeyTile + i];
-    }
-  }
-}
-
 // acc[r] = acc[r] * correction[r] + weights * values for two vectors of dimensions from d on;
-// meanwhile fetches values. Values are taken in pairs: behind the last there is one of weight 0.
+// meanwhile fetches values.
 template <bool kBf16, int kRows>
 inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values,
                        const AttentionScratch& s, const float (&correction)[kLanes],
@@ -223,14 +163,18 @@ inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values,
       sums[r][v] = Load(acc + r * head_dim + d + v * kLanes) * correction[r];
     }
   }
-  int64_t due = d == 0 ? fetch.First() : kKeyTile;
-  for (int64_t j = 0; j < num_values; j += 2) {
-    while (due < j + 2) {
+  int64_t due = d == 0 ? fetch.FirstFrom(0) : kKeyTile;
+  for (int64_t j = 0; j < num_values; ++j) {
+    if (j == due) {
       fetch.Row(fetch.next->values[due]);
       due += fetch.parts;
     }
     fetch.Soon();
-    AddTwoValues<kBf16, kRows>(rows, j, d, s, sums);
+    Vf values[2];
+    LoadValues<kBf16>(rows.values[j], d, values[0], values[1]);
+    for (int r = 0; r < kRows; ++r) {
+      for (int v = 0; v < 2; ++v) sums[r][v] += values[v] * s.scores[r * kKeyTile + j];
+    }
   }
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < 2; ++v) Store(acc + r * head_dim + d + v * kLanes, sums[r][v]);
@@ -243,12 +187,6 @@ inline float ValueAt(const void* row, int64_t d) {
   return static_cast<const float*>(row)[d];
 }
 
-template <bool kBf16>
-inline float WeightAt(const AttentionScratch& s, int r, int64_t j) {
-  if constexpr (!kDots<kBf16>) return s.scores[r * kKeyTile + j];
-  return WidenBf16Scalar(s.weights[r * kKeyTile + j]);
-}
-
 // The dimensions behind the last pair of vectors.
 template <bool kBf16, int kRows>
 inline void AccumulateRest(const TileRows& rows, int64_t d, int64_t num_values,
@@ -258,7 +196,7 @@ inline void AccumulateRest(const TileRows& rows, int64_t d, int64_t num_values,
     for (int r = 0; r < kRows; ++r) {
       float sum = acc[r * head_dim + d] * correction[r];
       for (int64_t j = 0; j < num_values; ++j) {
-        sum += ValueAt<kBf16>(rows.values[j], d) * WeightAt<kBf16>(s, r, j);
+        sum += ValueAt<kBf16>(rows.values[j], d) * s.scores[r * kKeyTile + j];
       }
       acc[r * head_dim + d] = sum;
     }
@@ -273,7 +211,7 @@ inline int64_t KeysSeen(const AttentionItem& a, int64_t i) {
 
 // Turns the scores of kRows query rows into the weights of their values, notes the rows' new maxima
 // and sums, and what earlier sums are worth now. Returns how many values any of the rows sees.
-template <bool kBf16, int kRows>
+template <int kRows>
 inline int64_t WeighScores(const AttentionItem& a, int64_t begin, int64_t first,
                            const AttentionScratch& s, float (&correction)[kLanes]) {
   int64_t valid[kRows], most = 0;
@@ -292,8 +230,7 @@ inline int64_t WeighScores(const AttentionItem& a, int64_t begin, int64_t first,
   for (int r = 0; r < kRows; ++r) {
     if (begin == 0) correction[r] = 0;
     if (fall[r] == 0) correction[r] = 1;
-    const float sum = Exponentiate<kBf16>(s.max[first + r], valid[r], s.scores + r * kKeyTile,
-                                          s.weights + r * kKeyTile);
+    const float sum = Exponentiate(s.max[first + r], valid[r], s.scores + r * kKeyTile);
     if (valid[r] > 0) s.sum[first + r] = s.sum[first + r] * correction[r] + sum;
   }
   return most;
@@ -303,12 +240,12 @@ inline int64_t WeighScores(const AttentionItem& a, int64_t begin, int64_t first,
 template <bool kBf16, int kRows>
 void AttendTile(const AttentionItem& a, const TileRows& rows, Fetch& fetch, int64_t begin,
                 int64_t first, const AttentionScratch& s) {
-  const uint32_t* q = s.queries + first * QueryWords<kBf16>(a);
+  const float* q = s.queries + first * a.head_dim;
   for (int64_t j = 0; j < kKeyTile; j += kSumVectors * kLanes) {
     Scores<kBf16, kRows>(a, q, s.keys + j, fetch, j == 0, s.scores + j);
   }
   float correction[kLanes];
-  const int64_t num_values = WeighScores<kBf16, kRows>(a, begin, first, s, correction);
+  const int64_t num_values = WeighScores<kRows>(a, begin, first, s, correction);
   float* acc = s.acc + first * a.head_dim;
   int64_t d = 0;
   for (; d + 2 * kLanes <= a.head_dim; d += 2 * kLanes) {
@@ -328,12 +265,11 @@ void AttendRows(const AttentionItem& a, const TileRows& rows, Fetch& fetch, int6
   if constexpr (kRows > 1) AttendRows<kBf16, kRows / 2>(a, rows, fetch, begin, first, s);
 }
 
-// Writes query row i's output: its sums over that of its weights.
+// Writes query row i's output: its sums of values over the sum of their weights.
 template <bool kBf16>
-inline void StoreOutput(const AttentionItem& a, int64_t i, const AttentionScratch& s) {
+inline void StoreOutput(const AttentionItem& a, int64_t i, const float* acc, float sum) {
   const int64_t out = i / a.group * a.out_stride + i % a.group * a.head_dim;
-  const float inverse = 1.0f / s.sum[i];
-  const float* acc = s.acc + i * a.head_dim;
+  const float inverse = 1.0f / sum;
   int64_t d = 0;
   for (; d + 2 * kLanes <= a.head_dim; d += 2 * kLanes) {
     Vf first = Load(acc + d) * inverse, second = Load(acc + d + kLanes) * inverse;
@@ -351,40 +287,25 @@ void AttendItem(const AttentionItem& a) {
   s.keys = reinterpret_cast<uint32_t*>(a.scratch);
   float* behind = a.scratch + kKeyTile * a.head_dim;
   s.own = reinterpret_cast<char*>(behind);
-  s.queries = reinterpret_cast<uint32_t*>(behind + 2 * kKeyTile * a.head_dim);
+  s.queries = behind + 2 * kKeyTile * a.head_dim;
   s.acc = behind + (2 * kKeyTile + query_rows) * a.head_dim;
   s.max = s.acc + query_rows * a.head_dim;
   s.sum = s.max + query_rows;
   s.scores = s.sum + query_rows;
-  s.weights = reinterpret_cast<uint16_t*>(s.scores + kQueryRows * kKeyTile);
-  PackQueries<kBf16>(a, s);
+  PackQueries(a, s);
   for (int64_t i = 0; i < query_rows * a.head_dim; ++i) s.acc[i] = 0;
   for (int64_t i = 0; i < query_rows; ++i) {
     s.max[i] = -__builtin_inff();
     s.sum[i] = 0;
   }
-  Fetch fetch;
-  fetch.parts = (query_rows + kQueryRows - 1) / kQueryRows;
-  fetch.row_bytes = a.head_dim * (kBf16 ? 2 : 4);
-  fetch.soon = a.soon;
-  fetch.soon_end = a.soon + a.soon_lines * kLineBytes;
+  Fetch fetch(a, (query_rows + kQueryRows - 1) / kQueryRows, a.head_dim * (kBf16 ? 2 : 4));
   for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
     TileRows rows, next;
-    FindRows<kBf16>(a, begin, s, rows);
-    FindCommitted<kBf16>(a, begin + kKeyTile, next);
+    FindRows<kBf16>(a, begin, s.own, rows);
     TransposeKeys(rows, kBf16 ? a.head_dim / 2 : a.head_dim, s.keys);
-    const bool fetches = begin + 2 * kKeyTile <= a.num_committed;
-    fetch.next = fetches ? &next : nullptr;
-    fetch.part = 0;
+    fetch.StartTile<kBf16>(a, begin, next);
     AttendRows<kBf16, kQueryRows>(a, rows, fetch, begin, 0, s);
   }
-  for (int64_t i = 0; i < query_rows; ++i) StoreOutput<kBf16>(a, i, s);
-}
-
-void Attention(const AttentionItem& a) {
-  if (a.bfloat16) {
-    AttendItem<true>(a);
-  } else {
-    AttendItem<false>(a);
-  }
+  for (int64_t i = 0; i < query_rows; ++i)
+    StoreOutput<kBf16>(a, i, s.acc + i * a.head_dim, s.sum[i]);
 }

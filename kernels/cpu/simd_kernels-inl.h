@@ -15,8 +15,6 @@
 namespace sdar {
 namespace {
 
-constexpr int64_t kMaxHeadDim = 512;
-
 // Each builds on those before it.
 // clang-format off
 #include "kernels/cpu/simd_vector-inl.h"
@@ -24,8 +22,20 @@ constexpr int64_t kMaxHeadDim = 512;
 #include "kernels/cpu/simd_rows-inl.h"
 #include "kernels/cpu/simd_key_tiles-inl.h"
 #include "kernels/cpu/simd_attention-inl.h"
+#if SDAR_HAS_DOT
+#include "kernels/cpu/simd_attention_dot-inl.h"
+#endif
 #include "kernels/cpu/simd_draw-inl.h"
 // clang-format on
+
+void Attention(const AttentionItem& a) {
+  if (!a.bfloat16) return AttendItem<false>(a);
+#if SDAR_HAS_DOT
+  if (a.head_dim == 128) return AttendItemDots<128>(a);
+  if (a.head_dim % (2 * kLanes) == 0) return AttendItemDots<0>(a);
+#endif
+  AttendItem<true>(a);
+}
 
 }  // namespace
 

@@ -54,7 +54,7 @@ struct AttentionItem {
   const float* own_k;  // key and value of the segment's first row
   const float* own_v;
   void* out;              // first row's first head of the group
-  float* scratch;         // AttentionScratchFloats(...) floats
+  float* scratch;         // AttentionScratchFloats(...) floats from the start of a line on
   const void* page_keys;  // [pages][kv_heads][page_size][head_dim]
   const void* page_values;
   const int32_t* page_table;

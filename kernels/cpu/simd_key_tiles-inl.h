@@ -1,18 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tiles of keys and values that attention goes through: where they lie, and how they come.
 
-// What one item works in.
-struct AttentionScratch {
-  uint32_t* keys;  // [words of a key][kKeyTile]: a tile's keys, transposed
-  char* own;       // [2][kKeyTile][head_dim]: the segment's own keys and values as pages hold them
-  uint32_t* queries;  // as PackQueries lays them out
-  float* acc;         // [query rows][head_dim]
-  float* max;         // [query rows]
-  float* sum;         // [query rows]
-  float* scores;      // [kQueryRows][kKeyTile]
-  uint16_t* weights;  // [kQueryRows][kKeyTile]: bfloat16, where pairs of them are multiplied
-};
-
 // The keys and values of a tile where they lie, kKeyTile of each.
 struct TileRows {
   const void* keys[kKeyTile];
@@ -49,16 +37,16 @@ inline const void* OwnRow(const float* row, int64_t head_dim, void* storage) {
   }
 }
 
-// Finds all rows of a tile; zeros where there are none.
+// Finds all rows of a tile, zeros where there are none. own_rows: room for kKeyTile keys and as
+// many values, for what does not lie in pages.
 template <bool kBf16>
-inline void FindRows(const AttentionItem& a, int64_t begin, const AttentionScratch& s,
-                     TileRows& rows) {
+inline void FindRows(const AttentionItem& a, int64_t begin, char* own_rows, TileRows& rows) {
   FindCommitted<kBf16>(a, begin, rows);
   const int64_t row_bytes = a.head_dim * (kBf16 ? 2 : 4);
   const int64_t committed = a.num_committed - begin;
   for (int64_t j = committed < 0 ? 0 : committed; j < kKeyTile; ++j) {
-    char* key = s.own + j * row_bytes;
-    char* value = s.own + (kKeyTile + j) * row_bytes;
+    char* key = own_rows + j * row_bytes;
+    char* value = own_rows + (kKeyTile + j) * row_bytes;
     if (begin + j < a.num_keys) {
       const int64_t own = (begin + j - a.num_committed) * a.row_stride;
       rows.keys[j] = OwnRow<kBf16>(a.own_k + own, a.head_dim, key);
@@ -74,14 +62,25 @@ inline void FindRows(const AttentionItem& a, int64_t begin, const AttentionScrat
 // next tile, so that all calls of a tile together spread the reading over their time, and beside
 // them lines of what is read after the attention.
 struct Fetch {
-  const TileRows* next = nullptr;  // null: nothing to fetch
-  int64_t part = 0;
-  int64_t parts = 1;
-  int64_t row_bytes = 0;
-  const char* soon = nullptr;
-  const char* soon_end = nullptr;
+  Fetch(const AttentionItem& a, int64_t num_parts, int64_t bytes_of_row)
+      : parts(num_parts),
+        row_bytes(bytes_of_row),
+        soon(a.soon),
+        soon_end(a.soon + a.soon_lines * kLineBytes) {}
 
-  int64_t First() const { return next == nullptr ? kKeyTile : part; }
+  // Before the tile at `begin`; `rows` becomes the next one.
+  template <bool kBf16>
+  void StartTile(const AttentionItem& a, int64_t begin, TileRows& rows) {
+    FindCommitted<kBf16>(a, begin + kKeyTile, rows);
+    next = begin + 2 * kKeyTile <= a.num_committed ? &rows : nullptr;
+    part = 0;
+  }
+
+  // The first row from `from` on that this part fetches.
+  int64_t FirstFrom(int64_t from) const {
+    if (next == nullptr) return kKeyTile;
+    return from <= part ? part : part + (from - part + parts - 1) / parts * parts;
+  }
   void Row(const void* row) const {
     for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
       __builtin_prefetch(static_cast<const char*>(row) + at, 0, 2);
@@ -92,6 +91,13 @@ struct Fetch {
     __builtin_prefetch(soon, 0, 2);
     soon += kLineBytes;
   }
+
+  const TileRows* next = nullptr;  // null: nothing to fetch
+  int64_t part = 0;
+  int64_t parts;
+  int64_t row_bytes;
+  const char* soon;
+  const char* soon_end;
 };
 
 inline void TransposeKeys(const TileRows& rows, int64_t words, uint32_t* keys) {

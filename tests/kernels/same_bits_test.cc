@@ -37,54 +37,62 @@ TEST_P(SameBitsTest, MatMulRowsDoNotDependOnTheNumberOfRows) {
   }
 }
 
+// Heads of whole vectors, which kernels may treat apart, and others.
+constexpr int64_t kHeadDims[] = {16, 32, 128};
+
 TEST_P(SameBitsTest, AttentionDoesNotDependOnOtherSegments) {
-  const StepSpec spec{.page_size = 8,
-                      .segments = {{72, 12, 4}, {0, 3, 4}, {16, 16, 8}, {64, 4, 4}}};
-  Step step = MakeStep(spec);
-  const Matrix whole = Attend(spec, step);
-  for (const AttentionSegment& segment : step.segments) {
-    Step alone;
-    alone.qkv = Rows(step.qkv, segment.first_row, segment.num_rows);
-    alone.segments = {segment};
-    alone.segments[0].first_row = 0;
-    alone.page_table = step.page_table;
-    alone.keys = step.keys;
-    alone.values = step.values;
-    const auto rows = static_cast<size_t>(segment.num_rows);
-    alone.kv_slots.assign(rows, -1);
-    for (int32_t i = 0; i < segment.num_rows; ++i) {
-      alone.positions.push_back(segment.first_position + i);
+  for (int64_t head_dim : kHeadDims) {
+    const StepSpec spec{.shape = MakeShape(4, 2, head_dim),
+                        .page_size = 8,
+                        .segments = {{72, 12, 4}, {0, 3, 4}, {16, 16, 8}, {64, 4, 4}}};
+    Step step = MakeStep(spec);
+    const Matrix whole = Attend(spec, step);
+    for (const AttentionSegment& segment : step.segments) {
+      Step alone;
+      alone.qkv = Rows(step.qkv, segment.first_row, segment.num_rows);
+      alone.segments = {segment};
+      alone.segments[0].first_row = 0;
+      alone.page_table = step.page_table;
+      alone.keys = step.keys;
+      alone.values = step.values;
+      const auto rows = static_cast<size_t>(segment.num_rows);
+      alone.kv_slots.assign(rows, -1);
+      for (int32_t i = 0; i < segment.num_rows; ++i) {
+        alone.positions.push_back(segment.first_position + i);
+      }
+      EXPECT_EQ(Attend(spec, alone).values, Rows(whole, segment.first_row, segment.num_rows).values)
+          << "heads of " << head_dim;
     }
-    EXPECT_EQ(Attend(spec, alone).values, Rows(whole, segment.first_row, segment.num_rows).values);
   }
 }
 
 // A sequence's earlier rows are in its pages, or in the step's own rows: the same keys.
 TEST_P(SameBitsTest, AttentionDoesNotDependOnWhereKeysLie) {
-  const StepSpec fused{.page_size = 16, .segments = {{64, 16, 4}}};
-  Step step = MakeStep(fused);
-  const Matrix whole = Attend(fused, step);
-  const int64_t d = fused.shape.head_dim;
-  for (int32_t committed : {4, 8, 12}) {
-    Step later = MakeStep(fused);  // for its buffers' sizes
-    later.keys = step.keys;
-    later.values = step.values;
-    later.qkv = Rows(step.qkv, committed, 16 - committed);
-    later.page_table = step.page_table;
-    later.segments = {{0, 16 - committed, 64 + committed, 4, 0}};
-    later.positions.assign(step.positions.begin() + committed, step.positions.end());
-    later.kv_slots.assign(later.positions.size(), -1);
-    for (int32_t r = 0; r < committed; ++r) {
-      const int32_t page = step.page_table[static_cast<size_t>((64 + r) / 16)];
-      for (int64_t h = 0; h < 2; ++h) {
-        for (int64_t i = 0; i < d; ++i) {
-          later.keys.At(page, h, (64 + r) % 16, i) = step.qkv(r, (4 + h) * d + i);
-          later.values.At(page, h, (64 + r) % 16, i) = step.qkv(r, (6 + h) * d + i);
+  for (int64_t d : kHeadDims) {
+    const StepSpec fused{.shape = MakeShape(4, 2, d), .page_size = 16, .segments = {{64, 16, 4}}};
+    Step step = MakeStep(fused);
+    const Matrix whole = Attend(fused, step);
+    for (int32_t committed : {4, 8, 12}) {
+      Step later = MakeStep(fused);  // for its buffers' sizes
+      later.keys = step.keys;
+      later.values = step.values;
+      later.qkv = Rows(step.qkv, committed, 16 - committed);
+      later.page_table = step.page_table;
+      later.segments = {{0, 16 - committed, 64 + committed, 4, 0}};
+      later.positions.assign(step.positions.begin() + committed, step.positions.end());
+      later.kv_slots.assign(later.positions.size(), -1);
+      for (int32_t r = 0; r < committed; ++r) {
+        const int32_t page = step.page_table[static_cast<size_t>((64 + r) / 16)];
+        for (int64_t h = 0; h < 2; ++h) {
+          for (int64_t i = 0; i < d; ++i) {
+            later.keys.At(page, h, (64 + r) % 16, i) = step.qkv(r, (4 + h) * d + i);
+            later.values.At(page, h, (64 + r) % 16, i) = step.qkv(r, (6 + h) * d + i);
+          }
         }
       }
+      EXPECT_EQ(Attend(fused, later).values, Rows(whole, committed, 16 - committed).values)
+          << committed << " committed, heads of " << d;
     }
-    EXPECT_EQ(Attend(fused, later).values, Rows(whole, committed, 16 - committed).values)
-        << committed;
   }
 }
 
