@@ -66,6 +66,8 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
       "block-length", Flag(&o.block_length), "positions of a block")(
       "steps", TextFlag(&o.steps),
       "denoising steps per block on average, such as 1,1.5,4; none: as many as positions")(
+      "greedy", SwitchFlag(&o.greedy),
+      "rows with logits take their likeliest id; otherwise all are drawn from, which costs more")(
       "profile", SwitchFlag(&o.profile), "print where the time of every pass goes")(
       "repeats", Flag(&o.repeats), "timed runs of every pass")(
       "json", TextFlag(&o.json), "file to write the results to as JSON");

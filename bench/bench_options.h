@@ -30,6 +30,7 @@ struct BenchOptions {
   std::string steps;  // empty: block_length
   int64_t context = 1024;
   int64_t block_length = 4;
+  bool greedy = false;  // else every logit row is drawn from
   bool profile = false;
   int repeats = 5;
   std::string json;

@@ -104,9 +104,10 @@ void AppendPacking(const PackSpeed& packing, std::string& out) {
 
 std::string ToMarkdown(const BenchOptions& options, const BenchResults& results) {
   std::string out = absl::StrFormat(
-      "%s, %s, %s, %d committed positions per sequence, blocks of %d\n\n", results.model,
+      "%s, %s, %s, %d committed positions per sequence, blocks of %d, %s\n\n", results.model,
       options.weights == "dtype" ? options.dtype : absl::StrCat(options.weights, " weights"),
-      results.backend, options.context, options.block_length);
+      results.backend, options.context, options.block_length,
+      options.greedy ? "greedy choice" : "rows drawn from");
   AppendPasses(results, out);
   if (!results.decoding.empty()) AppendDecoding(results, out);
   if (results.num_experts > 0) AppendExperts(options, results, out);
@@ -129,6 +130,7 @@ Json ToJson(const BenchOptions& options, const BenchResults& results) {
               {"context", options.context},
               {"block_length", options.block_length},
               {"weights", options.weights},
+              {"greedy", options.greedy},
               {"repeats", options.repeats},
               {"passes", Json::array()},
               {"decoding", Json::array()},

@@ -10,6 +10,7 @@ measured tokens per second against. Needs nothing but Python.
 A pass is cut into stages that run one after the other: attention's projections, MLP or experts, attention, vocabulary,
 and with several ranks the all-reduces. A stage takes the longer of moving its bytes and computing its operations, and
 stages add. Weights are read once per pass, and so is the K/V of the context; activations and logits stay on the chip.
+The last layer counts like the others, though all but its K/V is needed for rows with logits alone.
 Of E experts of which every row chooses k, independently and all equally likely, T rows need E * (1 - (1 - k/E)^T).
 
 A block takes `steps` denoising passes of its rows; fractions are means of dynamic decoding. Its commit is a pass of its

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -80,6 +82,7 @@ absl::Status ForwardBench::MakeModel(const Progress& progress) {
     SDAR_ASSIGN_OR_RETURN(matmul_weight_, backend().Pack({widest}, config.hidden_size, format_));
   }
   ModelOptions model;
+  model.whole_last_layer = IsScaled();
   model.max_rows = limits_.max_rows;
   model.kv_cache = {PagesOfOne() * limits_.max_sequences, kPageSize};
   SDAR_ASSIGN_OR_RETURN(
@@ -133,7 +136,7 @@ StepRows ForwardBench::MakeStep(const PassShape& shape, bool with_logits) const 
       if (with_logits && r >= shape.rows - shape.logit_rows) {
         step.logit_rows.push_back(static_cast<int32_t>(step.token_ids.size()));
         LogitRowSpec& spec = step.logit_specs.emplace_back();
-        spec.draws = true;  // what a sampled row costs is the most
+        spec.draws = !options_.greedy;
         spec.draw_key = {static_cast<uint64_t>(s), static_cast<uint32_t>(position), 0};
       }
       step.token_ids.push_back(static_cast<TokenId>((s * 131 + r * 7) % config_.vocab_size));
@@ -150,12 +153,11 @@ absl::StatusOr<double> ForwardBench::TimeOnce(const StepRows& step) {
   return absl::ToDoubleMilliseconds(absl::Now() - start);
 }
 
-// Where not all layers run, a pass without logits is timed too: the layers' part is scaled, the
-// vocabulary's is not.
+// Where not all layers run, each computes all rows and a pass without logits is timed too: the
+// layers' part is scaled, the vocabulary's is not.
 absl::StatusOr<PassTimes> ForwardBench::Time(const PassShape& shape) {
   const StepRows step = MakeStep(shape, true);
   const StepRows layers_only = MakeStep(shape, false);
-  const bool scaled = layers_run_ < config_.num_layers;
   const double factor = static_cast<double>(config_.num_layers) / layers_run_;
   for (int i = 0; i < (on_cpu() ? 1 : kDeviceWarmUps); ++i) {
     SDAR_RETURN_IF_ERROR(TimeOnce(step).status());
@@ -164,7 +166,7 @@ absl::StatusOr<PassTimes> ForwardBench::Time(const PassShape& shape) {
   std::vector<double> times, reads;
   for (int i = 0; i < options_.repeats; ++i) {
     SDAR_ASSIGN_OR_RETURN(double ms, TimeOnce(step));
-    if (scaled) {
+    if (IsScaled()) {
       SDAR_ASSIGN_OR_RETURN(const double layers_ms, TimeOnce(layers_only));
       ms += (factor - 1) * layers_ms;
     }
@@ -239,6 +241,7 @@ double ForwardBench::WeightBytesRead(const PassShape& shape) const {
   double bytes = 0;
   for (const TensorSpec& spec : ExpectedTensors(config_)) {
     if (spec.name == kEmbedTokensName || spec.name == kLmHeadName) continue;
+    if (EndsWithKeysAndValues(shape) && FollowsLastAttention(spec.name)) continue;
     double size = element;
     for (int64_t n : spec.shape) size *= static_cast<double>(n);
     bytes += spec.name.find(".experts.") != std::string::npos ? size * touched : size;
@@ -251,8 +254,24 @@ double ForwardBench::WeightBytesRead(const PassShape& shape) const {
 
 double ForwardBench::KvBytesRead(const PassShape& shape) const {
   const ShardPlan whole = PlanShard(config_, 1, 0);
-  return static_cast<double>(shape.sequences * options_.context *
-                             KvBytesPerToken(config_, whole, device_.device.backend->act_dtype()));
+  const double all =
+      static_cast<double>(shape.sequences * options_.context *
+                          KvBytesPerToken(config_, whole, device_.device.backend->act_dtype()));
+  return EndsWithKeysAndValues(shape) ? all * (config_.num_layers - 1) / config_.num_layers : all;
+}
+
+bool ForwardBench::IsScaled() const { return layers_run_ < config_.num_layers; }
+
+bool ForwardBench::EndsWithKeysAndValues(const PassShape& shape) const {
+  return shape.logit_rows == 0 && !IsScaled();
+}
+
+bool ForwardBench::FollowsLastAttention(const std::string& tensor) const {
+  const std::string layer = absl::StrCat("model.layers.", config_.num_layers - 1, ".");
+  if (tensor == kFinalNormName) return true;
+  if (!absl::StartsWith(tensor, layer)) return false;
+  return absl::StrContains(tensor, ".mlp.") || absl::StrContains(tensor, ".o_proj.") ||
+         absl::StrContains(tensor, ".post_attention_layernorm.");
 }
 
 }  // namespace sdar

@@ -89,6 +89,10 @@ class ForwardBench {
   absl::StatusOr<std::vector<ProfileEntry>> Profile(const StepRows& step);
   double WeightBytesRead(const PassShape& shape) const;
   double KvBytesRead(const PassShape& shape) const;
+  bool IsScaled() const;
+  // Whether a pass ends with the last layer's K/V, as it does without logits.
+  bool EndsWithKeysAndValues(const PassShape& shape) const;
+  bool FollowsLastAttention(const std::string& tensor) const;
   int64_t PagesOfOne() const;
   absl::Status MakeModel(const Progress& progress);
   // Forward passes are timed on the device itself, unless their time is told apart.

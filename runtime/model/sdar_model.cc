@@ -138,7 +138,7 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& ste
       may_capture_ && rows <= kMostCapturedRows && exchange_->CanCapture(CapturedRows(rows));
   const bool has_logits = !step.logit_rows.empty();
   SDAR_ASSIGN_OR_RETURN(const StepLayout layout, Upload(step, captured));
-  const auto run = [&] { return RunLayers(layout, captured, has_logits); };
+  const auto run = [&] { return RunLayers(step, layout, captured); };
   if (captured) {
     SDAR_RETURN_IF_ERROR(backend_.Repeat(
         {rows_, layout.num_segments, has_logits ? 1 : 0, page_table_version_}, run));
@@ -150,48 +150,83 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& ste
   return std::vector<LogitSummary>();
 }
 
-absl::Status SdarModel::RunLayers(const StepLayout& layout, bool captured, bool final_norm) {
+absl::Status SdarModel::RunLayers(const StepRows& step, const StepLayout& layout, bool captured) {
   const TensorView residual = F32(residual_, rows_, config_.hidden_size);
   backend_.Embed(weights_.embed, weights_.shard.vocabulary.begin,
                  static_cast<const int32_t*>(ids_.data()), residual);
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllReduceSum(residual.Row<float>(0), rows_ * config_.hidden_size));
-  for (int layer = 0; layer < config_.num_layers; ++layer) {
-    SDAR_RETURN_IF_ERROR(RunLayer(layer, layout, captured));
+  for (int layer = 0; layer + 1 < config_.num_layers; ++layer) {
+    ProjectHeads(layer, layout);
+    SDAR_RETURN_IF_ERROR(FinishLayer(layer, captured, Attend(layer, layout), residual));
   }
-  if (final_norm) {
-    const TensorView delta = F32(delta_, rows_, config_.hidden_size);
-    backend_.AddRmsNorm(&delta, weights_.final_norm.view, attention_.rms_norm_eps, residual,
-                        Act(normed_, rows_, config_.hidden_size));
+  return RunLastLayer(step, layout, captured);
+}
+
+// Nothing reads what the last layer makes of a row without logits but its K/V. A captured step
+// computes all rows, for it must do the same whichever of them get logits.
+absl::Status SdarModel::RunLastLayer(const StepRows& step, const StepLayout& layout,
+                                     bool captured) {
+  const int layer = config_.num_layers - 1;
+  const auto logit_rows = static_cast<int64_t>(step.logit_rows.size());
+  ProjectHeads(layer, layout);
+  if (logit_rows == 0 && !options_.whole_last_layer) return absl::OkStatus();
+  TensorView attended = Attend(layer, layout);
+  TensorView residual = F32(residual_, rows_, config_.hidden_size);
+  if (!captured && !options_.whole_last_layer && logit_rows < rows_) {
+    const auto needed = static_cast<size_t>(logit_rows * config_.hidden_size) * sizeof(float);
+    if (last_residual_.size_bytes() < needed) {
+      SDAR_ASSIGN_OR_RETURN(last_residual_, backend_.Allocate(needed));
+    }
+    attended = KeepLogitRows(step, attended, qkv_);  // attention has consumed that
+    residual = KeepLogitRows(step, residual, last_residual_);
   }
+  SDAR_RETURN_IF_ERROR(FinishLayer(layer, captured, attended, residual));
+  if (logit_rows == 0) return absl::OkStatus();
+  normed_rows_ = residual.rows;
+  const TensorView delta = F32(delta_, normed_rows_, config_.hidden_size);
+  backend_.AddRmsNorm(&delta, weights_.final_norm.view, attention_.rms_norm_eps, residual,
+                      Act(normed_, normed_rows_, config_.hidden_size));
   return absl::OkStatus();
 }
 
-// Leaves the layer's MLP output, summed over ranks, in delta_, not yet added to the residual.
-absl::Status SdarModel::RunLayer(int layer, const StepLayout& layout, bool captured) {
+void SdarModel::ProjectHeads(int layer, const StepLayout& layout) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-  const float eps = attention_.rms_norm_eps;
   const TensorView residual = F32(residual_, rows_, config_.hidden_size);
   const TensorView delta = F32(delta_, rows_, config_.hidden_size);
   const TensorView normed = Act(normed_, rows_, config_.hidden_size);
   const TensorView qkv = F32(qkv_, rows_, w.qkv.rows);
-  const TensorView attended = Act(attended_, rows_, w.o.cols);
-  const KvPages& pages = kv_cache_->layer(layer);
-
-  backend_.AddRmsNorm(layer == 0 ? nullptr : &delta, w.input_norm.view, eps, residual, normed);
+  backend_.AddRmsNorm(layer == 0 ? nullptr : &delta, w.input_norm.view, attention_.rms_norm_eps,
+                      residual, normed);
   backend_.MatMul(w.qkv, normed, qkv);
-  backend_.QkNormRopeWrite(attention_, layout, w.q_norm.view, w.k_norm.view, pages, qkv);
-  backend_.BlockAttention(attention_, layout, pages, qkv, attended);
+  backend_.QkNormRopeWrite(attention_, layout, w.q_norm.view, w.k_norm.view,
+                           kv_cache_->layer(layer), qkv);
+}
+
+TensorView SdarModel::Attend(int layer, const StepLayout& layout) {
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  const TensorView attended = Act(attended_, rows_, w.o.cols);
+  backend_.BlockAttention(attention_, layout, kv_cache_->layer(layer), F32(qkv_, rows_, w.qkv.rows),
+                          attended);
+  return attended;
+}
+
+absl::Status SdarModel::FinishLayer(int layer, bool captured, const TensorView& attended,
+                                    const TensorView& residual) {
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  const TensorView delta = F32(delta_, attended.rows, config_.hidden_size);
+  const TensorView normed = Act(normed_, attended.rows, config_.hidden_size);
   backend_.MatMul(w.o, attended, delta);
   SDAR_RETURN_IF_ERROR(
-      group_.tensors->AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size));
-  backend_.AddRmsNorm(&delta, w.post_attention_norm.view, eps, residual, normed);
+      group_.tensors->AllReduceSum(delta.Row<float>(0), delta.rows * config_.hidden_size));
+  backend_.AddRmsNorm(&delta, w.post_attention_norm.view, attention_.rms_norm_eps, residual,
+                      normed);
   return RunMlp(layer, captured, normed);
 }
 
 absl::Status SdarModel::RunMlp(int layer, bool captured, const TensorView& normed) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-  const TensorView delta = F32(delta_, rows_, config_.hidden_size);
+  const TensorView delta = F32(delta_, normed.rows, config_.hidden_size);
   if (config_.IsSparse(layer)) {
     return exchange_->Run(w.router, w.experts, normed, captured, delta);
   }
@@ -199,13 +234,21 @@ absl::Status SdarModel::RunMlp(int layer, bool captured, const TensorView& norme
   if (columns == 0) {
     backend_.Clear(delta);
   } else {
-    const TensorView inner = Act(inner_, rows_, columns);
-    const TensorView gate_up = F32(gate_up_, rows_, 2 * columns);
+    const TensorView inner = Act(inner_, normed.rows, columns);
+    const TensorView gate_up = F32(gate_up_, normed.rows, 2 * columns);
     backend_.MatMul(w.gate_up, normed, gate_up);
     backend_.SwiGlu(gate_up, inner);
     backend_.MatMul(w.down, inner, delta);
   }
-  return group_.tensors->AllReduceSum(delta.Row<float>(0), rows_ * config_.hidden_size);
+  return group_.tensors->AllReduceSum(delta.Row<float>(0), delta.rows * config_.hidden_size);
+}
+
+TensorView SdarModel::KeepLogitRows(const StepRows& step, const TensorView& x,
+                                    const DeviceBuffer& memory) {
+  const TensorView kept =
+      MakeView(memory.data(), x.dtype, static_cast<int64_t>(step.logit_rows.size()), x.cols);
+  backend_.GatherRows(x, static_cast<const int32_t*>(logit_rows_.data()), kept);
+  return kept;
 }
 
 absl::StatusOr<std::vector<LogitSummary>> SdarModel::Summarize(const StepRows& step) {
@@ -217,12 +260,11 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Summarize(const StepRows& s
   }
   std::vector<LogitSummary> mine(step.logit_rows.size());
   if (vocabulary.size() > 0) {
+    TensorView normed = Act(normed_, normed_rows_, config_.hidden_size);
     // The final norm has consumed delta_.
-    const TensorView gathered = Act(delta_, count, config_.hidden_size);
-    backend_.GatherRows(Act(normed_, rows_, config_.hidden_size),
-                        static_cast<const int32_t*>(logit_rows_.data()), gathered);
+    if (count < normed_rows_) normed = KeepLogitRows(step, normed, delta_);
     const TensorView logits = F32(logits_, count, vocabulary.size());
-    backend_.MatMul(weights_.lm_head, gathered, logits);
+    backend_.MatMul(weights_.lm_head, normed, logits);
     backend_.SummarizeLogits({vocabulary.begin, step.forbidden, step.logit_specs}, logits,
                              absl::MakeSpan(mine));
   }

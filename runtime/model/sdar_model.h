@@ -22,6 +22,9 @@ struct ModelOptions {
   MoeExchange moe_exchange = MoeExchange::kAuto;
   int64_t max_rows = 0;  // rows of one step at most; what the activations are sized for
   KvCacheConfig kv_cache;
+  // The last layer computes all rows, as the others do, and not only those that logits need: for
+  // timing layers.
+  bool whole_last_layer = false;
 };
 
 // The rows of one step, the same on every rank.
@@ -68,10 +71,20 @@ class SdarModel {
   int64_t CapturedRows(int64_t rows) const;
   // Copies the step's rows to the device, padded where it is captured, and sets rows_.
   absl::StatusOr<StepLayout> Upload(const StepRows& step, bool captured);
-  // All from the embedding to the last layer's MLP, and the final norm if asked for.
-  absl::Status RunLayers(const StepLayout& layout, bool captured, bool final_norm);
-  absl::Status RunLayer(int layer, const StepLayout& layout, bool captured);
+  // All from the embedding to the final norm; without logits, to the last layer's K/V.
+  absl::Status RunLayers(const StepRows& step, const StepLayout& layout, bool captured);
+  absl::Status RunLastLayer(const StepRows& step, const StepLayout& layout, bool captured);
+  // Leaves q, k and v in qkv_, and k and v in their pages.
+  void ProjectHeads(int layer, const StepLayout& layout);
+  // Returns the heads' outputs, all rows of attended_.
+  TensorView Attend(int layer, const StepLayout& layout);
+  // What follows attention, for the rows that are given. Leaves the MLP's output, summed over
+  // ranks, in delta_, not yet added to the residual.
+  absl::Status FinishLayer(int layer, bool captured, const TensorView& attended,
+                           const TensorView& residual);
   absl::Status RunMlp(int layer, bool captured, const TensorView& normed);
+  // Copies the logit rows of x to memory that has room for them.
+  TensorView KeepLogitRows(const StepRows& step, const TensorView& x, const DeviceBuffer& memory);
   absl::StatusOr<std::vector<LogitSummary>> Summarize(const StepRows& step);
   absl::StatusOr<std::vector<LogitSummary>> MergeShards(const std::vector<LogitSummary>& mine);
 
@@ -94,11 +107,13 @@ class SdarModel {
   DeviceBuffer attended_;          // [rows, heads * head_dim] act
   DeviceBuffer gate_up_, inner_;   // [rows, 2 * columns] float32; [rows, columns] act
   DeviceBuffer ids_, positions_, logit_rows_, kv_slots_, segments_, page_table_;
+  DeviceBuffer last_residual_;      // [logit rows, hidden] float32, of the last layer
   DeviceBuffer logits_;             // [logit rows, vocabulary shard] float32, z after a Forward
   int64_t page_table_version_ = 0;  // how often page_table_ has moved
   bool may_capture_ = false;
   int64_t row_capacity_ = 0;  // of the buffers above
   int64_t rows_ = 0;          // of the last step, padded
+  int64_t normed_rows_ = 0;   // of those, how many went through the final norm
 };
 
 }  // namespace sdar

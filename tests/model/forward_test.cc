@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The forward pass against itself: when the same rows come in other company, and over exchanges.
 #include <cstring>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
 
 #include "tests/model/golden_logits.h"
 #include "tests/status_matchers.h"
@@ -53,6 +56,64 @@ INSTANTIATE_TEST_SUITE_P(AllTargets, CompanyTest,
                          ::testing::Combine(::testing::ValuesIn(kCases),
                                             ::testing::Values(DType::kFloat32, DType::kBFloat16),
                                             ::testing::Range(0, 4)));
+
+// Keeps the logits of some of a step's rows only.
+void KeepLogits(StepRows& step, std::vector<int32_t> rows) {
+  step.logit_specs.resize(rows.size());
+  step.logit_rows = std::move(rows);
+}
+
+class LogitRowsTest : public ::testing::TestWithParam<Split> {
+ protected:
+  static constexpr int32_t kRows[] = {1, 2, 6, 11};
+
+  // The block of the first rows is committed without logits, then the rest gets a few.
+  static absl::Status CompareWithAll(SdarModel& model, absl::Span<const TokenId> ids) {
+    const auto b = static_cast<int32_t>(*model.config().block_size);
+    const auto vocab = static_cast<size_t>(model.config().vocab_size);
+    StepRows whole;
+    AppendSegment(whole, ids, 0, b, 0, {0});
+    auto all = ForwardLogits(model, whole);
+    if (!all.ok()) return all.status();
+    StepRows commit;
+    const auto committed = static_cast<size_t>(b);
+    AppendSegment(commit, ids.subspan(0, committed), 0, b, committed, {5});
+    KeepLogits(commit, {});
+    if (auto none = model.Forward(commit); !none.ok()) return none.status();
+    StepRows rest;
+    AppendSegment(rest, ids.subspan(committed), b, b, 0, {5});
+    KeepLogits(rest, {std::begin(kRows), std::end(kRows)});
+    auto few = ForwardLogits(model, rest);
+    if (!few.ok()) return few.status();
+    for (size_t i = 0; i < std::size(kRows); ++i) {
+      const size_t row = committed + static_cast<size_t>(kRows[i]);
+      EXPECT_EQ(std::memcmp(few->data() + i * vocab, all->data() + row * vocab, vocab * 4), 0)
+          << "row " << row;
+    }
+    return absl::OkStatus();
+  }
+};
+
+TEST_P(LogitRowsTest, AreTheSameBitsWhicheverOtherRowsHaveLogits) {
+  LocalRanksOptions options;
+  options.ranks = GetParam().ranks;
+  options.dtype = DType::kBFloat16;
+  options.model.moe_exchange = GetParam().exchange;
+  const GoldenLogits golden = Longest(GetParam().name);
+  ASSERT_GE(golden.ids.size(), 20u);
+  const auto body = [&](int, SdarModel& model, Communicator&) {
+    return CompareWithAll(model, golden.ids);
+  };
+  EXPECT_THAT(RunOnLocalRanks(CaseFolder(GetParam().name), options, body), IsOk());
+}
+
+INSTANTIATE_TEST_SUITE_P(AllSplits, LogitRowsTest, ::testing::ValuesIn(Splits()),
+                         [](const ::testing::TestParamInfo<Split>& split) {
+                           return absl::StrCat(split.param.name, "_", split.param.ranks, "ranks_",
+                                               split.param.exchange == MoeExchange::kAllToAll
+                                                   ? "all_to_all"
+                                                   : "all_reduce");
+                         });
 
 TEST(ForwardTest, BothExchangesGiveTheSameBits) {
   const GoldenLogits golden = Longest("moe");
