@@ -218,6 +218,15 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
   const auto line_of = [&](int64_t item) {
     return static_cast<int64_t>(soon.size()) / kLineBytes * item / items;
   };
+  // A thread goes on to the next item, in the main.
+  const auto set_next = [&](int64_t next, AttentionItem& a) {
+    if (next == items) return;
+    const AttentionSegment& segment =
+        *parts[static_cast<size_t>(next / shape.num_kv_heads)].segment;
+    if (segment.first_position < kKeyTile) return;
+    a.next_page_table = layout.page_table + segment.page_offset;
+    a.next_head_offset = next % shape.num_kv_heads * pages.page_size * d;
+  };
   attention_scratch_.resize(static_cast<size_t>(pool_.num_threads()));
   pool_.RunBalanced(items, [&](int64_t item, int thread) {
     std::vector<float>& scratch = attention_scratch_[static_cast<size_t>(thread)];
@@ -253,6 +262,7 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
     a.out_stride = out.row_stride;
     a.scale = 1.0f / std::sqrt(static_cast<float>(d));
     a.bfloat16 = IsBFloat16();
+    set_next(item + 1, a);
     a.soon = soon.data() + line_of(item) * kLineBytes;
     a.soon_lines = line_of(item + 1) - line_of(item);
     kernels_.attention(a);

@@ -301,7 +301,7 @@ void AttendItem(const AttentionItem& a) {
   Fetch fetch(a, (query_rows + kQueryRows - 1) / kQueryRows, a.head_dim * (kBf16 ? 2 : 4));
   for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
     TileRows rows, next;
-    FindRows<kBf16>(a, begin, s.own, rows);
+    FindRows<kBf16>(a, begin, kKeyTile, s.own, rows);
     TransposeKeys(rows, kBf16 ? a.head_dim / 2 : a.head_dim, s.keys);
     fetch.StartTile<kBf16>(a, begin, next);
     AttendRows<kBf16, kQueryRows>(a, rows, fetch, begin, 0, s);

@@ -60,10 +60,17 @@ inline void PackDotQueries(const AttentionItem& a, const DotScratch& s) {
   }
 }
 
+// Keys of a tile that there are, rounded up to what is multiplied together.
+inline int64_t DotKeysOfTile(const AttentionItem& a, int64_t begin) {
+  const int64_t count = (a.num_keys - begin + kDotKeys - 1) / kDotKeys * kDotKeys;
+  return count < kKeyTile ? count : kKeyTile;
+}
+
 // Finds keys that lie together; others are brought together among the tile's own.
-inline void JoinKeys(const AttentionItem& a, const TileRows& rows, char* own, DotKeys& out) {
+inline void JoinKeys(const AttentionItem& a, int64_t count, const TileRows& rows, char* own,
+                     DotKeys& out) {
   const int64_t row_bytes = a.head_dim * 2;
-  for (int64_t first = 0; first < kKeyTile; first += kDotKeys) {
+  for (int64_t first = 0; first < count; first += kDotKeys) {
     const auto base = reinterpret_cast<intptr_t>(rows.keys[first]);
     intptr_t apart = 0;
     for (int64_t j = 0; j < kDotKeys; ++j) {
@@ -170,12 +177,12 @@ inline Vf StoreDotWeights(Vf p, uint32_t* weights) {
                               << 16);
 }
 
-// Turns a tile's scores into the weights of its values, notes the rows' new maxima and sums, and
-// returns what earlier sums are worth now.
-inline Vf WeighDotScores(const DotSight& sight, bool is_first, int64_t vector,
+// Turns the scores of a tile's first pairs into the weights of their values, notes the rows' new
+// maxima and sums, and returns what earlier sums are worth now.
+inline Vf WeighDotScores(const DotSight& sight, int64_t num_pairs, bool is_first, int64_t vector,
                          const DotScratch& s) {
   Vf best = Splat(-__builtin_inff());
-  for (int64_t i = 0; i < kDotPairs; ++i) {
+  for (int64_t i = 0; i < num_pairs; ++i) {
     Vf z = Load(s.scores + i * kDotVector);
     if (!sight.whole) {
       z = SeenKeys(sight, i) ? z : Splat(-__builtin_inff());
@@ -189,7 +196,7 @@ inline Vf WeighDotScores(const DotSight& sight, bool is_first, int64_t vector,
   const Vf new_max = Max(old_max, LargestOfTwo(best));
   Store(max, new_max);
   Vf total = {};
-  for (int64_t i = 0; i < kDotPairs; ++i) {
+  for (int64_t i = 0; i < num_pairs; ++i) {
     Vf p = Exp2(Load(s.scores + i * kDotVector) - new_max);
     if (!sight.whole) p = SeenKeys(sight, i) ? p : Vf{};
     total += StoreDotWeights(p, s.weights + i * kDotRows);
@@ -212,9 +219,11 @@ inline void AccumulateDots(const TileRows& rows, int64_t d, int64_t num_values,
       sums[r][v] = Load(acc + r * head_dim + d + v * kLanes) * correction[r];
     }
   }
-  int64_t due = d == 0 ? fetch.FirstFrom(0) : kKeyTile;
+  // Each stretch of dimensions fetches its share: so many lines at once would hold up the loads.
+  const int64_t begin = kKeyTile * d / head_dim, end = kKeyTile * (d + 2 * kLanes) / head_dim;
+  int64_t due = fetch.FirstFrom(begin);
   for (int64_t j = 0; j < num_values; j += 2, weights += kDotRows) {
-    while (due < j + 2) {
+    while (due < end && (due - begin) * kKeyTile <= j * (end - begin)) {
       fetch.Row(fetch.next->values[due]);
       due += fetch.parts;
     }
@@ -239,12 +248,13 @@ template <int kHeadDim>
 void AttendTileDots(const AttentionItem& a, const TileRows& rows, const DotKeys& keys, Fetch& fetch,
                     int64_t begin, int64_t vector, const DotScratch& s) {
   const uint32_t* q = s.queries + vector * a.head_dim / 4 * kDotVector;
-  for (int64_t j = 0; j < kKeyTile; j += kDotKeys) {
+  const int64_t count = DotKeysOfTile(a, begin);
+  for (int64_t j = 0; j < count; j += kDotKeys) {
     DotScores<kHeadDim>(a, q, keys.keys[j / kDotKeys], j, fetch, s.scores + j * kDotRows);
   }
   const DotSight sight = SeeTile(a, begin, vector * kDotRows);
   float correction[kDotVector];
-  Store(correction, WeighDotScores(sight, begin == 0, vector, s));
+  Store(correction, WeighDotScores(sight, count / 2, begin == 0, vector, s));
   float* acc = s.acc + vector * kDotRows * a.head_dim;
   for (int64_t d = 0; d < a.head_dim; d += 2 * kLanes) {
     AccumulateDots(rows, d, sight.most, s.weights, correction, a.head_dim, fetch, acc);
@@ -261,13 +271,14 @@ void AttendItemDots(const AttentionItem& a) {
   for (int64_t i = 0; i < vectors * kDotVector; ++i) s.max[i] = -__builtin_inff();
   Fetch fetch(a, vectors, a.head_dim * 2);
   TileRows tiles[2];
+  bool is_found = false;
   for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
     TileRows& rows = tiles[begin / kKeyTile % 2];
     DotKeys keys;
-    if (fetch.next == nullptr)
-      FindRows<true>(a, begin, s.own, rows);  // else they were found before
-    JoinKeys(a, rows, s.own, keys);
-    fetch.StartTile<true>(a, begin, tiles[(begin / kKeyTile + 1) % 2]);
+    const int64_t count = DotKeysOfTile(a, begin);
+    if (!is_found) FindRows<true>(a, begin, count, s.own, rows);
+    JoinKeys(a, count, rows, s.own, keys);
+    is_found = fetch.StartTile<true>(a, begin, tiles[(begin / kKeyTile + 1) % 2]);
     for (int64_t i = 0; i < vectors; ++i, ++fetch.part) {
       AttendTileDots<kHeadDim>(a, rows, keys, fetch, begin, i, s);
     }

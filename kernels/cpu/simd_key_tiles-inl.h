@@ -37,14 +37,15 @@ inline const void* OwnRow(const float* row, int64_t head_dim, void* storage) {
   }
 }
 
-// Finds all rows of a tile, zeros where there are none. own_rows: room for kKeyTile keys and as
-// many values, for what does not lie in pages.
+// Finds the first `count` rows of a tile, zeros where there are none. own_rows: room for kKeyTile
+// keys and as many values, for what does not lie in pages.
 template <bool kBf16>
-inline void FindRows(const AttentionItem& a, int64_t begin, char* own_rows, TileRows& rows) {
+inline void FindRows(const AttentionItem& a, int64_t begin, int64_t count, char* own_rows,
+                     TileRows& rows) {
   FindCommitted<kBf16>(a, begin, rows);
   const int64_t row_bytes = a.head_dim * (kBf16 ? 2 : 4);
   const int64_t committed = a.num_committed - begin;
-  for (int64_t j = committed < 0 ? 0 : committed; j < kKeyTile; ++j) {
+  for (int64_t j = committed < 0 ? 0 : committed; j < count; ++j) {
     char* key = own_rows + j * row_bytes;
     char* value = own_rows + (kKeyTile + j) * row_bytes;
     if (begin + j < a.num_keys) {
@@ -68,12 +69,27 @@ struct Fetch {
         soon(a.soon),
         soon_end(a.soon + a.soon_lines * kLineBytes) {}
 
-  // Before the tile at `begin`; `rows` becomes the next one.
+  // Before the tile at `begin`: what is fetched meanwhile goes to `rows`, the next tile or, behind
+  // the last whole one, the next item's first. Returns whether it is this item's next.
   template <bool kBf16>
-  void StartTile(const AttentionItem& a, int64_t begin, TileRows& rows) {
-    FindCommitted<kBf16>(a, begin + kKeyTile, rows);
-    next = begin + 2 * kKeyTile <= a.num_committed ? &rows : nullptr;
+  bool StartTile(const AttentionItem& a, int64_t begin, TileRows& rows) {
     part = 0;
+    next = nullptr;
+    if (begin + kKeyTile > a.num_committed) return false;
+    const bool goes_on = begin + 2 * kKeyTile <= a.num_committed;
+    if (goes_on) {
+      FindCommitted<kBf16>(a, begin + kKeyTile, rows);
+    } else if (a.next_page_table != nullptr) {
+      AttentionItem after = a;
+      after.page_table = a.next_page_table;
+      after.head_offset = a.next_head_offset;
+      after.num_committed = kKeyTile;
+      FindCommitted<kBf16>(after, 0, rows);
+    } else {
+      return false;
+    }
+    next = &rows;
+    return goes_on;
   }
 
   // The first row from `from` on that this part fetches.
