@@ -223,7 +223,7 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
     if (next == items) return;
     const AttentionSegment& segment =
         *parts[static_cast<size_t>(next / shape.num_kv_heads)].segment;
-    if (segment.first_position < kKeyTile) return;
+    a.next_committed = segment.first_position;
     a.next_page_table = layout.page_table + segment.page_offset;
     a.next_head_offset = next % shape.num_kv_heads * pages.page_size * d;
   };

@@ -80,7 +80,7 @@ inline void Scores(const AttentionItem& a, const float* q, const uint32_t* keys,
   int64_t due = fetches_rows ? fetch.FirstFrom(0) : kKeyTile;
   for (int64_t w = 0; w < words; ++w, keys += kKeyTile) {
     if (w == due && due < kKeyTile) {
-      fetch.Row(fetch.next->keys[due]);
+      fetch.Key(due);
       due += fetch.parts;
     }
     fetch.Soon();
@@ -166,7 +166,7 @@ inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values,
   int64_t due = d == 0 ? fetch.FirstFrom(0) : kKeyTile;
   for (int64_t j = 0; j < num_values; ++j) {
     if (j == due) {
-      fetch.Row(fetch.next->values[due]);
+      fetch.Value(due);
       due += fetch.parts;
     }
     fetch.Soon();
@@ -299,11 +299,11 @@ void AttendItem(const AttentionItem& a) {
     s.sum[i] = 0;
   }
   Fetch fetch(a, (query_rows + kQueryRows - 1) / kQueryRows, a.head_dim * (kBf16 ? 2 : 4));
+  TileRows rows, tiles[3];
   for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
-    TileRows rows, next;
     FindRows<kBf16>(a, begin, kKeyTile, s.own, rows);
     TransposeKeys(rows, kBf16 ? a.head_dim / 2 : a.head_dim, s.keys);
-    fetch.StartTile<kBf16>(a, begin, next);
+    fetch.StartTile<kBf16>(a, begin / kKeyTile, tiles);
     AttendRows<kBf16, kQueryRows>(a, rows, fetch, begin, 0, s);
   }
   for (int64_t i = 0; i < query_rows; ++i)

@@ -93,7 +93,7 @@ inline Vf AddDot(Vf sum, Vu a, Vu b) {
 }
 
 // scores[j][r] = log2(e) * scale * q[r] . key j for kDotKeys keys from `key` on; meanwhile fetches
-// every `parts`-th of the next tile's keys [first, first + kDotKeys). kHeadDim: 0 where it is not
+// every `parts`-th of a later tile's keys [first, first + kDotKeys). kHeadDim: 0 where it is not
 // known.
 template <int kHeadDim>
 inline void DotScores(const AttentionItem& a, const uint32_t* q, const char* key, int64_t first,
@@ -105,7 +105,7 @@ inline void DotScores(const AttentionItem& a, const uint32_t* q, const char* key
   int64_t due = fetch.FirstFrom(first);
   for (int64_t w = 0; w < steps; ++w, key += 8, q += kDotVector) {
     while (due < kKeyTile && (due - first) * steps <= w * kDotKeys) {
-      fetch.Row(fetch.next->keys[due]);
+      fetch.Key(due);
       due += fetch.parts;
     }
     fetch.Soon();
@@ -209,7 +209,8 @@ inline Vf WeighDotScores(const DotSight& sight, int64_t num_pairs, bool is_first
 }
 
 // acc[r] = acc[r] * correction[r] + weights * values for two vectors of dimensions from d on;
-// meanwhile fetches values. They are taken in pairs: behind the last there is one of weight 0.
+// meanwhile fetches values, and those of the next dimensions into the first-level cache. They are
+// taken in pairs: behind the last there is one of weight 0.
 inline void AccumulateDots(const TileRows& rows, int64_t d, int64_t num_values,
                            const uint32_t* weights, const float* correction, int64_t head_dim,
                            Fetch& fetch, float* acc) {
@@ -224,12 +225,15 @@ inline void AccumulateDots(const TileRows& rows, int64_t d, int64_t num_values,
   int64_t due = fetch.FirstFrom(begin);
   for (int64_t j = 0; j < num_values; j += 2, weights += kDotRows) {
     while (due < end && (due - begin) * kKeyTile <= j * (end - begin)) {
-      fetch.Row(fetch.next->values[due]);
+      fetch.Value(due);
       due += fetch.parts;
     }
     fetch.Soon();
-    const __m512i even = _mm512_loadu_si512(static_cast<const uint16_t*>(rows.values[j]) + d);
-    const __m512i odd = _mm512_loadu_si512(static_cast<const uint16_t*>(rows.values[j + 1]) + d);
+    const auto* first = static_cast<const uint16_t*>(rows.values[j]) + d;
+    const auto* second = static_cast<const uint16_t*>(rows.values[j + 1]) + d;
+    __builtin_prefetch(first + 2 * kLanes, 0, 3);
+    __builtin_prefetch(second + 2 * kLanes, 0, 3);
+    const __m512i even = _mm512_loadu_si512(first), odd = _mm512_loadu_si512(second);
     const Vu low = reinterpret_cast<Vu>(_mm512_unpacklo_epi16(even, odd));
     const Vu high = reinterpret_cast<Vu>(_mm512_unpackhi_epi16(even, odd));
     for (int r = 0; r < kDotRows; ++r) {
@@ -270,15 +274,15 @@ void AttendItemDots(const AttentionItem& a) {
   for (int64_t i = 0; i < vectors * kDotRows * a.head_dim; ++i) s.acc[i] = 0;
   for (int64_t i = 0; i < vectors * kDotVector; ++i) s.max[i] = -__builtin_inff();
   Fetch fetch(a, vectors, a.head_dim * 2);
-  TileRows tiles[2];
-  bool is_found = false;
+  TileRows tiles[3];
   for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
-    TileRows& rows = tiles[begin / kKeyTile % 2];
-    DotKeys keys;
-    const int64_t count = DotKeysOfTile(a, begin);
+    const int64_t t = begin / kKeyTile, count = DotKeysOfTile(a, begin);
+    TileRows& rows = tiles[t % 3];
+    const bool is_found = t > 0 && begin + kKeyTile <= a.num_committed;
     if (!is_found) FindRows<true>(a, begin, count, s.own, rows);
+    DotKeys keys;
     JoinKeys(a, count, rows, s.own, keys);
-    is_found = fetch.StartTile<true>(a, begin, tiles[(begin / kKeyTile + 1) % 2]);
+    fetch.StartTile<true>(a, t, tiles);
     for (int64_t i = 0; i < vectors; ++i, ++fetch.part) {
       AttendTileDots<kHeadDim>(a, rows, keys, fetch, begin, i, s);
     }

@@ -73,9 +73,10 @@ struct AttentionItem {
   int64_t out_stride;  // elements
   float scale;
   bool bfloat16;  // dtype of pages and out
-  // Where the item that comes next has its first kKeyTile keys; null where it has not as many.
+  // Of the item that comes next: fetched behind this one's last whole tile.
   const int32_t* next_page_table = nullptr;
   int64_t next_head_offset = 0;
+  int64_t next_committed = 0;
   // Memory that will be read soon after: a few lines of it are fetched meanwhile, as the arithmetic
   // leaves the memory time for.
   const char* soon;

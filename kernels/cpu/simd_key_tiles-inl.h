@@ -59,9 +59,10 @@ inline void FindRows(const AttentionItem& a, int64_t begin, int64_t count, char*
   }
 }
 
-// What one call fetches into the second-level cache while it computes: every `parts`-th row of the
-// next tile, so that all calls of a tile together spread the reading over their time, and beside
-// them lines of what is read after the attention.
+// What is fetched into the second-level cache while a tile is computed: the rows of the next tile
+// and of the one behind it, and beside them lines of what is read after the attention. The
+// processor drops fetches when too many are under way, so where memory sets the pace every row is
+// asked for twice.
 struct Fetch {
   Fetch(const AttentionItem& a, int64_t num_parts, int64_t bytes_of_row)
       : parts(num_parts),
@@ -69,37 +70,34 @@ struct Fetch {
         soon(a.soon),
         soon_end(a.soon + a.soon_lines * kLineBytes) {}
 
-  // Before the tile at `begin`: what is fetched meanwhile goes to `rows`, the next tile or, behind
-  // the last whole one, the next item's first. Returns whether it is this item's next.
+  // Before tile `t` of the item. Tile i lies in tiles[i % 3] from two tiles before it on, if all of
+  // it is committed; those of the next item count on from there.
   template <bool kBf16>
-  bool StartTile(const AttentionItem& a, int64_t begin, TileRows& rows) {
+  void StartTile(const AttentionItem& a, int64_t t, TileRows (&tiles)[3]) {
+    const int64_t whole = a.num_committed / kKeyTile;
     part = 0;
-    next = nullptr;
-    if (begin + kKeyTile > a.num_committed) return false;
-    const bool goes_on = begin + 2 * kKeyTile <= a.num_committed;
-    if (goes_on) {
-      FindCommitted<kBf16>(a, begin + kKeyTile, rows);
-    } else if (a.next_page_table != nullptr) {
-      AttentionItem after = a;
-      after.page_table = a.next_page_table;
-      after.head_offset = a.next_head_offset;
-      after.num_committed = kKeyTile;
-      FindCommitted<kBf16>(after, 0, rows);
-    } else {
-      return false;
+    if (t >= whole) {
+      ahead[0] = ahead[1] = nullptr;
+      return;
     }
-    next = &rows;
-    return goes_on;
+    ahead[0] = t == 0 ? FindAhead<kBf16>(a, 1, tiles) : second;
+    second = FindAhead<kBf16>(a, t + 2, tiles);
+    ahead[1] = parts == 1 ? second : nullptr;  // with several, arithmetic sets the pace
   }
 
-  // The first row from `from` on that this part fetches.
+  // The first row from `from` on that this part fetches: parts share a tile's rows.
   int64_t FirstFrom(int64_t from) const {
-    if (next == nullptr) return kKeyTile;
+    if (ahead[0] == nullptr) return kKeyTile;
     return from <= part ? part : part + (from - part + parts - 1) / parts * parts;
   }
-  void Row(const void* row) const {
-    for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
-      __builtin_prefetch(static_cast<const char*>(row) + at, 0, 2);
+  void Key(int64_t row) const {
+    for (const TileRows* tile : ahead) {
+      if (tile != nullptr) Row(tile->keys[row]);
+    }
+  }
+  void Value(int64_t row) const {
+    for (const TileRows* tile : ahead) {
+      if (tile != nullptr) Row(tile->values[row]);
     }
   }
   void Soon() {
@@ -108,9 +106,33 @@ struct Fetch {
     soon += kLineBytes;
   }
 
-  const TileRows* next = nullptr;  // null: nothing to fetch
   int64_t part = 0;
   int64_t parts;
+
+ private:
+  template <bool kBf16>
+  static const TileRows* FindAhead(const AttentionItem& a, int64_t t, TileRows (&tiles)[3]) {
+    AttentionItem item = a;
+    const int64_t whole = a.num_committed / kKeyTile;
+    TileRows& rows = tiles[t % 3];
+    if (t >= whole) {
+      t -= whole;
+      item.page_table = a.next_page_table;
+      item.head_offset = a.next_head_offset;
+      item.num_committed = a.next_committed;
+    }
+    if ((t + 1) * kKeyTile > item.num_committed) return nullptr;
+    FindCommitted<kBf16>(item, t * kKeyTile, rows);
+    return &rows;
+  }
+  void Row(const void* row) const {
+    for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
+      __builtin_prefetch(static_cast<const char*>(row) + at, 0, 2);
+    }
+  }
+
+  const TileRows* ahead[2] = {};  // null: nothing to fetch
+  const TileRows* second = nullptr;
   int64_t row_bytes;
   const char* soon;
   const char* soon_end;
