@@ -2,6 +2,7 @@
 #include "bench/forward_bench.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -87,6 +88,31 @@ absl::Status ForwardBench::MakeModel(const Progress& progress) {
   model.kv_cache = {PagesOfOne() * limits_.max_sequences, kPageSize};
   SDAR_ASSIGN_OR_RETURN(
       model_, SdarModel::Create(config, std::move(weights), model, backend(), *communicator_));
+  return on_cpu() ? WriteEveryPage() : backend().Synchronize();
+}
+
+// Memory that was never written is one page of zeros, which the caches hold: a row goes into every
+// 4 KiB of every head, so that committed pages are read from memory.
+absl::Status ForwardBench::WriteEveryPage() {
+  constexpr int64_t kMemoryPage = 4096;
+  const int64_t row_bytes =
+      config_.head_dim * static_cast<int64_t>(SizeOf(device_.device.backend->act_dtype()));
+  const int64_t spacing = std::max<int64_t>(1, kMemoryPage / row_bytes);
+  const int64_t slots = PagesOfOne() * limits_.max_sequences * kPageSize;
+  for (int64_t slot = 0; slot < slots;) {
+    StepRows step;
+    for (; slot < slots && std::ssize(step.token_ids) < limits_.max_rows; slot += spacing) {
+      step.positions.push_back(static_cast<int32_t>(step.token_ids.size()));
+      step.token_ids.push_back(0);
+      step.kv_slots.push_back(slot);
+    }
+    AttentionSegment segment;
+    segment.num_rows = static_cast<int32_t>(step.token_ids.size());
+    segment.block_length = 1;
+    step.segments.push_back(segment);
+    step.page_table.push_back(0);
+    SDAR_RETURN_IF_ERROR(TimeOnce(step).status());
+  }
   return backend().Synchronize();
 }
 
@@ -114,8 +140,8 @@ int64_t ForwardBench::PagesOfOne() const {
   return (options_.context + limits_.max_rows_of_one + kPageSize - 1) / kPageSize;
 }
 
-// Rows at the context's end, rounded down to whole blocks. What the committed pages hold is zeros,
-// which take as long to read as any K/V.
+// Rows at the context's end, rounded down to whole blocks. What the committed pages hold is zeros
+// in the main, which take as long to read as any K/V.
 StepRows ForwardBench::MakeStep(const PassShape& shape, bool with_logits) const {
   const int64_t first = options_.context / options_.block_length * options_.block_length;
   StepRows step;

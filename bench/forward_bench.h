@@ -95,6 +95,7 @@ class ForwardBench {
   bool FollowsLastAttention(const std::string& tensor) const;
   int64_t PagesOfOne() const;
   absl::Status MakeModel(const Progress& progress);
+  absl::Status WriteEveryPage();
   // Forward passes are timed on the device itself, unless their time is told apart.
   Backend& backend();
   PeakOf TypeOfPeak() const;
