@@ -38,9 +38,6 @@ std::vector<QueryRows> SplitSegments(const StepLayout& layout) {
   return parts;
 }
 
-// Rows of a product up to which reading its weight sets the pace.
-constexpr int64_t kRowsBoundByMemory = 14;
-
 constexpr size_t kLineFloats = kLineBytes / sizeof(float);
 
 // Vectors that cross lines take twice as long to load and store.
@@ -216,13 +213,6 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t d = shape.head_dim;
   const int64_t items = static_cast<int64_t>(parts.size()) * shape.num_kv_heads;
-  // Threads take their parts of items and of a weight's tiles alike. With more rows the product
-  // that follows is bound by arithmetic and has time enough to read its weight.
-  const absl::Span<const char> soon =
-      layout.num_rows <= kRowsBoundByMemory ? matmuls_.Expected() : absl::Span<const char>();
-  const auto line_of = [&](int64_t item) {
-    return static_cast<int64_t>(soon.size()) / kLineBytes * item / items;
-  };
   // A thread goes on to the next item, in the main.
   const auto set_next = [&](int64_t next, AttentionItem& a) {
     if (next == items) return;
@@ -268,8 +258,6 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
     a.scale = 1.0f / std::sqrt(static_cast<float>(d));
     a.bfloat16 = IsBFloat16();
     set_next(item + 1, a);
-    a.soon = soon.data() + line_of(item) * kLineBytes;
-    a.soon_lines = line_of(item + 1) - line_of(item);
     kernels_.attention(a);
   });
 }

@@ -7,19 +7,7 @@
 #include "kernels/cpu/packed_weight.h"
 
 namespace sdar {
-absl::Span<const char> MatMulRunner::Expected() const {
-  const auto found = followers_.find(last_);
-  return found == followers_.end() ? absl::Span<const char>() : found->second;
-}
-
-void MatMulRunner::NoteOrder(const PackedWeight& weight) {
-  const auto* data = static_cast<const char*>(weight.storage.data());
-  followers_[last_] = {data, weight.storage.size_bytes()};
-  last_ = data;
-}
-
 void MatMulRunner::Run(absl::Span<const MatMulJob> jobs) {
-  if (jobs.size() == 1) NoteOrder(*jobs[0].weight);
   Place(jobs);
   QuantizeRows(jobs);
   PackAllRows(jobs);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <unordered_map>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -30,10 +29,6 @@ class MatMulRunner {
   // Runs all jobs' tiles as one loop over the threads.
   void Run(absl::Span<const MatMulJob> jobs);
 
-  // What was multiplied next, the last time, after the weight that was multiplied last: passes use
-  // weights in one order. Addresses to fetch from, not to read: the weight may be gone.
-  absl::Span<const char> Expected() const;
-
  private:
   // Where a job's rows lie once they are packed.
   struct Placed {
@@ -43,7 +38,6 @@ class MatMulRunner {
     int64_t first_byte = -1;  // in bytes_; -1: not an int8 weight
   };
 
-  void NoteOrder(const PackedWeight& weight);
   void Place(absl::Span<const MatMulJob> jobs);
   void QuantizeRows(absl::Span<const MatMulJob> jobs);
   void PackAllRows(absl::Span<const MatMulJob> jobs);
@@ -55,8 +49,6 @@ class MatMulRunner {
   std::vector<uint32_t> packed_;  // every job's [rows * words]
   std::vector<uint8_t> bytes_;    // rows of int8 jobs, quantised: [rows][words * 4]
   std::vector<float> row_scales_;
-  const void* last_ = nullptr;  // first byte of the weight multiplied last
-  std::unordered_map<const void*, absl::Span<const char>> followers_;
 };
 
 }  // namespace sdar

@@ -83,7 +83,6 @@ inline void Scores(const AttentionItem& a, const float* q, const uint32_t* keys,
       fetch.Key(due);
       due += fetch.parts;
     }
-    fetch.Soon();
     Vu words_of_keys[kSumVectors];
     for (int v = 0; v < kSumVectors; ++v) words_of_keys[v] = LoadWords(keys + v * kLanes);
     AddKeys<kBf16, kRows>(q, w, words_of_keys, sums);
@@ -169,7 +168,6 @@ inline void Accumulate(const TileRows& rows, int64_t d, int64_t num_values,
       fetch.Value(due);
       due += fetch.parts;
     }
-    fetch.Soon();
     Vf values[2];
     LoadValues<kBf16>(rows.values[j], d, values[0], values[1]);
     for (int r = 0; r < kRows; ++r) {
@@ -298,7 +296,7 @@ void AttendItem(const AttentionItem& a) {
     s.max[i] = -__builtin_inff();
     s.sum[i] = 0;
   }
-  Fetch fetch(a, (query_rows + kQueryRows - 1) / kQueryRows, a.head_dim * (kBf16 ? 2 : 4));
+  Fetch fetch((query_rows + kQueryRows - 1) / kQueryRows, a.head_dim * (kBf16 ? 2 : 4));
   TileRows rows, tiles[3];
   for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
     FindRows<kBf16>(a, begin, kKeyTile, s.own, rows);

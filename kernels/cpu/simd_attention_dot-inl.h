@@ -108,7 +108,6 @@ inline void DotScores(const AttentionItem& a, const uint32_t* q, const char* key
       fetch.Key(due);
       due += fetch.parts;
     }
-    fetch.Soon();
     const Vu words = LoadWords(q);
     for (int j = 0; j < kDotKeys; ++j) {
       int64_t two_words;
@@ -228,7 +227,6 @@ inline void AccumulateDots(const TileRows& rows, int64_t d, int64_t num_values,
       fetch.Value(due);
       due += fetch.parts;
     }
-    fetch.Soon();
     const auto* first = static_cast<const uint16_t*>(rows.values[j]) + d;
     const auto* second = static_cast<const uint16_t*>(rows.values[j + 1]) + d;
     __builtin_prefetch(first + 2 * kLanes, 0, 3);
@@ -273,7 +271,7 @@ void AttendItemDots(const AttentionItem& a) {
   PackDotQueries(a, s);
   for (int64_t i = 0; i < vectors * kDotRows * a.head_dim; ++i) s.acc[i] = 0;
   for (int64_t i = 0; i < vectors * kDotVector; ++i) s.max[i] = -__builtin_inff();
-  Fetch fetch(a, vectors, a.head_dim * 2);
+  Fetch fetch(vectors, a.head_dim * 2);
   TileRows tiles[3];
   for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
     const int64_t t = begin / kKeyTile, count = DotKeysOfTile(a, begin);

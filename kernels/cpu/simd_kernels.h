@@ -77,10 +77,6 @@ struct AttentionItem {
   const int32_t* next_page_table = nullptr;
   int64_t next_head_offset = 0;
   int64_t next_committed = 0;
-  // Memory that will be read soon after: a few lines of it are fetched meanwhile, as the arithmetic
-  // leaves the memory time for.
-  const char* soon;
-  int64_t soon_lines;
 };
 
 // Keys are taken in tiles that start at multiples of this position.

@@ -60,15 +60,10 @@ inline void FindRows(const AttentionItem& a, int64_t begin, int64_t count, char*
 }
 
 // What is fetched into the second-level cache while a tile is computed: the rows of the next tile
-// and of the one behind it, and beside them lines of what is read after the attention. The
-// processor drops fetches when too many are under way, so where memory sets the pace every row is
-// asked for twice.
+// and of the one behind it. The processor drops fetches when too many are under way, so where
+// memory sets the pace every row is asked for twice.
 struct Fetch {
-  Fetch(const AttentionItem& a, int64_t num_parts, int64_t bytes_of_row)
-      : parts(num_parts),
-        row_bytes(bytes_of_row),
-        soon(a.soon),
-        soon_end(a.soon + a.soon_lines * kLineBytes) {}
+  Fetch(int64_t num_parts, int64_t bytes_of_row) : parts(num_parts), row_bytes(bytes_of_row) {}
 
   // Before tile `t` of the item. Tile i lies in tiles[i % 3] from two tiles before it on, if all of
   // it is committed; those of the next item count on from there.
@@ -100,11 +95,6 @@ struct Fetch {
       if (tile != nullptr) Row(tile->values[row]);
     }
   }
-  void Soon() {
-    if (soon >= soon_end) return;
-    __builtin_prefetch(soon, 0, 2);
-    soon += kLineBytes;
-  }
 
   int64_t part = 0;
   int64_t parts;
@@ -134,8 +124,6 @@ struct Fetch {
   const TileRows* ahead[2] = {};  // null: nothing to fetch
   const TileRows* second = nullptr;
   int64_t row_bytes;
-  const char* soon;
-  const char* soon_end;
 };
 
 inline void TransposeKeys(const TileRows& rows, int64_t words, uint32_t* keys) {
