@@ -75,9 +75,8 @@ struct Fetch {
       ahead[0] = ahead[1] = nullptr;
       return;
     }
-    ahead[0] = t == 0 ? FindAhead<kBf16>(a, 1, tiles) : second;
-    second = FindAhead<kBf16>(a, t + 2, tiles);
-    ahead[1] = parts == 1 ? second : nullptr;  // with several, arithmetic sets the pace
+    ahead[0] = t == 0 ? FindAhead<kBf16>(a, 1, tiles) : ahead[1];
+    ahead[1] = FindAhead<kBf16>(a, t + 2, tiles);
   }
 
   // The first row from `from` on that this part fetches: parts share a tile's rows.
@@ -122,7 +121,6 @@ struct Fetch {
   }
 
   const TileRows* ahead[2] = {};  // null: nothing to fetch
-  const TileRows* second = nullptr;
   int64_t row_bytes;
 };
 
