@@ -127,8 +127,9 @@ class Backend {
                                const KvPages& pages, const TensorView& qkv) = 0;
 
   // Attention of every segment by the law of sight, scaled by 1 / sqrt(head_dim). qkv as
-  // QkNormRopeWrite leaves it; out: [rows, heads * head_dim] act. Keys are summed in the order of
-  // their positions, wherever they lie; the weights of values may be rounded to the act dtype.
+  // QkNormRopeWrite leaves it; out: [rows, heads * head_dim] act. Keys are summed in an order that
+  // their positions alone decide, wherever they lie; the weights of values may be rounded to the
+  // act dtype.
   virtual void BlockAttention(const AttentionShape& shape, const StepLayout& layout,
                               const KvPages& pages, const TensorView& qkv,
                               const TensorView& out) = 0;
