@@ -304,6 +304,7 @@ void AttendItem(const AttentionItem& a) {
     fetch.StartTile<kBf16>(a, begin / kKeyTile, tiles);
     AttendRows<kBf16, kQueryRows>(a, rows, fetch, begin, 0, s);
   }
-  for (int64_t i = 0; i < query_rows; ++i)
+  for (int64_t i = 0; i < query_rows; ++i) {
     StoreOutput<kBf16>(a, i, s.acc + i * a.head_dim, s.sum[i]);
+  }
 }

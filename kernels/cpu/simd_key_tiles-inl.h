@@ -60,8 +60,8 @@ inline void FindRows(const AttentionItem& a, int64_t begin, int64_t count, char*
 }
 
 // What is fetched into the second-level cache while a tile is computed: the rows of the next tile
-// and of the one behind it. The processor drops fetches when too many are under way, so where
-// memory sets the pace every row is asked for twice.
+// and of the one behind it. The processor drops fetches when too many are under way, so every
+// row is asked for twice.
 struct Fetch {
   Fetch(int64_t num_parts, int64_t bytes_of_row) : parts(num_parts), row_bytes(bytes_of_row) {}
 

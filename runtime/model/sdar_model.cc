@@ -131,6 +131,13 @@ absl::StatusOr<StepLayout> SdarModel::Upload(const StepRows& step, bool captured
   return layout;
 }
 
+absl::Status SdarModel::MakeRoomForLastLayer() {
+  const auto needed = static_cast<size_t>(finished_rows_ * config_.hidden_size) * sizeof(float);
+  if (last_residual_.size_bytes() >= needed) return absl::OkStatus();
+  SDAR_ASSIGN_OR_RETURN(last_residual_, backend_.Allocate(needed));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& step) {
   const auto rows = static_cast<int64_t>(step.token_ids.size());
   SDAR_CHECK(rows > 0 && rows <= options_.max_rows);
@@ -138,6 +145,9 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& ste
       may_capture_ && rows <= kMostCapturedRows && exchange_->CanCapture(CapturedRows(rows));
   const bool has_logits = !step.logit_rows.empty();
   SDAR_ASSIGN_OR_RETURN(const StepLayout layout, Upload(step, captured));
+  const bool whole = captured || options_.whole_last_layer;
+  finished_rows_ = whole ? rows_ : static_cast<int64_t>(step.logit_rows.size());
+  if (finished_rows_ < rows_) SDAR_RETURN_IF_ERROR(MakeRoomForLastLayer());
   const auto run = [&] { return RunLayers(step, layout, captured); };
   if (captured) {
     SDAR_RETURN_IF_ERROR(backend_.Repeat(
@@ -163,30 +173,24 @@ absl::Status SdarModel::RunLayers(const StepRows& step, const StepLayout& layout
   return RunLastLayer(step, layout, captured);
 }
 
-// Nothing reads what the last layer makes of a row without logits but its K/V. A captured step
-// computes all rows, for it must do the same whichever of them get logits.
+// Nothing reads what the last layer makes of a row without logits but its K/V.
 absl::Status SdarModel::RunLastLayer(const StepRows& step, const StepLayout& layout,
                                      bool captured) {
   const int layer = config_.num_layers - 1;
-  const auto logit_rows = static_cast<int64_t>(step.logit_rows.size());
+  const bool has_logits = !step.logit_rows.empty();
   ProjectHeads(layer, layout);
-  if (logit_rows == 0 && !options_.whole_last_layer) return absl::OkStatus();
+  if (!has_logits && !options_.whole_last_layer) return absl::OkStatus();
   TensorView attended = Attend(layer, layout);
   TensorView residual = F32(residual_, rows_, config_.hidden_size);
-  if (!captured && !options_.whole_last_layer && logit_rows < rows_) {
-    const auto needed = static_cast<size_t>(logit_rows * config_.hidden_size) * sizeof(float);
-    if (last_residual_.size_bytes() < needed) {
-      SDAR_ASSIGN_OR_RETURN(last_residual_, backend_.Allocate(needed));
-    }
+  if (finished_rows_ < rows_) {
     attended = KeepLogitRows(step, attended, qkv_);  // attention has consumed that
     residual = KeepLogitRows(step, residual, last_residual_);
   }
   SDAR_RETURN_IF_ERROR(FinishLayer(layer, captured, attended, residual));
-  if (logit_rows == 0) return absl::OkStatus();
-  normed_rows_ = residual.rows;
-  const TensorView delta = F32(delta_, normed_rows_, config_.hidden_size);
+  if (!has_logits) return absl::OkStatus();
+  const TensorView delta = F32(delta_, finished_rows_, config_.hidden_size);
   backend_.AddRmsNorm(&delta, weights_.final_norm.view, attention_.rms_norm_eps, residual,
-                      Act(normed_, normed_rows_, config_.hidden_size));
+                      Act(normed_, finished_rows_, config_.hidden_size));
   return absl::OkStatus();
 }
 
@@ -260,9 +264,9 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Summarize(const StepRows& s
   }
   std::vector<LogitSummary> mine(step.logit_rows.size());
   if (vocabulary.size() > 0) {
-    TensorView normed = Act(normed_, normed_rows_, config_.hidden_size);
+    TensorView normed = Act(normed_, finished_rows_, config_.hidden_size);
     // The final norm has consumed delta_.
-    if (count < normed_rows_) normed = KeepLogitRows(step, normed, delta_);
+    if (count < finished_rows_) normed = KeepLogitRows(step, normed, delta_);
     const TensorView logits = F32(logits_, count, vocabulary.size());
     backend_.MatMul(weights_.lm_head, normed, logits);
     backend_.SummarizeLogits({vocabulary.begin, step.forbidden, step.logit_specs}, logits,

@@ -67,6 +67,8 @@ class SdarModel {
             Backend& backend, const GroupCommunicators& group);
 
   absl::Status AllocateBuffers();
+  // For finished_rows_.
+  absl::Status MakeRoomForLastLayer();
   // Rows that a step of `rows` rows has on the device, where steps are captured.
   int64_t CapturedRows(int64_t rows) const;
   // Copies the step's rows to the device, padded where it is captured, and sets rows_.
@@ -113,7 +115,9 @@ class SdarModel {
   bool may_capture_ = false;
   int64_t row_capacity_ = 0;  // of the buffers above
   int64_t rows_ = 0;          // of the last step, padded
-  int64_t normed_rows_ = 0;   // of those, how many went through the final norm
+  // Of those, how many the last layer finishes: the ones with logits, or all where the step is
+  // captured, as it must do the same whichever rows get logits.
+  int64_t finished_rows_ = 0;
 };
 
 }  // namespace sdar
