@@ -15,7 +15,9 @@ namespace sdar {
 
 struct GenerationCall {
   std::string request_id;  // empty: one is made
-  std::string trace_id;    // for the log; empty: none
+  // An open call may have the same id: a suffix then tells this one from it.
+  bool may_extend_request_id = false;
+  std::string trace_id;  // for the log; empty: none
   std::vector<TokenId> prompt;
   RequestFields fields;
   bool provisional = false;  // also the block's state after every denoising step

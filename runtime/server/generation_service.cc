@@ -7,12 +7,13 @@
 #include "absl/time/clock.h"
 
 #include "common/status_macros.h"
-#include "runtime/server/grpc_call.h"
 #include "runtime/server/request_identity.h"
-#include "runtime/server/request_translation.h"
 
 namespace sdar {
 namespace {
+
+// Of a request id that others have too.
+constexpr size_t kSuffixDigits = 8;
 
 // The counts that a job and a replica have in common.
 template <typename Message>
@@ -38,14 +39,6 @@ void FillTotals(const EngineStatus& total, sdar::v1::GetStatusResponse& response
   }
 }
 
-absl::Status CheckGrpcAccess(const GenerationService& service,
-                             const grpc::CallbackServerContext& context) {
-  const auto& metadata = context.client_metadata();
-  const auto found = metadata.find("authorization");
-  if (found == metadata.end()) return service.CheckAccess("");
-  return service.CheckAccess({found->second.data(), found->second.size()});
-}
-
 ServerMetricsOptions MetricsOptions(const GenerationService::Config& config) {
   const sdar::v1::GetModelInfoResponse& info = config.model_info;
   ServerMetricsOptions options;
@@ -60,19 +53,6 @@ ServerMetricsOptions MetricsOptions(const GenerationService::Config& config) {
   return options;
 }
 
-std::string TraceIdOfCall(const grpc::CallbackServerContext& context) {
-  const auto found = context.client_metadata().find("traceparent");
-  if (found == context.client_metadata().end()) return "";
-  return TraceIdOf(absl::string_view(found->second.data(), found->second.size()));
-}
-
-grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
-                                      const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpc(status));
-  return reactor;
-}
-
 }  // namespace
 
 GenerationService::GenerationService(Config config, const TextCodec& text, Router& router)
@@ -82,43 +62,36 @@ absl::Status GenerationService::CheckAccess(absl::string_view authorization) con
   return config_.access == nullptr ? absl::OkStatus() : config_.access->Check(authorization);
 }
 
-std::string GenerationService::NewRequestId() {
-  return absl::StrCat("request-", next_request_.fetch_add(1));
+bool GenerationService::IsOpen(const std::string& request_id) const {
+  const auto with_id = by_id_.find(request_id);
+  return with_id != by_id_.end() && !with_id->second->ended();
 }
 
-GenerateReactor* GenerationService::Generate(grpc::CallbackServerContext* context,
-                                             const sdar::v1::GenerateRequest* request) {
-  const absl::Status access = CheckGrpcAccess(*this, *context);
-  if (!access.ok()) {
-    CountRefusal(access);
-    return RefuseGrpcCall(access);
+// The id that a call gets: its own where that is free or may be told from the others' by a suffix.
+absl::StatusOr<std::string> GenerationService::TakeRequestId(const GenerationCall& call) {
+  if (call.request_id.empty()) return NewRequestId();
+  if (!IsOpen(call.request_id)) return call.request_id;
+  if (!call.may_extend_request_id) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("request_id: an open call has the id '", call.request_id, "'"));
   }
-  auto call = Translate(*request, absl::FromChrono(context->deadline()));
-  if (!call.ok()) {
-    CountRefusal(call.status());
-    return RefuseGrpcCall(call.status());
+  while (true) {
+    const std::string extended =
+        absl::StrCat(call.request_id, "-", NewIdentifier().substr(0, kSuffixDigits));
+    if (!IsOpen(extended)) return extended;
   }
-  call->trace_id = TraceIdOfCall(*context);
-  auto stream = Open(*std::move(call));
-  if (stream.ok()) return BeginGrpcCall(*stream, [this, held = *stream] { Close(held); });
-  if (const auto delay = RetryDelay(stream.status())) {
-    context->AddTrailingMetadata("grpc-retry-pushback-ms",
-                                 absl::StrCat(absl::ToInt64Milliseconds(*delay)));
-  }
-  return RefuseGrpcCall(stream.status());
 }
 
-absl::Status GenerationService::Register(const std::shared_ptr<GenerateStream>& stream) {
+absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::Register(
+    const GenerationCall& call, GenerateStream::Options options) {
   absl::MutexLock lock(&mutex_);
   SDAR_RETURN_IF_ERROR(refusal_);
-  std::shared_ptr<GenerateStream>& with_id = by_id_[stream->request_id()];
-  if (with_id != nullptr && !with_id->ended()) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("request_id: an open call has the id '", stream->request_id(), "'"));
-  }
-  with_id = stream;
+  SDAR_ASSIGN_OR_RETURN(options.request_id, TakeRequestId(call));
+  auto stream =
+      std::make_shared<GenerateStream>(std::move(options), router_, text_.tokenizer(), metrics_);
+  by_id_[stream->request_id()] = stream;
   open_.insert(stream);
-  return absl::OkStatus();
+  return stream;
 }
 
 void GenerationService::Close(const std::shared_ptr<GenerateStream>& stream) {
@@ -126,17 +99,6 @@ void GenerationService::Close(const std::shared_ptr<GenerateStream>& stream) {
   open_.erase(stream);
   const auto with_id = by_id_.find(stream->request_id());
   if (with_id != by_id_.end() && with_id->second == stream) by_id_.erase(with_id);
-}
-
-absl::StatusOr<GenerationCall> GenerationService::Translate(
-    const sdar::v1::GenerateRequest& request, absl::Time call_deadline) const {
-  GenerationCall call;
-  call.request_id = request.request_id();
-  SDAR_ASSIGN_OR_RETURN(call.fields, TranslateFields(request));
-  SDAR_ASSIGN_OR_RETURN(call.deadline, TranslateDeadline(request, call_deadline, absl::Now()));
-  SDAR_ASSIGN_OR_RETURN(call.prompt, TranslatePrompt(request, text_));
-  call.provisional = request.output().provisional();
-  return call;
 }
 
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::Open(GenerationCall call) {
@@ -151,8 +113,7 @@ absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::TryOpen(Gener
                         BuildRequests(call.fields, std::move(call.prompt), config_.defaults,
                                       router_.config().limits));
   GenerateStream::Options options;
-  options.request_id = call.request_id.empty() ? NewRequestId() : std::move(call.request_id);
-  options.trace_id = std::move(call.trace_id);
+  options.trace_id = call.trace_id;
   options.arrival = call.arrival;
   options.prompt_tokens = prompt_tokens;
   options.num_samples = static_cast<int>(samples.size());
@@ -163,9 +124,7 @@ absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::TryOpen(Gener
     sample.deadline = call.deadline;
     options.seeds.push_back(sample.sampling.seed);
   }
-  auto stream =
-      std::make_shared<GenerateStream>(std::move(options), router_, text_.tokenizer(), metrics_);
-  SDAR_RETURN_IF_ERROR(Register(stream));
+  SDAR_ASSIGN_OR_RETURN(auto stream, Register(call, std::move(options)));
   const absl::Status submitted = Submit(std::move(samples), stream);
   if (submitted.ok()) return stream;
   Close(stream);
@@ -245,90 +204,34 @@ std::string GenerationService::Metrics() const {
   return metrics_.Scrape(view);
 }
 
-grpc::ServerUnaryReactor* GenerationService::Abort(grpc::CallbackServerContext* context,
-                                                   const sdar::v1::AbortRequest* request,
-                                                   sdar::v1::AbortResponse*) {
-  const absl::Status access = CheckGrpcAccess(*this, *context);
-  if (!access.ok()) return FinishUnary(context, access);
+absl::Status GenerationService::Abort(const std::string& request_id) {
   std::shared_ptr<GenerateStream> stream;
   {
     absl::MutexLock lock(&mutex_);
-    const auto with_id = by_id_.find(request->request_id());
+    const auto with_id = by_id_.find(request_id);
     if (with_id != by_id_.end()) stream = with_id->second;
   }
-  if (stream == nullptr || !stream->Fail(absl::CancelledError("Abort was called"))) {
-    return FinishUnary(context,
-                       absl::NotFoundError(absl::StrCat("request_id: no open call has the id '",
-                                                        request->request_id(), "'")));
+  if (stream != nullptr && stream->Fail(absl::CancelledError("Abort was called"))) {
+    return absl::OkStatus();
   }
-  return FinishUnary(context, absl::OkStatus());
+  return absl::NotFoundError(
+      absl::StrCat("request_id: no open call has the id '", request_id, "'"));
 }
 
-absl::Status GenerationService::TokenizeInto(const sdar::v1::TokenizeRequest& request,
-                                             sdar::v1::TokenizeResponse& response) const {
-  std::string text = request.text();
-  if (request.input_case() == sdar::v1::TokenizeRequest::kChat) {
-    SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TranslateChat(request.chat()));
-    SDAR_ASSIGN_OR_RETURN(text, text_.RenderChat(chat));
-    response.set_prompt(text);
-  } else if (request.input_case() != sdar::v1::TokenizeRequest::kText) {
-    return absl::InvalidArgumentError("expected one of text and chat");
-  }
-  SDAR_ASSIGN_OR_RETURN(const std::vector<TokenId> ids, text_.tokenizer().Encode(text));
-  for (TokenId id : ids) response.add_ids(static_cast<uint32_t>(id));
-  return absl::OkStatus();
-}
-
-grpc::ServerUnaryReactor* GenerationService::Tokenize(grpc::CallbackServerContext* context,
-                                                      const sdar::v1::TokenizeRequest* request,
-                                                      sdar::v1::TokenizeResponse* response) {
-  const absl::Status access = CheckGrpcAccess(*this, *context);
-  if (!access.ok()) return FinishUnary(context, access);
-  return FinishUnary(context, TokenizeInto(*request, *response));
-}
-
-grpc::ServerUnaryReactor* GenerationService::Detokenize(grpc::CallbackServerContext* context,
-                                                        const sdar::v1::DetokenizeRequest* request,
-                                                        sdar::v1::DetokenizeResponse* response) {
-  const absl::Status access = CheckGrpcAccess(*this, *context);
-  if (!access.ok()) return FinishUnary(context, access);
-  std::vector<TokenId> ids;
-  for (uint32_t id : request->ids()) {
-    if (!text_.tokenizer().HasToken(static_cast<TokenId>(id))) {
-      return FinishUnary(context, absl::InvalidArgumentError(
-                                      absl::StrCat("ids: the tokenizer has no token ", id)));
-    }
-    ids.push_back(static_cast<TokenId>(id));
-  }
-  response->set_text(text_.tokenizer().Decode(ids, request->skip_special_tokens()));
-  return FinishUnary(context, absl::OkStatus());
-}
-
-grpc::ServerUnaryReactor* GenerationService::GetModelInfo(
-    grpc::CallbackServerContext* context, const sdar::v1::GetModelInfoRequest*,
-    sdar::v1::GetModelInfoResponse* response) {
-  const absl::Status access = CheckGrpcAccess(*this, *context);
-  if (!access.ok()) return FinishUnary(context, access);
-  *response = config_.model_info;
-  return FinishUnary(context, absl::OkStatus());
-}
-
-grpc::ServerUnaryReactor* GenerationService::GetStatus(grpc::CallbackServerContext* context,
-                                                       const sdar::v1::GetStatusRequest*,
-                                                       sdar::v1::GetStatusResponse* response) {
-  const absl::Status access = CheckGrpcAccess(*this, *context);
-  if (!access.ok()) return FinishUnary(context, access);
+sdar::v1::GetStatusResponse GenerationService::GetStatus() const {
+  sdar::v1::GetStatusResponse response;
   const RouterStatus status = router_.GetStatus();
-  FillTotals(status.total, *response);
-  for (const EngineStatus& replica : status.replicas)
-    FillReplica(replica, *response->add_replicas());
-  response->set_unhealthy(FindTrouble());
+  FillTotals(status.total, response);
+  for (const EngineStatus& replica : status.replicas) {
+    FillReplica(replica, *response.add_replicas());
+  }
+  response.set_unhealthy(FindTrouble());
   const absl::Time now = absl::Now();
   for (const RankHealth& rank : HealthOfRanks(status.replicas[0], now)) {
-    response->add_rank_steps(rank.finished_steps);
-    response->add_rank_silence_seconds(absl::ToDoubleSeconds(now - rank.last_heard));
+    response.add_rank_steps(rank.finished_steps);
+    response.add_rank_silence_seconds(absl::ToDoubleSeconds(now - rank.last_heard));
   }
-  return FinishUnary(context, absl::OkStatus());
+  return response;
 }
 
 }  // namespace sdar

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// sdar.v1.GenerationService over a router.
+// The service that every transport offers, over a router.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,7 +13,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include <grpcpp/grpcpp.h>
 
 #include "runtime/engine/request_fields.h"
 #include "runtime/engine/router.h"
@@ -26,13 +24,12 @@
 #include "runtime/server/health.h"
 #include "runtime/server/metrics/server_metrics.h"
 #include "runtime/text/text_codec.h"
-#include "sdar/v1/generation.grpc.pb.h"
+#include "sdar/v1/generation.pb.h"
 
 namespace sdar {
 
-// The same service for all transports; gRPC's is built in. Reactions tokenize and queue; they never
-// wait for the engine. Thread-safe.
-class GenerationService : public sdar::v1::GenerationService::CallbackService {
+// Knows no transport (GrpcGateway, HttpGateway). Nothing here waits for the engine. Thread-safe.
+class GenerationService {
  public:
   struct Config {
     RequestDefaults defaults;
@@ -73,8 +70,6 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   void Close(const std::shared_ptr<GenerateStream>& stream);
   // A transport has refused a call before it could be opened.
   void CountRefusal(const absl::Status& status) { metrics_.Refused(status.code()); }
-  // An id for a call that brings none.
-  std::string NewRequestId();
 
   // All metrics in Prometheus' text format. Waits for no step.
   std::string Metrics() const;
@@ -82,33 +77,19 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   const sdar::v1::GetModelInfoResponse& model_info() const { return config_.model_info; }
   const TextCodec& text() const { return text_; }
 
-  grpc::ServerWriteReactor<sdar::v1::GenerateResponse>* Generate(
-      grpc::CallbackServerContext* context, const sdar::v1::GenerateRequest* request) override;
-  grpc::ServerUnaryReactor* Abort(grpc::CallbackServerContext* context,
-                                  const sdar::v1::AbortRequest* request,
-                                  sdar::v1::AbortResponse* response) override;
-  grpc::ServerUnaryReactor* Tokenize(grpc::CallbackServerContext* context,
-                                     const sdar::v1::TokenizeRequest* request,
-                                     sdar::v1::TokenizeResponse* response) override;
-  grpc::ServerUnaryReactor* Detokenize(grpc::CallbackServerContext* context,
-                                       const sdar::v1::DetokenizeRequest* request,
-                                       sdar::v1::DetokenizeResponse* response) override;
-  grpc::ServerUnaryReactor* GetModelInfo(grpc::CallbackServerContext* context,
-                                         const sdar::v1::GetModelInfoRequest* request,
-                                         sdar::v1::GetModelInfoResponse* response) override;
-  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
-                                      const sdar::v1::GetStatusRequest* request,
-                                      sdar::v1::GetStatusResponse* response) override;
+  // Ends the open call with an id. NotFound when there is none.
+  absl::Status Abort(const std::string& request_id);
+  sdar::v1::GetStatusResponse GetStatus() const;
 
  private:
-  absl::StatusOr<GenerationCall> Translate(const sdar::v1::GenerateRequest& request,
-                                           absl::Time call_deadline) const;
   absl::Status Submit(std::vector<GenerationRequest> samples,
                       const std::shared_ptr<GenerateStream>& stream);
-  absl::Status TokenizeInto(const sdar::v1::TokenizeRequest& request,
-                            sdar::v1::TokenizeResponse& response) const;
   HealthView View() const;
-  absl::Status Register(const std::shared_ptr<GenerateStream>& stream);
+  absl::StatusOr<std::string> TakeRequestId(const GenerationCall& call)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsOpen(const std::string& request_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<std::shared_ptr<GenerateStream>> Register(const GenerationCall& call,
+                                                           GenerateStream::Options options);
   absl::StatusOr<std::shared_ptr<GenerateStream>> TryOpen(GenerationCall call);
   std::vector<RankHealth> HealthOfRanks(const EngineStatus& first_replica, absl::Time now) const;
 
@@ -116,7 +97,6 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   const TextCodec& text_;
   Router& router_;
   ServerMetrics metrics_;
-  std::atomic<uint64_t> next_request_{1};
 
   mutable absl::Mutex mutex_;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);

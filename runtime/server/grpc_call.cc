@@ -5,41 +5,49 @@
 #include <utility>
 
 namespace sdar {
-namespace {
 
-class StreamReactor : public GenerateReactor {
- public:
-  explicit StreamReactor(std::shared_ptr<GenerateStream> stream) : stream_(std::move(stream)) {}
-  void OnWriteDone(bool ok) override { stream_->WriteDone(ok); }
-  void OnCancel() override { stream_->Cancelled(); }
-  void OnDone() override {
-    stream_->Done();
-    delete this;
+void GrpcCall::Begin(std::shared_ptr<GenerateStream> stream, std::function<void()> on_done) {
+  bool cancelled;
+  {
+    absl::MutexLock lock(&mutex_);
+    stream_ = stream;
+    cancelled = cancelled_;
   }
-
- private:
-  std::shared_ptr<GenerateStream> stream_;
-};
-
-class RefusedCall : public GenerateReactor {
- public:
-  explicit RefusedCall(const absl::Status& status) { Finish(ToGrpc(status)); }
-  void OnDone() override { delete this; }
-};
-
-}  // namespace
-
-GenerateReactor* BeginGrpcCall(const std::shared_ptr<GenerateStream>& stream,
-                               std::function<void()> on_done) {
-  auto* reactor = new StreamReactor(stream);
-  stream->Begin(
-      {[reactor](const sdar::v1::GenerateResponse& response) { reactor->StartWrite(&response); },
-       [reactor](const absl::Status& status) { reactor->Finish(ToGrpc(status)); }},
-      std::move(on_done));
-  return reactor;
+  stream->Begin({[this](const sdar::v1::GenerateResponse& response) { StartWrite(&response); },
+                 [this](const absl::Status& status) { Finish(ToGrpc(status)); }},
+                std::move(on_done));
+  if (cancelled) stream->Cancelled();
 }
 
-GenerateReactor* RefuseGrpcCall(const absl::Status& status) { return new RefusedCall(status); }
+void GrpcCall::Refuse(const absl::Status& status) {
+  if (const auto begun = stream()) {
+    begun->Fail(status);
+  } else {
+    Finish(ToGrpc(status));
+  }
+}
+
+std::shared_ptr<GenerateStream> GrpcCall::stream() const {
+  absl::MutexLock lock(&mutex_);
+  return stream_;
+}
+
+void GrpcCall::OnWriteDone(bool ok) { stream()->WriteDone(ok); }
+
+void GrpcCall::OnCancel() {
+  std::shared_ptr<GenerateStream> begun;
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelled_ = true;
+    begun = stream_;
+  }
+  if (begun != nullptr) begun->Cancelled();
+}
+
+void GrpcCall::OnDone() {
+  if (const auto begun = stream()) begun->Done();
+  delete this;
+}
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/server/grpc_server.h"
 
+#include <algorithm>
 #include <chrono>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
@@ -26,6 +29,12 @@ constexpr int kKeepaliveMs = 60'000;
 constexpr std::chrono::milliseconds kLastRefusals(100);
 // Calls of one connection at a time; more wait in the client.
 constexpr int kMaxStreams = 4096;
+// A connection that has not begun to speak HTTP/2 by then is closed.
+constexpr int kHandshakeMs = 10'000;
+// Of one call, as of HTTP's heads.
+constexpr int kMaxMetadataBytes = 16 << 10;
+// Of all connections' buffers together; beyond it gRPC takes memory back from them.
+constexpr size_t kMaxMemoryBytes = size_t{256} << 20;
 constexpr unsigned kTlsLookSeconds = 1;
 
 std::shared_ptr<grpc::ServerCredentials> Credentials(const TlsFiles& tls) {
@@ -48,17 +57,7 @@ std::shared_ptr<grpc::ServerCredentials> Credentials(const TlsFiles& tls) {
   return tls_api::TlsServerCredentials(options);
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& host, int port,
-                                                              const TlsFiles& tls,
-                                                              grpc::Service& service) {
-  SDAR_RETURN_IF_ERROR(tls.Check());
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::ServerBuilder builder;
-  int bound = 0;
-  builder.AddListeningPort(absl::StrCat(host, ":", port), Credentials(tls), &bound);
+void AddLimits(grpc::ServerBuilder& builder) {
   // Without it a second server would share the port, and the kernel would deal out the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
@@ -66,14 +65,35 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string&
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+  builder.SetResourceQuota(grpc::ResourceQuota("sdar-serve").Resize(kMaxMemoryBytes));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets sockets,
+                                                              const TlsFiles& tls,
+                                                              grpc::Service& service) {
+  SDAR_RETURN_IF_ERROR(tls.Check());
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  std::vector<int> bound(sockets.ips().size(), 0);
+  const auto credentials = Credentials(tls);
+  for (size_t i = 0; i < bound.size(); ++i) {
+    builder.AddListeningPort(AddressText(sockets.ips()[i], sockets.port()), credentials, &bound[i]);
+  }
+  AddLimits(builder);
   builder.RegisterService(&service);
   auto out = std::unique_ptr<GrpcServer>(new GrpcServer());
+  out->address_ = sockets.Text();
+  sockets.Close();
   out->server_ = builder.BuildAndStart();
-  if (out->server_ == nullptr || bound == 0) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", host, ":", port));
+  if (out->server_ == nullptr || std::count(bound.begin(), bound.end(), 0) > 0) {
+    return absl::UnavailableError(absl::StrCat("gRPC: cannot listen on ", out->address_));
   }
-  out->address_ = absl::StrCat(host, ":", bound);
   out->server_->GetHealthCheckService()->SetServingStatus(kServiceName, true);
   return out;
 }

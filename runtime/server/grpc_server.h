@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include <grpcpp/grpcpp.h>
 
+#include "runtime/server/listening_socket.h"
 #include "runtime/server/tls_files.h"
 
 namespace sdar {
@@ -16,10 +17,10 @@ namespace sdar {
 // otherwise.
 class GrpcServer {
  public:
-  // Listens on HOST:PORT (port 0: a free one), with TLS where there are files for it, which are
-  // read again when they change. Unavailable when it cannot, and the errors of TlsFiles::Check.
+  // Takes the place of `sockets`, which kept the port, with TLS where there are files for it, which
+  // are read again when they change. Unavailable when it cannot, and the errors of TlsFiles::Check.
   // Requires: the service outlives the server.
-  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& host, int port,
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(ListeningSockets sockets,
                                                            const TlsFiles& tls,
                                                            grpc::Service& service);
   // Cancels what is still open.

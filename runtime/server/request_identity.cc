@@ -2,13 +2,16 @@
 #include "runtime/server/request_identity.h"
 
 #include <algorithm>
+#include <random>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 
 namespace sdar {
 namespace {
 
 constexpr size_t kMaxRequestIdBytes = 128;
+constexpr size_t kIdentifierWords = 4;  // of 32 bits
 // version "-" trace id "-" parent id "-" flags
 constexpr size_t kTraceIdBegin = 3;
 constexpr size_t kTraceIdSize = 32;
@@ -28,10 +31,26 @@ bool IsZero(absl::string_view text) {
 
 }  // namespace
 
+std::string NewIdentifier() {
+  std::random_device device;
+  std::string id;
+  for (size_t i = 0; i < kIdentifierWords; ++i) {
+    absl::StrAppend(&id, absl::Hex(device(), absl::kZeroPad8));
+  }
+  return id;
+}
+
+std::string NewRequestId() { return absl::StrCat("request-", NewIdentifier()); }
+
 bool IsPlainRequestId(absl::string_view id) {
   return !id.empty() && id.size() <= kMaxRequestIdBytes &&
          std::all_of(id.begin(), id.end(),
                      [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
+}
+
+absl::Status BadRequestId() {
+  return absl::InvalidArgumentError(
+      absl::StrCat("request_id: expected 1 .. ", kMaxRequestIdBytes, " visible ASCII characters"));
 }
 
 std::string TraceIdOf(absl::string_view traceparent) {

@@ -35,6 +35,13 @@ HttpResponse ErrorResponse(const absl::Status& status) {
   return response;
 }
 
+HttpResponse FaultResponse(int code, const std::string& message) {
+  HttpResponse response = JsonResponse(OpenAiError(absl::UnknownError(message), code));
+  response.code = code;
+  if (code == 503) response.headers.emplace_back("Retry-After", "1");
+  return response;
+}
+
 HttpCall::HttpCall(HttpExchange exchange, std::shared_ptr<GenerateStream> stream,
                    OpenAiAnswer answer, bool stream_events, bool include_usage)
     : exchange_(std::move(exchange)),

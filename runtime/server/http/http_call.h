@@ -38,6 +38,8 @@ class HttpCall : public std::enable_shared_from_this<HttpCall> {
 
 // What refuses a request.
 HttpResponse ErrorResponse(const absl::Status& status);
+// The same for what HTTP has a code of its own for.
+HttpResponse FaultResponse(int code, const std::string& message);
 HttpResponse JsonResponse(const Json& body);
 
 }  // namespace sdar

@@ -2,7 +2,11 @@
 // A request over HTTP and the ways to answer it, without the library that carries them.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,11 +17,18 @@ struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // without the query
   std::string body;
-  std::string request_id;  // X-Request-Id, or empty
+  // The body's part of the memory that all bodies share; to be held as long as the body is.
+  std::shared_ptr<void> body_share;
   // The client has shown the certificate that it needs, or needs none.
   bool has_certificate = true;
-  std::string authorization;  // the header's value, or empty
-  std::string traceparent;    // likewise
+  // Values of fields; empty where absent.
+  std::string authorization;
+  std::string content_encoding;
+  std::string host;
+  std::string origin;
+  std::string request_headers;  // Access-Control-Request-Headers
+  std::string request_id;       // X-Request-Id
+  std::string traceparent;
 };
 
 struct HttpResponse {
@@ -32,11 +43,11 @@ struct HttpResponse {
 // they do nothing but say so.
 struct HttpExchange {
   HttpRequest request;
-  // Runs a function behind all that was posted before, one at a time.
+  // Runs a function after all that was posted before, one at a time.
   std::function<void(std::function<void()>)> post;
   // Adds a header to the answer, whatever it will be. Before it begins.
   std::function<void(std::string name, std::string value)> add_header;
-  // The whole answer.
+  // The whole answer. The client of a HEAD gets its head only.
   std::function<void(HttpResponse)> respond;
   // A piece of an event stream; `sent` is called, as if posted, with whether it was. One at a time.
   std::function<void(std::string piece, std::function<void(bool)> sent)> send;
@@ -49,6 +60,22 @@ struct HttpExchange {
   std::function<void(std::function<void()>)> on_ended;
 };
 
-using HttpHandler = std::function<void(HttpExchange)>;
+// What becomes of a request whose head was read.
+struct HttpAdmission {
+  std::optional<HttpResponse> refusal;  // the answer, whatever the body
+  size_t max_body_bytes = std::numeric_limits<size_t>::max();
+};
+
+// Both are called on the server's threads and must not block.
+struct HttpHandlers {
+  // Of a request without its body.
+  std::function<HttpAdmission(const HttpRequest&)> admit = [](const HttpRequest&) {
+    return HttpAdmission();
+  };
+  // Of a whole request that was admitted.
+  std::function<void(HttpExchange)> handle;
+  // The answer to what is no request, by its code and a sentence.
+  std::function<HttpResponse(int code, const std::string& message)> refuse;
+};
 
 }  // namespace sdar

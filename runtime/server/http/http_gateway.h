@@ -2,7 +2,9 @@
 // The service over HTTP: OpenAI's API, tokens, metrics, and what probes ask.
 #pragma once
 
+#include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,25 +14,49 @@
 #include "common/json.h"
 #include "runtime/server/generation_service.h"
 #include "runtime/server/http/http_exchange.h"
+#include "runtime/server/http/origin_policy.h"
+#include "runtime/server/text_workers.h"
 
 namespace sdar {
 
-// Thread-safe; reactions tokenize and queue, like the service's own.
+// Answers from the first moment on: before Serve, that the model is loading. Thread-safe; reactions
+// hand texts to the workers and wait for nothing.
 class HttpGateway {
  public:
-  // models: the names that are served, one at least; the first is the default. Requires: the
-  // service outlives the gateway and its exchanges.
-  HttpGateway(GenerationService& service, std::vector<std::string> models);
+  // probe_origins: of ProbeHandlers.
+  HttpGateway(OriginPolicy origins, OriginPolicy probe_origins);
 
-  // Answers a request, now or as the answer is made.
-  void Handle(HttpExchange&& exchange);
+  // From now on answers for a service. models: the names that are served, one at least; the first
+  // is the default. Once. Requires: the service and the workers outlive the gateway's exchanges,
+  // and the workers are stopped before the HTTP server.
+  void Serve(GenerationService& service, TextWorkers& workers, std::vector<std::string> models);
+
+  // Of all routes. Requires: the gateway outlives the server that has them.
+  HttpHandlers Handlers();
+  // Of the routes that probes and scrapers ask alone.
+  HttpHandlers ProbeHandlers();
 
  private:
-  using Route = void (HttpGateway::*)(HttpExchange&);
+  using Action = void (HttpGateway::*)(HttpExchange&);
+  // Who may ask for a route: what probes and scrapers ask, who have neither key nor certificate,
+  // says nothing of anybody's calls.
+  enum class Access { kProbe, kOpenToAll, kWithKey };
+  struct Route {
+    const char* method;
+    Action action;
+    Access access;
+    bool takes_text = false;  // done by the workers
+  };
+
+  const Route* Find(const HttpRequest& request) const;
+  HttpAdmission Admit(const HttpRequest& request, const OriginPolicy& origins, bool probes_only);
+  std::optional<HttpResponse> FindRefusal(const HttpRequest& request, bool probes_only) const;
+  absl::Status CheckAccess(const HttpRequest& request, const Route& route) const;
+  void Handle(HttpExchange exchange);
+  void Preflight(HttpExchange& exchange);
 
   // The id that a request brings, or a new one.
-  std::string RequestIdOf(const HttpRequest& request);
-  absl::Status CheckAccess(const HttpRequest& request) const;
+  std::string RequestIdOf(const HttpRequest& request) const;
   void Complete(HttpExchange& exchange, bool chat);
   void ChatCompletions(HttpExchange& exchange) { Complete(exchange, true); }
   void Completions(HttpExchange& exchange) { Complete(exchange, false); }
@@ -44,11 +70,13 @@ class HttpGateway {
   void Version(HttpExchange& exchange);
   void Metrics(HttpExchange& exchange);
 
-  GenerationService& service_;
-  const std::vector<std::string> models_;
-  const int64_t started_;  // Unix seconds
-  // By path, then method.
-  std::map<std::string, std::map<std::string, Route>, std::less<>> routes_;
+  const OriginPolicy origins_;
+  const OriginPolicy probe_origins_;
+  const int64_t started_;                                   // Unix seconds
+  const std::map<std::string, Route, std::less<>> routes_;  // by path
+  TextWorkers* workers_ = nullptr;                          // these two before service_
+  std::vector<std::string> models_;
+  std::atomic<GenerationService*> service_{nullptr};  // null while the model is loading
 };
 
 }  // namespace sdar

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP/1.1 over TCP: an asynchronous server without a thread per connection (Boost.Beast).
+// HTTP/1.1 over TCP: an asynchronous server without a thread per connection (Asio).
 #pragma once
 
 #include <memory>
@@ -9,34 +9,38 @@
 #include "absl/time/time.h"
 
 #include "runtime/server/http/http_exchange.h"
+#include "runtime/server/http/http_request_reader.h"
+#include "runtime/server/listening_socket.h"
 #include "runtime/server/tls_files.h"
 
 namespace sdar {
 
 struct HttpServerOptions {
-  std::string host = "127.0.0.1";
-  int port = 0;  // 0: a free one
   int threads = 2;
-  int max_connections = 1024;  // more wait until one ends
+  // At more, the connection that has waited longest without a request makes room; where all have
+  // one, others wait until one ends.
+  int max_connections = 1024;
   TlsFiles tls;
-  size_t max_header_bytes = 16 << 10;
-  size_t max_body_bytes = 16 << 20;
-  absl::Duration idle_timeout = absl::Seconds(60);   // between requests, and for one to come whole
-  absl::Duration write_timeout = absl::Seconds(60);  // for a piece to be taken by the client
+  HttpLimits limits;
+  size_t body_bytes = size_t{128} << 20;  // of large bodies that are being read or parsed, together
+  absl::Duration header_timeout = absl::Seconds(10);  // for the handshake, and for a whole head
+  absl::Duration body_timeout = absl::Seconds(10);    // for every 64 KiB of a body
+  absl::Duration idle_timeout = absl::Seconds(60);    // between requests
+  absl::Duration write_timeout = absl::Seconds(60);   // for a piece to be taken by the client
 };
 
 // Listens until it is destroyed.
 class HttpServer {
  public:
-  // handler: called on the server's threads with every well-formed request; must not block. What is
-  // not well-formed or too large is answered here. Unavailable when it cannot listen,
-  // and the errors of TlsFiles::Check.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpServerOptions& options,
-                                                           HttpHandler handler);
+  // The handlers are called on the server's threads. What is no request, or too large, is answered
+  // here. The errors of TlsFiles::Check.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(ListeningSockets sockets,
+                                                           const HttpServerOptions& options,
+                                                           HttpHandlers handlers);
   // Closes all connections: the exchanges that are open see their clients go.
   ~HttpServer();
 
-  // HOST:PORT as it listens.
+  // HOST:PORT as it listens, the first of its addresses.
   const std::string& address() const { return address_; }
 
  private:

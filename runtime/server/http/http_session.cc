@@ -2,135 +2,278 @@
 #include "runtime/server/http/http_session.h"
 
 #include <chrono>
-#include <sstream>
+#include <exception>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include <netinet/tcp.h>
 
 #include "boost/asio/dispatch.hpp"
 #include "boost/asio/post.hpp"
-#include "runtime/server/http/openai_error.h"
+#include "boost/asio/write.hpp"
+#include "common/log.h"
 
 namespace sdar {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
 
-constexpr size_t kWatchBytes = 4096;
+// A body comes at this many bytes per body_timeout at least.
+constexpr size_t kBodyProgressBytes = size_t{64} << 10;
+// A body that a refused request brings is read to its end up to this size, so that the connection
+// can go on.
+constexpr uint64_t kReadThroughBytes = 64 << 10;
+constexpr std::chrono::milliseconds kLookInterval(250);
+// Looks at a client that sends no more, before it is asked whether it still reads; and between two
+// such questions.
+constexpr int kLooksBeforeProbe = 4;
+constexpr int kLooksBetweenProbes = 20;
+// How long a client may take to read the last answer and close.
+constexpr absl::Duration kLingerTime = absl::Seconds(5);
 
-std::chrono::nanoseconds Nanoseconds(absl::Duration duration) {
-  return absl::ToChronoNanoseconds(duration);
+int64_t SteadyNanos() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
 
-std::string ToString(beast::string_view text) { return {text.data(), text.size()}; }
+// The state of the TCP connection, as TCP_ESTABLISHED; -1 where it cannot be had.
+int TcpState(HttpStream& stream) {
+  tcp_info info = {};
+  socklen_t size = sizeof(info);
+  if (getsockopt(stream.tcp().native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return -1;
+  return info.tcpi_state;
+}
 
 }  // namespace
 
-HttpSession::HttpSession(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls,
-                         const HttpServerOptions& options, const HttpHandler& handler)
+HttpSession::HttpSession(HttpStream::Socket socket, std::shared_ptr<asio::ssl::context> tls,
+                         const HttpServerOptions& options, const HttpHandlers& handlers,
+                         BodyBudget& budget)
     : stream_(std::move(socket), std::move(tls)),
-      idle_(stream_.get_executor()),
+      limit_(stream_.get_executor()),
+      watch_(stream_.get_executor()),
       options_(options),
-      handler_(handler) {}
+      handlers_(handlers),
+      budget_(budget),
+      waiting_since_ns_(SteadyNanos()) {}
 
-void HttpSession::Start() {
-  asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->Handshake(); });
+// A handler of an operation: keeps the session alive, does nothing once the connection is closed,
+// and lets no exception out.
+template <typename Work>
+auto HttpSession::Guarded(Work work) {
+  return [self = shared_from_this(), work = std::move(work)](auto... arguments) mutable {
+    if (self->phase_ == Phase::kGone) return;
+    try {
+      work(*self, arguments...);
+    } catch (const std::exception& thrown) {
+      spdlog::error("HTTP: a connection is closed: {}", thrown.what());
+      self->Gone();
+    }
+  };
 }
 
-void HttpSession::Handshake() {
-  if (gone_) return;
-  stream_.tcp().expires_after(Nanoseconds(options_.idle_timeout));
-  stream_.async_handshake([self = shared_from_this()](ErrorCode error) {
-    if (error) return self->Gone();
-    self->ReadRequest();
-  });
+void HttpSession::SetPhase(Phase phase) {
+  phase_ = phase;
+  waiting_since_ns_.store(phase == Phase::kWaiting ? SteadyNanos() : 0, std::memory_order_relaxed);
+}
+
+void HttpSession::SetLimit(absl::Duration limit) {
+  limit_.expires_after(absl::ToChronoNanoseconds(limit));
+  limit_.async_wait(Guarded([number = ++limit_number_](HttpSession& self, ErrorCode error) {
+    if (!error && number == self.limit_number_) self.OnLimit();
+  }));
+}
+
+void HttpSession::ClearLimit() {
+  ++limit_number_;
+  limit_.cancel();
+}
+
+void HttpSession::OnLimit() {
+  const bool in_request = reader_.has_value() && reader_->begun();
+  if (!in_request || phase_ == Phase::kExchange || !writes_.empty()) return Gone();
+  Refuse({408, "the request did not come whole in time"});
+}
+
+void HttpSession::Start() {
+  asio::dispatch(stream_.get_executor(), Guarded([](HttpSession& self) { self.Handshake(); }));
 }
 
 void HttpSession::Close() {
-  asio::post(stream_.get_executor(), [self = shared_from_this()] { self->Gone(); });
+  asio::post(stream_.get_executor(), Guarded([](HttpSession& self) { self.Gone(); }));
 }
 
-void HttpSession::ReadRequest() {
-  if (gone_) return;
-  parser_.emplace();
-  parser_->header_limit(static_cast<uint32_t>(options_.max_header_bytes));
-  parser_->body_limit(options_.max_body_bytes);
-  stream_.tcp().expires_after(Nanoseconds(options_.idle_timeout));
-  http::async_read(
-      stream_, buffer_, *parser_,
-      [self = shared_from_this()](ErrorCode error, size_t) { self->OnRequest(error); });
+void HttpSession::CloseIfWaiting() {
+  asio::post(stream_.get_executor(), Guarded([](HttpSession& self) {
+               if (self.phase_ == Phase::kWaiting) self.Gone();
+             }));
 }
 
-void HttpSession::OnRequest(ErrorCode error) {
-  if (gone_) return;
-  if (error) return Refuse(error);
-  const auto& request = parser_->get();
-  version_ = request.version();
-  keep_alive_ = request.keep_alive();
-  stream_.tcp().expires_never();
-  in_exchange_ = true;
-  begun_events_ = false;
+void HttpSession::Handshake() {
+  SetLimit(options_.header_timeout);
+  stream_.async_handshake(Guarded([](HttpSession& self, ErrorCode error) {
+    if (error) return self.Gone();
+    self.NextRequest(self.options_.header_timeout);
+  }));
+}
+
+void HttpSession::NextRequest(absl::Duration limit) {
+  reader_.emplace(options_.limits, budget_);
+  refusal_.reset();
   headers_.clear();
+  begun_answer_ = false;
+  read_whole_ = true;
+  looks_after_end_ = 0;
+  SetPhase(Phase::kWaiting);
+  SetLimit(limit);
+  Advance();
+}
+
+void HttpSession::Advance() {
+  while (true) {
+    const bool had_begun = reader_->begun();
+    switch (reader_->Take(unread_)) {
+      case HttpRequestReader::Stage::kHead:
+        if (reader_->begun() && !had_begun) SetLimit(options_.header_timeout);
+        return ReadMore();
+      case HttpRequestReader::Stage::kHeadRead:
+        OnHead();
+        if (phase_ != Phase::kBody) return;
+        break;
+      case HttpRequestReader::Stage::kBody:
+        return ReadMore();
+      case HttpRequestReader::Stage::kWhole:
+        return BeginExchange();
+      case HttpRequestReader::Stage::kFault:
+        return Refuse(reader_->fault());
+    }
+  }
+}
+
+void HttpSession::ReadMore() {
+  reading_ = true;
+  stream_.async_read_some(
+      asio::buffer(read_),
+      Guarded([](HttpSession& self, ErrorCode error, size_t bytes) { self.OnRead(error, bytes); }));
+}
+
+void HttpSession::OnRead(ErrorCode error, size_t bytes) {
+  reading_ = false;
+  if (!reader_) return error ? Gone() : Discard();
+  if (phase_ == Phase::kExchange) return;  // refused meanwhile
+  if (error == asio::error::eof && reader_->begun()) {
+    return Refuse({400, "the request ends before it is whole"});
+  }
+  if (error) return Gone();
+  unread_ = absl::string_view(read_.data(), bytes);
+  if (phase_ == Phase::kBody) {
+    body_bytes_ += bytes;
+    OnBodyProgress();
+  }
+  Advance();
+}
+
+void HttpSession::OnBodyProgress() {
+  if (body_bytes_ < kBodyProgressBytes) return;
+  body_bytes_ = 0;
+  SetLimit(options_.body_timeout);
+}
+
+// Asks whether the request may come at all, and goes on to its body.
+void HttpSession::OnHead() {
+  const HttpHead& head = reader_->head();
+  keep_alive_ = head.keep_alive;
+  HttpAdmission admission = handlers_.admit(MakeRequest());
+  if (admission.refusal) {
+    const bool readable =
+        !head.chunked && !head.expects_continue && head.content_length <= kReadThroughBytes;
+    if (!readable) {
+      SetPhase(Phase::kExchange);
+      keep_alive_ = false;
+      read_whole_ = false;
+      return Respond(*std::move(admission.refusal));
+    }
+    refusal_ = std::move(admission.refusal);
+  }
+  SetPhase(Phase::kBody);
+  body_bytes_ = 0;
+  SetLimit(options_.body_timeout);
+  if (reader_->Accept(admission.max_body_bytes) == HttpRequestReader::Stage::kBody &&
+      head.expects_continue) {
+    Write(std::string(kContinue), [](bool) {});
+  }
+}
+
+void HttpSession::BeginExchange() {
+  SetPhase(Phase::kExchange);
+  ClearLimit();
+  if (refusal_) return Respond(*std::exchange(refusal_, std::nullopt));
   HttpExchange exchange = MakeExchange();
   Watch();
-  handler_(std::move(exchange));
+  handlers_.handle(std::move(exchange));
 }
 
-// Answers what is no request, where that makes sense, and closes.
-void HttpSession::Refuse(ErrorCode error) {
-  const bool too_large = error == http::error::body_limit || error == http::error::header_limit ||
-                         error == http::error::buffer_overflow;
-  const bool malformed = error.category() == http::make_error_code(http::error{}).category() &&
-                         error != http::error::end_of_stream &&
-                         error != http::error::partial_message;
-  if (!malformed) return Gone();
-  in_exchange_ = true;
+// Answers what is no request, or one that does not come whole, and closes.
+void HttpSession::Refuse(const HttpFault& fault) {
+  SetPhase(Phase::kExchange);
   keep_alive_ = false;
-  headers_.clear();
-  HttpResponse answer;
-  answer.code = error == http::error::body_limit ? 413 : too_large ? 431 : 400;
-  answer.body = DumpJson(OpenAiError(absl::InvalidArgumentError(
-      error == http::error::body_limit
-          ? absl::StrCat("the body: expected at most ", options_.max_body_bytes, " bytes")
-          : absl::StrCat("not an HTTP request that is understood: ", error.message()))));
+  read_whole_ = false;
+  HttpResponse answer = handlers_.refuse(fault.code, fault.message);
+  answer.code = fault.code;
   Respond(std::move(answer));
 }
 
+// The request as far as it was read.
+HttpRequest HttpSession::MakeRequest() {
+  const HttpHead& head = reader_->head();
+  HttpRequest request;
+  request.method = head.method;
+  request.path = head.path;
+  request.has_certificate = options_.tls.client_ca.empty() || stream_.has_client_certificate();
+  request.authorization = head.authorization;
+  request.content_encoding = head.content_encoding;
+  request.host = head.host;
+  request.origin = head.origin;
+  request.request_headers = head.request_headers;
+  request.request_id = head.request_id;
+  request.traceparent = head.traceparent;
+  return request;
+}
+
 HttpExchange HttpSession::MakeExchange() {
-  const auto& request = parser_->get();
   HttpExchange exchange;
-  exchange.request.method = ToString(request.method_string());
-  const beast::string_view target = request.target();
-  exchange.request.path = ToString(target.substr(0, target.find('?')));
-  exchange.request.request_id = ToString(request["X-Request-Id"]);
-  exchange.request.has_certificate =
-      options_.tls.client_ca.empty() || stream_.has_client_certificate();
-  exchange.request.authorization = ToString(request[http::field::authorization]);
-  exchange.request.traceparent = ToString(request["traceparent"]);
-  exchange.request.body = std::move(parser_->get().body());
+  exchange.request = MakeRequest();
+  exchange.request.body = reader_->TakeBody();
+  exchange.request.body_share = reader_->TakeShare();
+  // Even on a closed connection: what is posted tells others of it.
   const auto post = [self = shared_from_this()](std::function<void()> work) {
-    asio::post(self->stream_.get_executor(), std::move(work));
+    asio::post(self->stream_.get_executor(), [self, work = std::move(work)] {
+      try {
+        work();
+      } catch (const std::exception& thrown) {
+        spdlog::error("HTTP: a connection is closed: {}", thrown.what());
+        self->Gone();
+      }
+    });
   };
   exchange.post = post;
   AddAnswers(exchange);
   exchange.on_gone = [self = shared_from_this(), post](std::function<void()> call) {
     post([self, call = std::move(call)]() mutable {
-      if (self->gone_) return call();
+      if (self->phase_ != Phase::kExchange) return call();
       self->on_gone_ = std::move(call);
     });
   };
   exchange.on_ended = [self = shared_from_this(), post](std::function<void()> call) {
     post([self, call = std::move(call)]() mutable {
-      if (!self->in_exchange_ || self->gone_) return call();
+      if (self->phase_ != Phase::kExchange) return call();
       self->on_ended_ = std::move(call);
     });
   };
   return exchange;
 }
 
-// The ways to answer; each waits its turn behind what was posted before.
+// The ways to answer; each waits its turn after what was posted before.
 void HttpSession::AddAnswers(HttpExchange& exchange) {
   const auto post = exchange.post;
   exchange.add_header = [self = shared_from_this(), post](std::string name, std::string value) {
@@ -139,135 +282,156 @@ void HttpSession::AddAnswers(HttpExchange& exchange) {
     });
   };
   exchange.respond = [self = shared_from_this(), post](HttpResponse answer) {
-    post([self, answer = std::move(answer)]() mutable { self->Respond(std::move(answer)); });
+    post([self, answer = std::move(answer)]() mutable {
+      if (self->phase_ == Phase::kExchange) self->Respond(std::move(answer));
+    });
   };
   exchange.send = [self = shared_from_this(), post](std::string piece,
                                                     std::function<void(bool)> sent) {
     post([self, piece = std::move(piece), sent = std::move(sent)]() mutable {
+      if (self->phase_ != Phase::kExchange) return sent(false);
       self->Send(piece, std::move(sent));
     });
   };
-  exchange.end = [self = shared_from_this(), post] { post([self] { self->EndEvents(); }); };
+  exchange.end = [self = shared_from_this(), post] {
+    post([self] {
+      if (self->phase_ == Phase::kExchange) self->EndEvents();
+    });
+  };
 }
 
-// Reads on while the answer is made: this is how a client that goes is noticed. What it reads is
-// the beginning of the next request; a client that has sent that already is not watched.
+// Looks now and then, while the answer is made, whether the client is still there. Nothing is read
+// meanwhile, so that what a client sends too early waits in its own machine.
 void HttpSession::Watch() {
-  if (watching_ || gone_ || buffer_.size() > 0) return;
-  watching_ = true;
-  stream_.async_read_some(buffer_.prepare(kWatchBytes),
-                          [self = shared_from_this()](ErrorCode error, size_t bytes) {
-                            self->OnWatched(error, bytes);
-                          });
+  watch_.expires_after(kLookInterval);
+  watch_.async_wait(Guarded([](HttpSession& self, ErrorCode error) {
+    if (error || self.phase_ != Phase::kExchange) return;
+    self.LookAtClient();
+    if (self.phase_ == Phase::kExchange) self.Watch();
+  }));
 }
 
-void HttpSession::OnWatched(ErrorCode error, size_t bytes) {
-  watching_ = false;
-  idle_.cancel();
-  if (gone_) return;
+void HttpSession::LookAtClient() {
+  const int state = TcpState(stream_);
+  if (state == TCP_CLOSE) return Gone();
+  if (state != TCP_CLOSE_WAIT) return;
+  const int probes_due = looks_after_end_++ - kLooksBeforeProbe;
+  if (probes_due >= 0 && probes_due % kLooksBetweenProbes == 0) Probe();
+}
+
+// The client sends no more. One that has closed the connection looks just like one that has only
+// finished its request and reads on, until something is sent to it: the machine of the former
+// refuses that.
+void HttpSession::Probe() {
+  if (reader_->head().version < 11 || !writes_.empty()) return;
+  Write(begun_answer_ ? FormatChunk(":\n\n") : std::string(kContinue), [](bool) {});
+}
+
+void HttpSession::Write(std::string bytes, std::function<void(bool)> sent) {
+  writes_.emplace_back(std::move(bytes), std::move(sent));
+  if (writes_.size() == 1) WriteNext();
+}
+
+void HttpSession::WriteNext() {
+  if (phase_ == Phase::kExchange) SetLimit(options_.write_timeout);
+  asio::async_write(
+      stream_, asio::buffer(writes_.front().first),
+      Guarded([](HttpSession& self, ErrorCode error, size_t) { self.OnWritten(error); }));
+}
+
+void HttpSession::OnWritten(ErrorCode error) {
   if (error) return Gone();
-  buffer_.commit(bytes);
-  // One piece of a request that comes too early is enough; the rest waits in the socket.
-  if (!in_exchange_) ReadRequest();
-}
-
-template <typename Head>
-void HttpSession::FillHead(Head& head, int code, const std::string& content_type) const {
-  head.version(version_);
-  head.result(static_cast<unsigned>(code));
-  head.set(http::field::server, "sdar");
-  head.set(http::field::content_type, content_type);
-  for (const auto& [name, value] : headers_) head.set(name, value);
-  head.keep_alive(keep_alive_);
+  if (phase_ == Phase::kExchange) ClearLimit();
+  const auto sent = std::move(writes_.front().second);
+  writes_.pop_front();
+  if (!writes_.empty()) WriteNext();
+  sent(true);
 }
 
 void HttpSession::Respond(HttpResponse answer) {
-  if (gone_) return;
-  response_.emplace();
-  FillHead(*response_, answer.code, answer.content_type);
-  for (const auto& [name, value] : answer.headers) response_->set(name, value);
-  response_->body() = std::move(answer.body);
-  response_->prepare_payload();
-  stream_.tcp().expires_after(Nanoseconds(options_.write_timeout));
-  http::async_write(stream_, *response_, [self = shared_from_this()](ErrorCode error, size_t) {
-    self->response_.reset();
-    if (error) return self->Gone();
-    self->EndExchange();
+  const bool to_head = reader_->head().method == "HEAD";
+  for (auto& field : answer.headers) headers_.push_back(std::move(field));
+  HttpFraming framing;
+  framing.version = reader_->head().version;
+  framing.keep_alive = keep_alive_;
+  if (answer.code != 204) framing.content_length = answer.body.size();
+  if (answer.code == 204) answer.content_type.clear();
+  std::string bytes = FormatHttpHead(answer.code, answer.content_type, headers_, framing);
+  if (!to_head && answer.code != 204) bytes += answer.body;
+  begun_answer_ = true;
+  Write(std::move(bytes), [this](bool ok) {
+    if (ok) EndExchange();
   });
 }
 
 void HttpSession::Send(absl::string_view piece, std::function<void(bool)> sent) {
-  if (gone_) return sent(false);
-  if (!begun_events_) BeginEvents();
-  AppendPiece(piece);
-  WriteEvents(std::move(sent));
+  std::string bytes = BeginEvents();
+  bytes += reader_->head().version < 11 ? std::string(piece) : FormatChunk(piece);
+  Write(std::move(bytes), std::move(sent));
 }
 
-// The head goes out with the first piece.
-void HttpSession::BeginEvents() {
-  begun_events_ = true;
-  keep_alive_ =
-      keep_alive_ && version_ >= 11;  // without chunks only the connection's end ends them
-  http::response<http::empty_body> head;
-  FillHead(head, 200, "text/event-stream");
-  head.set(http::field::cache_control, "no-cache");
-  if (version_ >= 11) head.chunked(true);
-  std::ostringstream text;
-  text << head.base();
-  events_ = text.str();
-}
-
-// An empty piece is the end.
-void HttpSession::AppendPiece(absl::string_view piece) {
-  if (version_ < 11) {
-    absl::StrAppend(&events_, piece);
-  } else {
-    absl::StrAppend(&events_, absl::Hex(piece.size()), "\r\n", piece, "\r\n");
-  }
-}
-
-void HttpSession::WriteEvents(std::function<void(bool)> sent) {
-  stream_.tcp().expires_after(Nanoseconds(options_.write_timeout));
-  asio::async_write(stream_, asio::buffer(events_),
-                    [self = shared_from_this(), sent = std::move(sent)](ErrorCode error, size_t) {
-                      self->events_.clear();
-                      if (error) self->Gone();
-                      if (!error) self->stream_.tcp().expires_never();
-                      sent(!error);
-                    });
+// The head of an event stream, which goes out with its first piece; empty later.
+std::string HttpSession::BeginEvents() {
+  if (std::exchange(begun_answer_, true)) return "";
+  HttpFraming framing;
+  framing.version = reader_->head().version;
+  framing.chunked = framing.version >= 11;
+  keep_alive_ = keep_alive_ && framing.chunked;  // else only the connection's end ends them
+  framing.keep_alive = keep_alive_;
+  headers_.emplace_back("Cache-Control", "no-cache");
+  return FormatHttpHead(200, "text/event-stream", headers_, framing);
 }
 
 void HttpSession::EndEvents() {
-  if (gone_) return;
-  if (!begun_events_) BeginEvents();
-  AppendPiece("");
-  WriteEvents([self = shared_from_this()](bool ok) {
-    if (ok) self->EndExchange();
+  std::string bytes = BeginEvents();
+  if (reader_->head().version >= 11) bytes += FormatChunk("");
+  Write(std::move(bytes), [this](bool ok) {
+    if (ok) EndExchange();
   });
 }
 
 void HttpSession::EndExchange() {
-  in_exchange_ = false;
   on_gone_ = nullptr;
-  if (const auto call = std::exchange(on_ended_, nullptr)) call();
-  if (!keep_alive_) return Gone();
-  if (!watching_) return ReadRequest();
-  // What is being watched for is the beginning of the next request. That read was begun without a
-  // time limit, and the stream's limits are for what begins after them.
-  idle_.expires_after(Nanoseconds(options_.idle_timeout));
-  idle_.async_wait([self = shared_from_this()](ErrorCode error) {
-    if (!error && self->watching_ && !self->in_exchange_) self->Gone();
-  });
+  watch_.cancel();
+  if (const auto ended = std::exchange(on_ended_, nullptr)) ended();
+  if (!keep_alive_) return Finish();
+  NextRequest(options_.idle_timeout);
+}
+
+void HttpSession::Finish() {
+  SetPhase(Phase::kWaiting);
+  SetLimit(kLingerTime);
+  reader_.reset();
+  if (stream_.is_encrypted() && read_whole_) {
+    return stream_.async_shutdown(Guarded([](HttpSession& self, ErrorCode) { self.Gone(); }));
+  }
+  ErrorCode ignored;
+  if (!stream_.is_encrypted()) stream_.tcp().shutdown(HttpStream::Socket::shutdown_send, ignored);
+  Discard();
+}
+
+// Reads on: a connection that is closed while bytes come is reset, and the client may lose the
+// answer that it has not read yet.
+void HttpSession::Discard() {
+  if (!reading_) ReadMore();
 }
 
 void HttpSession::Gone() {
-  if (std::exchange(gone_, true)) return;
-  idle_.cancel();
+  if (phase_ == Phase::kGone) return;
+  SetPhase(Phase::kGone);
+  limit_.cancel();
+  watch_.cancel();
   ErrorCode ignored;
-  stream_.tcp().socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
-  stream_.tcp().close();
-  if (const auto call = std::exchange(on_gone_, nullptr)) call();
-  if (const auto call = std::exchange(on_ended_, nullptr)) call();
+  stream_.tcp().shutdown(HttpStream::Socket::shutdown_both, ignored);
+  stream_.tcp().close(ignored);
+  // What is on its way stays: the operation that carries it ends later.
+  std::vector<std::function<void(bool)>> unsent;
+  for (auto& [bytes, sent] : writes_) unsent.push_back(std::move(sent));
+  const auto gone = std::exchange(on_gone_, nullptr);
+  const auto ended = std::exchange(on_ended_, nullptr);
+  for (const auto& sent : unsent) sent(false);
+  if (gone) gone();
+  if (ended) ended();
 }
 
 }  // namespace sdar

@@ -7,21 +7,21 @@
 #include <utility>
 
 #include "boost/asio/ip/tcp.hpp"
+#include "boost/asio/post.hpp"
 #include "boost/asio/ssl/context.hpp"
-#include "boost/beast/core/tcp_stream.hpp"
-#include "boost/beast/ssl/ssl_stream.hpp"
+#include "boost/asio/ssl/stream.hpp"
 
 namespace sdar {
 
-// An AsyncStream of Asio. Time limits are those of the TCP stream below.
+// An AsyncStream of Asio.
 class HttpStream {
  public:
+  using Socket = boost::asio::ip::tcp::socket;
   // NOLINTNEXTLINE(readability-identifier-naming): the name that Asio asks a stream for
-  using executor_type = boost::beast::tcp_stream::executor_type;
+  using executor_type = Socket::executor_type;
 
   // context: null without TLS.
-  HttpStream(boost::asio::ip::tcp::socket socket,
-             std::shared_ptr<boost::asio::ssl::context> context)
+  HttpStream(Socket socket, std::shared_ptr<boost::asio::ssl::context> context)
       : context_(std::move(context)) {
     if (context_ == nullptr) {
       plain_.emplace(std::move(socket));
@@ -30,8 +30,9 @@ class HttpStream {
     }
   }
 
-  boost::beast::tcp_stream& tcp() { return tls_.has_value() ? tls_->next_layer() : *plain_; }
+  Socket& tcp() { return tls_.has_value() ? tls_->next_layer() : *plain_; }
   executor_type get_executor() { return tcp().get_executor(); }
+  bool is_encrypted() const { return tls_.has_value(); }
 
   // Whether the client has shown a certificate, which the handshake has then verified.
   bool has_client_certificate() {
@@ -41,7 +42,7 @@ class HttpStream {
     return certificate != nullptr;
   }
 
-  // Calls handler(error); at once, as if posted, without TLS.
+  // Calls handler(error); as if posted, without TLS.
   template <typename Handler>
   void async_handshake(Handler&& handler) {
     if (tls_.has_value()) {
@@ -51,6 +52,11 @@ class HttpStream {
         handler(boost::system::error_code());
       });
     }
+  }
+  // Tells the client that nothing more comes, and waits until it has said the same. Requires: TLS.
+  template <typename Handler>
+  void async_shutdown(Handler&& handler) {
+    tls_->async_shutdown(std::forward<Handler>(handler));
   }
   template <typename Buffers, typename Handler>
   void async_read_some(const Buffers& buffers, Handler&& handler) {
@@ -71,8 +77,8 @@ class HttpStream {
 
  private:
   const std::shared_ptr<boost::asio::ssl::context> context_;
-  std::optional<boost::beast::tcp_stream> plain_;
-  std::optional<boost::beast::ssl_stream<boost::beast::tcp_stream>> tls_;  // either of the two
+  std::optional<Socket> plain_;
+  std::optional<boost::asio::ssl::stream<Socket>> tls_;  // either of the two
 };
 
 }  // namespace sdar

@@ -72,8 +72,9 @@ int HttpCode(const absl::Status& status) {
   }
 }
 
-Json OpenAiError(const absl::Status& status) {
-  const int code = HttpCode(status);
+Json OpenAiError(const absl::Status& status) { return OpenAiError(status, HttpCode(status)); }
+
+Json OpenAiError(const absl::Status& status, int code) {
   return {{"error",
            {{"message", std::string(status.message())},
             {"type", TypeOf(code)},

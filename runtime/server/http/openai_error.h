@@ -14,5 +14,7 @@ int HttpCode(const absl::Status& status);
 // {"error": {"message", "type", "param", "code"}} of a status that is not OK; param is the field
 // that its message begins with.
 Json OpenAiError(const absl::Status& status);
+// The same with another code.
+Json OpenAiError(const absl::Status& status, int code);
 
 }  // namespace sdar

@@ -80,7 +80,7 @@ class HttpClient {
 
   static std::string Text(const std::string& method, const std::string& path,
                           const std::string& body = "", const std::string& headers = "") {
-    return absl::StrCat(method, " ", path, " HTTP/1.1\r\nHost: test\r\n", headers,
+    return absl::StrCat(method, " ", path, " HTTP/1.1\r\nHost: localhost\r\n", headers,
                         "Content-Length: ", body.size(), "\r\n\r\n", body);
   }
 
@@ -93,7 +93,7 @@ class HttpClient {
   // The next answer, whole.
   HttpAnswer Read() {
     HttpAnswer answer;
-    if (!ReadHead(answer)) return answer;
+    if (!ReadHead(answer) || answer.code == 204) return answer;
     const auto length = answer.headers.find("content-length");
     if (answer.headers.count("transfer-encoding") != 0) {
       while (ReadChunk(answer.body)) {

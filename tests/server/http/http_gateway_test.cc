@@ -2,6 +2,7 @@
 // The routes over real sockets, before a replica that answers at once.
 #include "runtime/server/http/http_gateway.h"
 
+#include <set>
 #include <sstream>
 
 #include "gmock/gmock.h"
@@ -11,6 +12,7 @@
 #include "common/log.h"
 #include "runtime/server/http/http_server.h"
 #include "tests/server/http/http_client.h"
+#include "tests/server/http/started_server.h"
 #include "tests/server/metrics/scraped.h"
 
 namespace sdar {
@@ -81,19 +83,19 @@ class HttpGatewayTest : public ::testing::Test {
       : text_(*TextCodec::Load(std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny")),
         router_(TinyRouter(), {AnsweringReplica()}),
         service_(ServiceConfig(), text_, router_),
-        gateway_(service_, {"tiny"}) {
+        gateway_(*OriginPolicy::Create("https://chat.example.org", true, {}),
+                 *OriginPolicy::Create("", false, {})) {
+    gateway_.Serve(service_, workers_, {"tiny"});
     auto logger = std::make_shared<spdlog::logger>(
         "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_));
     LogOptions options;
     options.format = LogFormat::kJson;
     logger->set_formatter(MakeLogFormatter(options));
     spdlog::set_default_logger(std::move(logger));
-    auto server = HttpServer::Start(
-        {}, [this](HttpExchange exchange) { gateway_.Handle(std::move(exchange)); });
-    EXPECT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
+    server_ = StartServer(gateway_.Handlers());
   }
   ~HttpGatewayTest() override {
+    workers_.Stop();
     server_.reset();
     spdlog::set_default_logger(std::make_shared<spdlog::logger>("none"));
   }
@@ -110,6 +112,7 @@ class HttpGatewayTest : public ::testing::Test {
   TextCodec text_;
   Router router_;
   GenerationService service_;
+  TextWorkers workers_{TextWorkersOptions()};
   HttpGateway gateway_;
   std::unique_ptr<HttpServer> server_;
 };
@@ -147,7 +150,7 @@ TEST_F(HttpGatewayTest, EveryAnswerHasTheRequestsId) {
   const std::string header = "X-Request-Id: mine-7\r\n";
   const HttpAnswer whole = Complete(header);
   EXPECT_EQ(whole.headers.at("x-request-id"), "mine-7");
-  EXPECT_EQ(whole.json()["id"], "cmpl-mine-7");
+  EXPECT_THAT(whole.json()["id"].get<std::string>(), StartsWith("cmpl-"));
   EXPECT_EQ(Complete(header, {{"stream", true}}).headers.at("x-request-id"), "mine-7");
   const HttpAnswer refused = Complete(header, {{"temperature", -1}});
   EXPECT_EQ(refused.code, 400);
@@ -203,6 +206,95 @@ TEST_F(HttpGatewayTest, LogsEveryFinishedRequestWithoutItsWords) {
   EXPECT_EQ(second["finish_reasons"], Json({"stop", "stop"}));
   EXPECT_THAT(log_.str(), Not(HasSubstr("hidden")));
   EXPECT_THAT(log_.str(), Not(HasSubstr("an answer")));
+}
+
+TEST_F(HttpGatewayTest, AHeadIsAnsweredWhereAGetIs) {
+  HttpClient client(server_->address());
+  for (const char* path : {"/health", "/livez", "/v1/models", "/version", "/", "/metrics"}) {
+    client.Send(HttpClient::Text("HEAD", path));
+    HttpAnswer answer;
+    ASSERT_TRUE(client.ReadHead(answer)) << path;
+    EXPECT_EQ(answer.code, 200) << path;
+  }
+  client.Send(HttpClient::Text("HEAD", "/v1/completions"));
+  HttpAnswer answer;
+  ASSERT_TRUE(client.ReadHead(answer));
+  EXPECT_EQ(answer.code, 405);
+  EXPECT_EQ(client.Ask("GET", "/livez").body, R"({"status":"ok"})");
+}
+
+TEST_F(HttpGatewayTest, EveryRefusalSaysItsOwnCode) {
+  const HttpAnswer method = HttpClient(server_->address()).Ask("DELETE", "/tokenize", "{}");
+  EXPECT_EQ(method.code, 405);
+  EXPECT_EQ(method.json()["error"]["code"], 405);
+  EXPECT_EQ(method.headers.at("allow"), "POST, OPTIONS");
+  const HttpAnswer coding =
+      HttpClient(server_->address()).Ask("POST", "/tokenize", "{}", "Content-Encoding: gzip\r\n");
+  EXPECT_EQ(coding.code, 415);
+  EXPECT_EQ(coding.json()["error"]["code"], 415);
+  EXPECT_EQ(Get("/nowhere").json()["error"]["code"], 404);
+}
+
+TEST_F(HttpGatewayTest, ATrailingSlashChangesNothing) {
+  EXPECT_EQ(Get("/v1/models/").code, 200);
+  EXPECT_EQ(Get("/livez//").code, 200);
+}
+
+TEST_F(HttpGatewayTest, ServesOnlyProbesToAListenerOfTheirOwn) {
+  const auto probes = StartServer(gateway_.ProbeHandlers());
+  for (const char* path : {"/livez", "/readyz", "/startupz", "/health", "/metrics"}) {
+    EXPECT_EQ(HttpClient(probes->address()).Ask("GET", path).code, 200) << path;
+  }
+  EXPECT_EQ(HttpClient(probes->address()).Ask("GET", "/v1/models").code, 404);
+  EXPECT_EQ(HttpClient(probes->address()).Ask("GET", "/").code, 404);
+  EXPECT_EQ(HttpClient(probes->address()).Ask("POST", "/tokenize", "{}").code, 404);
+}
+
+TEST_F(HttpGatewayTest, WhileTheModelLoadsItIsAliveAndNotReady) {
+  HttpGateway loading(*OriginPolicy::Create("", true, {}), *OriginPolicy::Create("", false, {}));
+  const auto server = StartServer(loading.Handlers());
+  EXPECT_EQ(HttpClient(server->address()).Ask("GET", "/livez").code, 200);
+  for (const char* path : {"/readyz", "/startupz", "/health", "/v1/models"}) {
+    EXPECT_EQ(HttpClient(server->address()).Ask("GET", path).code, 503) << path;
+  }
+  const HttpAnswer refused = HttpClient(server->address()).Ask("POST", "/tokenize", "{}");
+  EXPECT_EQ(refused.code, 503);
+  EXPECT_EQ(refused.headers.count("retry-after"), 1u);
+}
+
+TEST_F(HttpGatewayTest, APageOfAnotherOriginMayNotAsk) {
+  EXPECT_EQ(Complete("Origin: http://evil.example\r\n").code, 403);
+  EXPECT_EQ(Complete("Origin: null\r\n").code, 403);
+  EXPECT_EQ(Complete("Origin: http://localhost\r\n").code, 200);  // its own page's
+  const HttpAnswer allowed = Complete("Origin: https://chat.example.org\r\n");
+  EXPECT_EQ(allowed.code, 200);
+  EXPECT_EQ(allowed.headers.at("access-control-allow-origin"), "https://chat.example.org");
+}
+
+TEST_F(HttpGatewayTest, AnAllowedPageIsToldBeforeItAsks) {
+  const HttpAnswer answer = HttpClient(server_->address())
+                                .Ask("OPTIONS", "/v1/completions", "",
+                                     "Origin: https://chat.example.org\r\n"
+                                     "Access-Control-Request-Headers: authorization\r\n");
+  EXPECT_EQ(answer.code, 204);
+  EXPECT_EQ(answer.headers.at("access-control-allow-methods"), "POST, OPTIONS");
+  EXPECT_EQ(answer.headers.at("access-control-allow-headers"), "authorization");
+}
+
+TEST_F(HttpGatewayTest, ANameThatIsNotThisMachinesIsNoHost) {
+  HttpClient client(server_->address());
+  client.Send("GET /health HTTP/1.1\r\nHost: rebound.example:8000\r\n\r\n");
+  EXPECT_EQ(client.Read().code, 403);
+  client.Send("GET /health HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n");
+  EXPECT_EQ(client.Read().code, 200);
+}
+
+TEST_F(HttpGatewayTest, IdsOfAnswersAreNeverTheSame) {
+  std::set<std::string> ids;
+  for (int i = 0; i < 20; ++i) {
+    ids.insert(Complete("X-Request-Id: same\r\n").json()["id"].get<std::string>());
+  }
+  EXPECT_EQ(ids.size(), 20u);
 }
 
 }  // namespace

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// sdar-serve: a model behind gRPC, on one process or on all ranks of an mpirun job.
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+
+#include "common/log.h"
+#include "common/status_macros.h"
+#include "launcher/flags.h"
+#include "launcher/job_main.h"
+#include "launcher/serve/listeners.h"
+#include "launcher/serve/serve_options.h"
+#include "launcher/signal_watcher.h"
+#include "runtime/server/access_keys.h"
+#include "runtime/server/generation_service.h"
+#include "runtime/server/graceful_stop.h"
+#include "runtime/server/text_workers.h"
+
+namespace sdar {
+namespace {
+
+constexpr char kProgram[] = "sdar-serve";
+constexpr char kVersion[] = "0.1.0";
+// How long open calls may take to hear that the job ends.
+constexpr absl::Duration kFailTimeout = absl::Milliseconds(400);
+// A rank that has not been heard of for so long has its process restarted by whoever probes it.
+constexpr absl::Duration kStalledSilence = absl::Seconds(30);
+
+sdar::v1::GetModelInfoResponse MakeModelInfo(const ServeOptions& options, Job& job) {
+  const ModelConfig& model = job.config();
+  sdar::v1::GetModelInfoResponse info;
+  const std::filesystem::path folder(options.job.model);
+  info.set_model((folder.has_filename() ? folder : folder.parent_path()).filename().string());
+  info.set_model_type(std::string(Name(model.model_type)));
+  info.set_parameters(static_cast<uint64_t>(model.NumParameters()));
+  info.set_vocab_size(static_cast<uint32_t>(model.vocab_size));
+  info.set_max_sequence_length(static_cast<uint32_t>(job.limits().max_sequence_length));
+  info.set_block_length(static_cast<uint32_t>(job.defaults().block_length));
+  info.set_mask_token_id(static_cast<uint32_t>(job.mask_token()));
+  for (TokenId id : job.defaults().generation.eos_token_ids) {
+    info.add_eos_token_ids(static_cast<uint32_t>(id));
+  }
+  info.set_dtype(options.job.Arithmetic());
+  info.set_backend(job.backend().Description());
+  info.set_ranks(static_cast<uint32_t>(job.num_ranks()));
+  info.set_version(kVersion);
+  info.set_replicas(static_cast<uint32_t>(job.router().num_replicas()));
+  return info;
+}
+
+// What the watchdog must reach to answer open calls when a rank is lost.
+struct Front {
+  absl::Mutex mutex;
+  GenerationService* service ABSL_GUARDED_BY(mutex) = nullptr;
+
+  void Fail(const absl::Status& status) {
+    absl::MutexLock lock(&mutex);
+    if (service != nullptr) service->FailAll(status, kFailTimeout);
+  }
+  void Set(GenerationService* to) {
+    absl::MutexLock lock(&mutex);
+    service = to;
+  }
+};
+
+// The first is the default.
+std::vector<std::string> ServedNames(const ServeOptions& options,
+                                     const sdar::v1::GetModelInfoResponse& info) {
+  std::vector<std::string> names =
+      absl::StrSplit(options.served_model_name, ',', absl::SkipEmpty());
+  if (names.empty()) names.push_back(info.model());
+  return names;
+}
+
+GenerationService::Config ServiceConfig(const ServeOptions& options, Job& job, AccessKeys* access) {
+  GenerationService::Config config;
+  config.access = access;
+  config.defaults = job.defaults();
+  config.model_info = MakeModelInfo(options, job);
+  config.model_name = ServedNames(options, config.model_info)[0];
+  config.load_phases = job.load_phases();
+  config.rank_health = [&job] {
+    return job.watchdog() == nullptr ? std::vector<RankHealth>(1) : job.watchdog()->Health();
+  };
+  config.max_backlog_bytes = static_cast<size_t>(options.max_stream_backlog_kib) << 10;
+  // A stuck step shows before it ends the job.
+  const absl::Duration step_timeout = absl::Seconds(options.job.step_timeout_s);
+  config.health_limits.step_age = std::min(config.health_limits.step_age, step_timeout / 2);
+  config.stall_limits = {step_timeout * 2, kStalledSilence};
+  return config;
+}
+
+absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Listeners& listeners,
+                   Front& front, SignalWatcher& signals) {
+  const GenerationService::Config config = ServiceConfig(options, job, access);
+  GenerationService service(config, job.text(), job.router());
+  TextWorkers workers{TextWorkersOptions()};
+  const absl::Status listens =
+      listeners.Serve(service, workers, ServedNames(options, config.model_info));
+  if (!listens.ok()) {
+    job.Stop(absl::UnavailableError("the job does not start"));
+    SDAR_RETURN_IF_ERROR(job.RunEngine());
+    listeners.Close();
+    SDAR_RETURN_IF_ERROR(job.Finish());
+    return listens;
+  }
+  front.Set(&service);
+  std::optional<HealthWatch> health;
+  health.emplace([&service] { return service.FindTrouble(); },
+                 [&listeners](const std::string& trouble) {
+                   listeners.SetServing(trouble.empty());
+                   if (trouble.empty()) spdlog::info("health: SERVING again");
+                   if (!trouble.empty()) spdlog::warn("health: NOT_SERVING: {}", trouble);
+                 });
+  GracefulStop::Timeouts timeouts;
+  timeouts.drain = absl::Seconds(options.drain_timeout_s);
+  timeouts.answers = kFailTimeout;
+  GracefulStop stop(
+      service, [&job](const absl::Status& status) { job.Stop(status); }, timeouts);
+  signals.OnSignal([&stop](int signal) {
+    const bool drain = signal == SIGUSR1;
+    spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
+    if (drain) stop.Drain();
+    if (!drain) stop.Stop();
+  });
+  spdlog::info("serving {} on {} (gRPC) and {} (HTTP) with {} replica(s) of {} rank(s)",
+               config.model_info.model(), listeners.grpc_address(), listeners.http_address(),
+               job.num_replicas(), job.group_size());
+  std::thread engine([&] {
+    const absl::Status run = job.RunEngine();
+    stop.EngineEnded();
+    if (run.ok()) return;
+    front.Fail(absl::UnavailableError(absl::StrCat("the job has failed: ", run.message())));
+    job.Abandon(run);
+  });
+  engine.join();
+  health.reset();
+  listeners.SetServing(false);
+  service.FailAll(absl::UnavailableError("the server is stopping"), kFailTimeout);
+  signals.OnSignal([](int) {});
+  front.Set(nullptr);
+  workers.Stop();
+  listeners.Close();
+  return job.Finish();
+}
+
+int Main(int argc, char** argv) {
+  ServeOptions options;
+  FlagSpec spec = MakeServeFlags(options);
+  const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
+  if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
+  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (const absl::Status status = options.Validate(); !status.ok()) {
+    return ExitCode(kProgram, status);
+  }
+  SignalWatcher signals;
+  Front front;
+  std::unique_ptr<AccessKeys> access;    // rank 0; null: everybody may call
+  std::unique_ptr<Listeners> listeners;  // rank 0
+  Job::Hooks hooks;
+  hooks.prepare = [&options, &access, &listeners] {
+    SDAR_ASSIGN_OR_RETURN(listeners, Listeners::Open(options));
+    if (options.api_keys_file.empty()) return absl::OkStatus();
+    SDAR_ASSIGN_OR_RETURN(access, AccessKeys::Open(options.api_keys_file));
+    return absl::OkStatus();
+  };
+  hooks.on_failure = [&front](const absl::Status& status) { front.Fail(status); };
+  return RunJob(kProgram, options.job, std::move(hooks), signals, [&](Job& job) {
+    return Serve(options, job, access.get(), *listeners, front, signals);
+  });
+}
+
+}  // namespace
+}  // namespace sdar
+
+int main(int argc, char** argv) { return sdar::Main(argc, argv); }

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/serve/serve_options.h"
+
+#include "absl/strings/str_cat.h"
+
+#include "common/status_macros.h"
+
+namespace sdar {
+namespace {
+
+absl::Status CheckPort(absl::string_view flag, int port, int least) {
+  if (port >= least && port <= 65535) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": expected ", least, " .. 65535, got ", port));
+}
+
+void AddAddressFlags(ServeOptions& options, FlagSpec& spec) {
+  spec.options.add_options()("host", Flag(&options.host),
+                             "addresses or names to listen on, by commas; loopback unless asked "
+                             "for more")("port", Flag(&options.port),
+                                         "port to listen on; 0: a free one")(
+      "address-file", TextFlag(&options.address_file),
+      "file to write HOST:PORT to once the job serves")(
+      "http-port", Flag(&options.http_port), "port for HTTP; 0: a free one; -1: no HTTP")(
+      "http-address-file", TextFlag(&options.http_address_file),
+      "file to write HTTP's HOST:PORT to once the job serves")(
+      "admin-port", Flag(&options.admin_port),
+      "port where /livez, /readyz, /startupz, /health and /metrics are answered without TLS, "
+      "whatever the other ports are busy with; 0: a free one; -1: none")(
+      "admin-host", Flag(&options.admin_host), "addresses or names to listen on for it")(
+      "admin-address-file", TextFlag(&options.admin_address_file),
+      "file to write its HOST:PORT to, as soon as it answers")(
+      "allowed-origins", TextFlag(&options.allowed_origins),
+      "origins whose pages may ask over HTTP, as https://chat.example.org, by commas; *: all");
+}
+
+}  // namespace
+
+absl::Status ServeOptions::Validate() const {
+  SDAR_RETURN_IF_ERROR(CheckPort("--port", port, 0));
+  SDAR_RETURN_IF_ERROR(CheckPort("--http-port", http_port, -1));
+  SDAR_RETURN_IF_ERROR(CheckPort("--admin-port", admin_port, -1));
+  if (!(drain_timeout_s >= 0 && drain_timeout_s <= 86400)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--drain-timeout: expected 0 .. 86400 seconds, got ", drain_timeout_s));
+  }
+  if (max_stream_backlog_kib >= 1 && max_stream_backlog_kib <= int64_t{1} << 20) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--max-stream-backlog: expected 1 .. 1048576, got ", max_stream_backlog_kib));
+}
+
+FlagSpec MakeServeFlags(ServeOptions& options) {
+  FlagSpec spec;
+  spec.program = "sdar-serve";
+  spec.purpose =
+      "Serves a model over gRPC (sdar.v1.GenerationService, health, reflection) and HTTP (OpenAI's "
+      "API)\nuntil SIGTERM or Ctrl-C (at once) or SIGUSR1 (after the calls in hand). Under mpirun "
+      "rank 0 listens and the model is split over all "
+      "ranks, or over groups "
+      "of them\n"
+      "that are replicas (--tensor-parallel).";
+  spec.usage = "[mpirun -n RANKS] sdar-serve --model=DIR [--host=HOST] [--port=PORT] [flags]";
+  AddAddressFlags(options, spec);
+  spec.options.add_options()("served-model-name", TextFlag(&options.served_model_name),
+                             "names of the model over HTTP, by commas; without, its folder's name")(
+      "max-stream-backlog", Flag(&options.max_stream_backlog_kib),
+      "KiB of a call's answer that may wait for a slow reader, beside what gRPC buffers")(
+      "api-keys-file", TextFlag(&options.api_keys_file),
+      "file of bearer tokens, one a line, one of which callers must show; read again when it "
+      "changes")("tls-cert", TextFlag(&options.tls.certificate),
+                 "PEM file of the server's certificate chain: gRPC and HTTP speak TLS; read again "
+                 "when it changes")("tls-key", TextFlag(&options.tls.key), "PEM file of its key")(
+      "tls-client-ca", TextFlag(&options.tls.client_ca),
+      "PEM file of the authorities of which clients must show a certificate")(
+      "drain-timeout", Flag(&options.drain_timeout_s),
+      "seconds that calls in hand may take after SIGUSR1, when new ones are refused")(
+      "max-waiting", Flag(&options.job.max_waiting),
+      "samples in the queue at most; more are refused with RESOURCE_EXHAUSTED")(
+      "max-waiting-tokens", Flag(&options.job.max_waiting_tokens),
+      "prompt tokens in the queue at most");
+  AddJobFlags(options.job, spec);
+  return spec;
+}
+
+}  // namespace sdar
