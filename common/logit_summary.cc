@@ -58,6 +58,9 @@ LogitSummary Merge(absl::Span<const LogitSummary> shards) {
   LogitSummary out;
   MergeSums(shards, out);
   MergeCandidates(shards, out);
+  for (size_t r = 0; r < shards.size() && out.unusable_shard == 0; ++r) {
+    if (!IsUsable(shards[r])) out.unusable_shard = static_cast<int32_t>(r) + 1;
+  }
   for (const LogitSummary& s : shards) {
     out.num_allowed += s.num_allowed;
     out.allowed_sum_exp += Rescale(s.allowed_sum_exp, s.candidates[0].z, out.candidates[0].z);
@@ -70,6 +73,14 @@ LogitSummary Merge(absl::Span<const LogitSummary> shards) {
     }
   }
   return out;
+}
+
+bool IsUsable(const LogitSummary& summary) {
+  const bool is_empty = summary.sum_exp == 0;  // a shard without ids
+  const bool has_candidates = summary.num_allowed <= 0 || summary.num_candidates > 0;
+  return summary.unusable_shard == 0 && has_candidates &&
+         (is_empty || std::isfinite(summary.max)) && std::isfinite(summary.sum_exp) &&
+         std::isfinite(summary.sum_weighted) && std::isfinite(summary.allowed_sum_exp);
 }
 
 double LogSumExp(const LogitSummary& summary) {

@@ -44,7 +44,7 @@ struct LogitSummary {
   TokenId drawn_id = kNoToken;  // the largest z + Gumbel; kNoToken when the row draws nothing
   float drawn_z = -std::numeric_limits<float>::infinity();
   float drawn_value = -std::numeric_limits<float>::infinity();  // z + Gumbel of drawn_id
-  int32_t reserved = 0;
+  int32_t unusable_shard = 0;  // 1 + the first merged shard that is not usable; 0: none
   std::array<Candidate, kMaxCandidates>
       candidates;  // the first num_candidates, in the order of Precedes
 };
@@ -53,6 +53,9 @@ static_assert(std::is_trivially_copyable_v<LogitSummary>);
 // Joins the summaries of one row's shards, which must come in rank order: the sums are added in
 // that order. Requires: at least one shard.
 LogitSummary Merge(absl::Span<const LogitSummary> shards);
+
+// Whether the numbers are finite, as they are unless the weights or what comes of them are not.
+bool IsUsable(const LogitSummary& summary);
 
 // ln of the sum of exp(z) over all ids.
 double LogSumExp(const LogitSummary& summary);

@@ -196,9 +196,9 @@ absl::Status Job::MakeEngine() {
   engine.scheduler.fuse_commit = options_.fuse_commit;
   engine.scheduler.prefix_cache = options_.prefix_cache;
   engine.scheduler.max_prefill_rows = options_.max_prefill_rows;
+  limits_.forbidden = ForbiddenIds(text_->tokenizer(), mask_token_, config().vocab_size);
   engine.limits = limits_;
   engine.mask_token = mask_token_;
-  engine.forbidden = ForbiddenIds(text_->tokenizer(), mask_token_, config().vocab_size);
   engine_ = std::make_unique<Engine>(engine, text_->tokenizer(), *worker_, *channel_);
   if (!options_.record_plans.empty()) {
     SDAR_ASSIGN_OR_RETURN(std::unique_ptr<PlanRecorder> recorder,

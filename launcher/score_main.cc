@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-score: how probable given tokens are, position by position, alone or under mpirun.
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -110,6 +112,15 @@ absl::Status ScoreLines(Files& files, Job& job, SafetensorsWriter* logits, int& 
     }
     auto logprobs = scorer.Score(*line.request, logits);
     if (!logprobs.ok()) job.Abandon(logprobs.status());
+    const auto unusable = std::find_if(logprobs->begin(), logprobs->end(),
+                                       [](double logprob) { return std::isnan(logprob); });
+    if (unusable != logprobs->end()) {
+      ++num_failed;
+      const absl::Status status = absl::InternalError(
+          absl::StrCat("the logits of position ", unusable - logprobs->begin(), " are not finite"));
+      *files.out << DumpJson(ErrorRecord(line.id, line.number, status)) << '\n';
+      continue;
+    }
     *files.out << DumpJson({{"id", line.id}, {"logprobs", *logprobs}}) << '\n';
   }
   return Flush(*files.out);

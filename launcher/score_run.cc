@@ -122,7 +122,8 @@ absl::Status Scorer::ScoreChunk(const ScoreRequest& request, int64_t begin, int6
   segment.set_masked(std::string(static_cast<size_t>(count + 7) / 8, '\xFF'));
   SDAR_ASSIGN_OR_RETURN(const StepResult result, Run(plan));
   for (const LogitSummary& summary : result.summaries) {
-    out.push_back(std::min(0.0, double{summary.asked_z} - LogSumExp(summary)));
+    const double logprob = std::min(0.0, double{summary.asked_z} - LogSumExp(summary));
+    out.push_back(IsUsable(summary) ? logprob : std::numeric_limits<double>::quiet_NaN());
   }
   return logits == nullptr ? absl::OkStatus() : AppendLogits(count, *logits);
 }

@@ -3,12 +3,16 @@
 // is read once.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "kernels/cpu/cpu_backend.h"
 
 namespace sdar {
 namespace {
+
+// What a router without a number gives an expert.
+constexpr float kNoWeight = -std::numeric_limits<float>::infinity();
 
 // Which (row, slot) pairs go to which local expert.
 struct Grouping {
@@ -76,8 +80,11 @@ void CpuBackend::Route(const TensorView& logits, int64_t k, bool renormalize, in
     for (int64_t i = begin; i < end; ++i) {
       const float* z = logits.Row<float>(i);
       std::iota(order.begin(), order.end(), 0);
+      const auto value = [z](int32_t e) { return std::isnan(z[e]) ? kNoWeight : z[e]; };
       std::partial_sort(order.begin(), order.begin() + k, order.end(),
-                        [z](int32_t a, int32_t b) { return z[a] != z[b] ? z[a] > z[b] : a < b; });
+                        [value](int32_t a, int32_t b) {
+                          return value(a) != value(b) ? value(a) > value(b) : a < b;
+                        });
       const float max = z[order[0]];
       float total = 0;
       for (int64_t e = 0; e < logits.cols; ++e) total += std::exp(z[e] - max);

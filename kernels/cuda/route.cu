@@ -20,9 +20,10 @@ __device__ inline bool ComesFirst(const Expert& a, const Expert& b) {
 
 // The first of the row's experts in order behind `last`; every lane gets it.
 __device__ Expert NextBest(const float* z, int num_experts, const Expert& last, bool first) {
-  Expert best = {__uint_as_float(0xFF800000u), num_experts};
+  const float kMinusInfinity = __uint_as_float(0xFF800000u);
+  Expert best = {kMinusInfinity, num_experts};
   for (int e = static_cast<int>(threadIdx.x) % kWarp; e < num_experts; e += kWarp) {
-    const Expert candidate = {z[e], e};
+    const Expert candidate = {isnan(z[e]) ? kMinusInfinity : z[e], e};  // ids stay in range
     if ((first || ComesFirst(last, candidate)) && ComesFirst(candidate, best)) best = candidate;
   }
   for (int mask = kWarp / 2; mask > 0; mask /= 2) {

@@ -277,7 +277,7 @@ __global__ void __launch_bounds__(kThreads)
   out.drawn_id = drawn.id;
   out.drawn_z = drawn.z;
   out.drawn_value = drawn.value;
-  out.reserved = 0;
+  out.unusable_shard = 0;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 
 #include "common/ids.h"
+#include "common/shared_list.h"
 
 namespace sdar {
 
@@ -47,7 +48,7 @@ struct SamplingOptions {
   double repetition_penalty = 1;
   double presence_penalty = 0;
   double frequency_penalty = 0;
-  std::vector<std::pair<TokenId, float>> logit_bias;  // distinct ids
+  SharedList<std::pair<TokenId, float>> logit_bias;  // distinct ids
   uint64_t seed = 0;
 
   bool greedy() const { return temperature == 0; }

@@ -108,8 +108,7 @@ bool DraftPredictor::Finish(Draft& draft) const {
   const absl::Span<const TokenId> stop_ids = basis_.stop_ids;
   for (size_t i = static_cast<size_t>(draft.state.num_given()); i < tokens.size(); ++i) {
     const bool may_stop = basis_.first_position + static_cast<int64_t>(i) >= basis_.first_stop;
-    if (may_stop && std::find(stop_ids.begin(), stop_ids.end(), tokens[i]) != stop_ids.end())
-      return false;
+    if (may_stop && std::binary_search(stop_ids.begin(), stop_ids.end(), tokens[i])) return false;
   }
   draft.finished.assign(tokens.begin(), tokens.end());
   draft.state = BlockState(draft.state.block_length(), {}, basis_.mask_token);

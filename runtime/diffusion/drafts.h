@@ -64,7 +64,8 @@ struct DraftBasis {
   int64_t first_position = 0;        // of the active block
   TokenId mask_token = kNoToken;
   bool ends_here = false;  // the sequence ends with the active block, whatever its tokens
-  absl::Span<const TokenId> stop_ids;  // end the sequence from position first_stop on
+  // End the sequence from position first_stop on; ascending.
+  absl::Span<const TokenId> stop_ids;
   int64_t first_stop = 0;
 };
 

@@ -130,7 +130,7 @@ bool Engine::TakeInbox() {
 
 absl::Status Engine::Run() {
   StepPlan setup;
-  for (const auto& [begin, end] : config_.forbidden) {
+  for (const auto& [begin, end] : config_.limits.forbidden) {
     auto* range = setup.add_forbidden();
     range->set_begin(static_cast<uint32_t>(begin));
     range->set_end(static_cast<uint32_t>(end));

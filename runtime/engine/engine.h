@@ -26,8 +26,6 @@ struct EngineConfig {
   SchedulerConfig scheduler;
   RequestLimits limits;
   TokenId mask_token = kNoToken;
-  std::vector<std::pair<TokenId, TokenId>>
-      forbidden;  // ranges [begin, end) of ids that are never chosen
 };
 
 struct EngineStatus {

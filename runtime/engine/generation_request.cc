@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/engine/generation_request.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 
 #include "common/status_macros.h"
 
 namespace sdar {
 namespace {
 
-absl::Status ValidateIds(absl::string_view field, const std::vector<TokenId>& ids,
+absl::Status ValidateIds(absl::string_view field, absl::Span<const TokenId> ids,
                          int64_t vocab_size) {
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] >= 0 && ids[i] < vocab_size) continue;
@@ -16,6 +20,25 @@ absl::Status ValidateIds(absl::string_view field, const std::vector<TokenId>& id
         absl::StrCat(field, "[", i, "]: expected a token id below ", vocab_size, ", got ", ids[i]));
   }
   return absl::OkStatus();
+}
+
+bool IsForbidden(TokenId id, const RequestLimits& limits) {
+  const auto after =
+      std::upper_bound(limits.forbidden.begin(), limits.forbidden.end(), id,
+                       [](TokenId value, const auto& range) { return value < range.first; });
+  return after != limits.forbidden.begin() && id < std::prev(after)->second;
+}
+
+// A position at which no token may be chosen would have nothing to become.
+absl::Status CheckSomethingIsAllowed(const StoppingOptions& stopping, const RequestLimits& limits) {
+  int64_t left = limits.vocab_size;
+  for (const auto& [begin, end] : limits.forbidden) left -= end - begin;
+  if (stopping.min_tokens > 0) {
+    for (TokenId id : stopping.stop_ids) left -= IsForbidden(id, limits) ? 0 : 1;
+  }
+  if (left > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "stop_token_ids: min_tokens forbids them, and no other token is left to choose");
 }
 
 absl::Status ValidateStopping(const StoppingOptions& stopping) {
@@ -64,6 +87,7 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
                      ": expected at most ", limits.max_sequence_length, " together"));
   }
   SDAR_RETURN_IF_ERROR(ValidateStopping(request.stopping));
+  SDAR_RETURN_IF_ERROR(CheckSomethingIsAllowed(request.stopping, limits));
   SDAR_RETURN_IF_ERROR(request.remasking.Validate());
   SDAR_RETURN_IF_ERROR(request.sampling.Validate(limits.vocab_size));
   const int block_length = request.remasking.block_length;

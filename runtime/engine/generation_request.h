@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 
 #include "common/ids.h"
+#include "common/shared_list.h"
 #include "runtime/diffusion/block_state.h"
 #include "runtime/diffusion/decoding_options.h"
 
@@ -20,7 +21,8 @@ struct StoppingOptions {
   int64_t max_tokens = 0;         // output tokens at most; at least 1
   int64_t min_tokens = 0;         // no stop before so many
   std::vector<std::string> stop;  // stop strings; none empty
-  std::vector<TokenId> stop_ids;  // the model's end tokens (unless ignored) and the request's own
+  // The model's end tokens (unless ignored) and the request's own; ascending, distinct.
+  SharedList<TokenId> stop_ids;
 };
 
 // One sample of one request, its seed already derived.
@@ -46,6 +48,8 @@ struct RequestLimits {
   int64_t page_size = 0;
   int64_t num_pages = 0;
   int64_t max_batch_rows = 0;
+  // Ranges [begin, end) of ids that no position may choose; ascending, apart.
+  std::vector<std::pair<TokenId, TokenId>> forbidden = {};
 };
 
 inline constexpr int kAutomaticDrafts = -1;  // as many as make the job faster

@@ -14,8 +14,8 @@ OutputScanner::OutputScanner(const Tokenizer& tokenizer, const StoppingOptions& 
 void OutputScanner::Push(const RevealedToken& token, SequenceUpdate& out) {
   SDAR_CHECK(!ended_);
   const bool may_stop = num_pushed_ >= stopping_.min_tokens;
-  if (may_stop && std::find(stopping_.stop_ids.begin(), stopping_.stop_ids.end(), token.id) !=
-                      stopping_.stop_ids.end()) {
+  if (may_stop &&
+      std::binary_search(stopping_.stop_ids.begin(), stopping_.stop_ids.end(), token.id)) {
     stop_token_ = token.id;
     return EndHere(FinishReason::kStop, out);
   }

@@ -11,7 +11,7 @@ namespace {
 using sdar::v1::SequenceNews;
 using sdar::v1::SequenceRequest;
 
-void AddAll(const std::vector<int>& from, google::protobuf::RepeatedField<int32_t>& to) {
+void AddAll(absl::Span<const int> from, google::protobuf::RepeatedField<int32_t>& to) {
   to.Add(from.begin(), from.end());
 }
 
@@ -44,9 +44,11 @@ SamplingOptions SamplingOf(const SequenceRequest& message) {
   sampling.repetition_penalty = message.repetition_penalty();
   sampling.presence_penalty = message.presence_penalty();
   sampling.frequency_penalty = message.frequency_penalty();
+  std::vector<std::pair<TokenId, float>> biases;
   for (const SequenceRequest::Bias& bias : message.logit_bias()) {
-    sampling.logit_bias.emplace_back(bias.id(), bias.bias());
+    biases.emplace_back(bias.id(), bias.bias());
   }
+  sampling.logit_bias = std::move(biases);
   sampling.seed = message.seed();
   return sampling;
 }

@@ -72,12 +72,21 @@ StoppingOptions BuildStopping(const RequestFields& fields, const GenerationDefau
   stopping.max_tokens = fields.max_tokens.value_or(tokens_that_fit);
   stopping.min_tokens = fields.min_tokens.value_or(0);
   stopping.stop = fields.stop;
-  stopping.stop_ids = fields.stop_token_ids;
+  std::vector<TokenId> ids = fields.stop_token_ids;
   if (!fields.ignore_eos.value_or(false)) {
-    stopping.stop_ids.insert(stopping.stop_ids.end(), model.eos_token_ids.begin(),
-                             model.eos_token_ids.end());
+    ids.insert(ids.end(), model.eos_token_ids.begin(), model.eos_token_ids.end());
   }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  stopping.stop_ids = std::move(ids);
   return stopping;
+}
+
+// Longer lists say nothing that shorter ones could not.
+absl::Status CheckListLength(absl::string_view field, size_t length, int64_t vocab_size) {
+  if (static_cast<int64_t>(length) <= vocab_size) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": expected at most ", vocab_size, " ids, as there are, got ", length));
 }
 
 }  // namespace
@@ -99,6 +108,9 @@ absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields
   if (n < 1 || n > kMaxSamples) {
     return absl::InvalidArgumentError(absl::StrCat("n: expected 1 .. ", kMaxSamples, ", got ", n));
   }
+  SDAR_RETURN_IF_ERROR(
+      CheckListLength("stop_token_ids", fields.stop_token_ids.size(), limits.vocab_size));
+  SDAR_RETURN_IF_ERROR(CheckListLength("logit_bias", fields.logit_bias.size(), limits.vocab_size));
   GenerationRequest request;
   request.sampling = BuildSampling(fields, defaults.generation);
   SDAR_ASSIGN_OR_RETURN(request.remasking, BuildRemasking(fields, defaults));

@@ -128,6 +128,8 @@ class Scheduler {
   bool MakeRoom(int64_t num_pages, const Running& wanting);
   void AddSegments(Planned& planned, sdar::v1::StepPlan& plan);
   void AddSegment(const Planned& planned, sdar::v1::StepPlan& plan);
+  static absl::Status CheckLogits(const Sequence& sequence,
+                                  absl::Span<const LogitSummary> summaries);
   void ChooseTokens(const Sequence& sequence, absl::Span<const LogitSummary> summaries,
                     size_t first, const ResolvedLogits& resolved);
   bool ApplyNext(Planned& planned, absl::Span<const LogitSummary> summaries,

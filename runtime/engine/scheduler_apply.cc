@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The second half of a step: what its outcome does to the sequences.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
 #include "runtime/diffusion/sampler.h"
 #include "runtime/engine/scheduler.h"
 
@@ -12,7 +16,9 @@ std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> sum
     const SamplingOptions& sampling = planned.running->sequence->request().sampling;
     for (size_t i = 0; i < planned.num_summaries; ++i) {
       const size_t row = planned.first_summary + i;
-      if (NeedsAllLogits(summaries[row], sampling)) rows.push_back(static_cast<int32_t>(row));
+      const bool usable = IsUsable(summaries[row]);  // else the sequence ends in Apply
+      if (usable && NeedsAllLogits(summaries[row], sampling))
+        rows.push_back(static_cast<int32_t>(row));
     }
   }
   return rows;
@@ -45,6 +51,10 @@ bool Scheduler::ApplyNext(Planned& planned, absl::Span<const LogitSummary> summa
     committed_rows = draft.writes ? sequence.block_length() : 0;
   }
   const auto own = summaries.subspan(planned.first_summary, planned.num_summaries);
+  if (const absl::Status status = CheckLogits(sequence, own); !status.ok()) {
+    Cancel(sequence.id(), status);
+    return false;
+  }
   ChooseTokens(sequence, own, planned.first_summary, resolved);
   const StepOutcome outcome = sequence.Apply(committed_rows, choices_, own);
   Count(outcome);
@@ -57,13 +67,31 @@ bool Scheduler::ApplyNext(Planned& planned, absl::Span<const LogitSummary> summa
   return FollowDraft(planned);
 }
 
+// Nothing can be chosen from logits that are not finite; other sequences may have better ones.
+absl::Status Scheduler::CheckLogits(const Sequence& sequence,
+                                    absl::Span<const LogitSummary> summaries) {
+  for (size_t i = 0; i < summaries.size(); ++i) {
+    if (IsUsable(summaries[i])) continue;
+    const int position = sequence.block().MaskedPositions()[i];
+    return absl::InternalError(absl::StrCat(
+        "the logits of position ", sequence.num_known() + position, " are not finite at step ",
+        sequence.block().step(), " of its block, in the vocabulary of rank ",
+        std::max(0, summaries[i].unusable_shard - 1),
+        ": the checkpoint's weights may hold infinite numbers or none"));
+  }
+  return absl::OkStatus();
+}
+
 // What the pass says of the masks behind a guessed end of the active block, right or wrong.
 void Scheduler::NoteNextBlock(const Planned& planned, absl::Span<const LogitSummary> summaries) {
   for (const PlannedDraft& planned_draft : planned.drafts) {
     const Draft& draft = planned_draft.draft;
     if (!planned_draft.planned || !draft.begins_next_block()) continue;
-    planned.running->sequence->NoteNextBlock(
-        summaries.subspan(planned_draft.first_summary, draft.state.MaskedPositions().size()));
+    const auto own =
+        summaries.subspan(planned_draft.first_summary, draft.state.MaskedPositions().size());
+    if (std::all_of(own.begin(), own.end(), IsUsable)) {
+      planned.running->sequence->NoteNextBlock(own);
+    }
     return;
   }
 }

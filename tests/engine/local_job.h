@@ -128,7 +128,7 @@ class LocalJob {
                      options.scheduler.page_size, options.scheduler.num_pages,
                      options.scheduler.max_batch_rows};
     config.mask_token = *model.config().mask_token_id;
-    config.forbidden =
+    config.limits.forbidden =
         ForbiddenIds(text_->tokenizer(), config.mask_token, model.config().vocab_size);
     auto generation = LoadGenerationConfig(folder, model.config());
     if (!generation.ok()) return generation.status();

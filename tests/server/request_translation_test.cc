@@ -128,7 +128,44 @@ TEST(BuildRequestsTest, IgnoreEosDropsTheModelsEndsButNotTheRequestsOwn) {
   EXPECT_EQ((*requests)[0].stopping.stop_ids, std::vector<TokenId>{7});
   fields.ignore_eos = false;
   EXPECT_EQ((*BuildRequests(fields, {1}, defaults, kLimits))[0].stopping.stop_ids,
-            (std::vector<TokenId>{7, 958, 956}));
+            (std::vector<TokenId>{7, 956, 958}));
+}
+
+TEST(BuildRequestsTest, IdsThatStopAreASetThatSamplesShare) {
+  RequestFields fields;
+  fields.stop_token_ids = {9, 7, 9, 7, 8};
+  fields.n = 2;
+  const auto requests = BuildRequests(fields, {1}, {}, kLimits);
+  ASSERT_THAT(requests, IsOk());
+  EXPECT_EQ((*requests)[0].stopping.stop_ids, (std::vector<TokenId>{7, 8, 9}));
+  EXPECT_EQ((*requests)[0].stopping.stop_ids.begin(), (*requests)[1].stopping.stop_ids.begin());
+}
+
+TEST(BuildRequestsTest, MoreIdsThanThereAreAreRefusedUnread) {
+  const auto too_many = static_cast<size_t>(kLimits.vocab_size) + 1;
+  RequestFields stops;
+  stops.stop_token_ids.assign(too_many, 7);
+  const auto stops_refused = BuildRequests(stops, {1}, {}, kLimits);
+  EXPECT_EQ(stops_refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(stops_refused.status().message()), HasSubstr("stop_token_ids"));
+  RequestFields biases;
+  biases.logit_bias.assign(too_many, {7, 1.0f});
+  EXPECT_EQ(BuildRequests(biases, {1}, {}, kLimits).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(BuildRequestsTest, SomeTokenMustBeLeftToChoose) {
+  RequestLimits limits = kLimits;
+  limits.forbidden = {{0, 3}, {10, limits.vocab_size}};
+  RequestFields fields;
+  fields.stop_token_ids = {3, 4, 5, 6, 7, 8, 9};
+  EXPECT_THAT(BuildRequests(fields, {1}, {}, limits), IsOk());
+  fields.min_tokens = 1;
+  const auto refused = BuildRequests(fields, {1}, {}, limits);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("stop_token_ids"));
+  fields.stop_token_ids = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  EXPECT_THAT(BuildRequests(fields, {1}, {}, limits), IsOk());
 }
 
 TEST(BuildRequestsTest, MaxTokensDefaultsToWhatFits) {
