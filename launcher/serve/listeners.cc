@@ -43,6 +43,9 @@ absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Open(const ServeOptions& o
   SDAR_RETURN_IF_ERROR(options.tls.Check());
   RaiseDescriptorLimit();
   auto out = std::unique_ptr<Listeners>(new Listeners(options));
+  if (options.tls.enabled()) {
+    SDAR_ASSIGN_OR_RETURN(out->certificates_, ServerCertificates::Load(options.tls));
+  }
   SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> ips, ResolveHosts(options.host));
   SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> admin_ips, ResolveHosts(options.admin_host));
   SDAR_ASSIGN_OR_RETURN(OriginPolicy origins, MakePolicy(options, options.host, ips));
@@ -57,7 +60,7 @@ absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Open(const ServeOptions& o
 
 absl::Status Listeners::OpenHttp() {
   HttpServerOptions http;
-  http.tls = options_.tls;
+  http.certificates = certificates_;
   SDAR_ASSIGN_OR_RETURN(ListeningSockets sockets,
                         ListeningSockets::Open("HTTP", grpc_sockets_->ips(), options_.http_port));
   SDAR_ASSIGN_OR_RETURN(http_, HttpServer::Start(std::move(sockets), http, gateway_->Handlers()));
@@ -81,8 +84,8 @@ absl::Status Listeners::OpenAdmin() {
 absl::Status Listeners::Serve(GenerationService& service, TextWorkers& workers,
                               std::vector<std::string> models) {
   grpc_gateway_ = std::make_unique<GrpcGateway>(service, workers);
-  SDAR_ASSIGN_OR_RETURN(grpc_,
-                        GrpcServer::Start(*std::move(grpc_sockets_), options_.tls, *grpc_gateway_));
+  SDAR_ASSIGN_OR_RETURN(
+      grpc_, GrpcServer::Start(*std::move(grpc_sockets_), certificates_, *grpc_gateway_));
   gateway_->Serve(service, workers, std::move(models));
   if (http_ != nullptr && !options_.http_address_file.empty()) {
     SDAR_RETURN_IF_ERROR(WriteFileAtomically(options_.http_address_file, http_->address() + "\n"));

@@ -16,6 +16,7 @@
 #include "runtime/server/http/http_gateway.h"
 #include "runtime/server/http/http_server.h"
 #include "runtime/server/listening_socket.h"
+#include "runtime/server/server_certificates.h"
 #include "runtime/server/text_workers.h"
 
 namespace sdar {
@@ -48,7 +49,8 @@ class Listeners {
   absl::Status OpenAdmin();
 
   const ServeOptions options_;
-  std::optional<ListeningSockets> grpc_sockets_;  // until Serve
+  std::shared_ptr<ServerCertificates> certificates_;  // null without TLS
+  std::optional<ListeningSockets> grpc_sockets_;      // until Serve
   std::unique_ptr<HttpGateway> gateway_;
   std::unique_ptr<HttpServer> http_;   // null without HTTP
   std::unique_ptr<HttpServer> admin_;  // null without

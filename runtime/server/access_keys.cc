@@ -2,8 +2,6 @@
 #include "runtime/server/access_keys.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -11,10 +9,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
+#include <sys/stat.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "common/status_macros.h"
 
@@ -23,6 +22,7 @@ namespace {
 
 constexpr size_t kMinTokenBytes = 16;
 constexpr size_t kMaxTokenBytes = 512;
+constexpr size_t kMaxFileBytes = size_t{16} << 20;
 
 bool IsToken(absl::string_view text) {
   return text.size() >= kMinTokenBytes && text.size() <= kMaxTokenBytes &&
@@ -40,17 +40,18 @@ absl::StatusOr<std::unique_ptr<AccessKeys>> AccessKeys::Open(const std::string& 
 }
 
 absl::Status AccessKeys::Read() {
-  std::error_code error;
-  const auto written = std::filesystem::last_write_time(path_, error);
-  std::ifstream file(path_, std::ios::binary);
-  std::stringstream content;
-  content << file.rdbuf();
-  if (error || !file) return absl::NotFoundError(absl::StrCat("cannot read ", path_));
-  written_ = written;
+  stamp_ = FileStamp::Of(path_);  // before the file: what is written meanwhile is seen next time
+  const absl::StatusOr<std::string> text = ReadFile(path_, kMaxFileBytes);
+  if (!text.ok()) {
+    return absl::NotFoundError(absl::StrCat("cannot read ", text.status().message()));
+  }
+  struct stat file = {};
+  if (stat(path_.c_str(), &file) == 0 && (file.st_mode & S_IWOTH) != 0) {
+    spdlog::warn("{}: everybody on this machine can write tokens to it", path_);
+  }
   std::vector<Digest> digests;
   int number = 0;
-  const std::string text = content.str();
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
     ++number;
     line = absl::StripAsciiWhitespace(line);
     if (line.empty() || line[0] == '#') continue;
@@ -68,14 +69,11 @@ absl::Status AccessKeys::Read() {
 }
 
 void AccessKeys::ReadAgainIfChanged() {
-  const absl::Time now = absl::Now();
-  if (now < next_look_) return;
-  next_look_ = now + look_interval_;
-  std::error_code error;
-  if (std::filesystem::last_write_time(path_, error) == written_ && !error) return;
+  if (!look_.IsDue() || FileStamp::Of(path_) == stamp_) return;
   const absl::Status status = Read();
-  if (status.ok()) spdlog::info("tokens read again from {}", path_);
-  if (!status.ok()) spdlog::error("tokens stay as they were: {}", std::string(status.message()));
+  if (status.ok()) return spdlog::info("tokens read again from {}", path_);
+  digests_.clear();
+  spdlog::error("nobody is let in: {}", std::string(status.message()));
 }
 
 absl::Status AccessKeys::Check(absl::string_view authorization) {

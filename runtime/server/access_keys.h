@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,11 +13,14 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "runtime/server/file_stamp.h"
+
 namespace sdar {
 
 // Thread-safe. The file holds a token a line, 16 .. 512 visible ASCII characters; # begins a
-// comment line. It is read again when it has changed, so that tokens can be rotated; a file that
-// has become wrong or is gone leaves the tokens as they were, with an error in the log.
+// comment line. It is read again when it has changed, so that tokens can be rotated and revoked. A
+// file that has become wrong, empty or is gone lets nobody in, with an error in the log, until it
+// is right again.
 class AccessKeys {
  public:
   // NotFound when the file cannot be read; InvalidArgument names the line that is no token, or says
@@ -35,16 +37,15 @@ class AccessKeys {
   using Digest = std::array<unsigned char, 32>;
 
   AccessKeys(std::string path, absl::Duration look_interval)
-      : path_(std::move(path)), look_interval_(look_interval) {}
+      : path_(std::move(path)), look_(absl::ToChronoNanoseconds(look_interval)) {}
   absl::Status Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReadAgainIfChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string path_;
-  const absl::Duration look_interval_;
   absl::Mutex mutex_;
   std::vector<Digest> digests_ ABSL_GUARDED_BY(mutex_);
-  std::filesystem::file_time_type written_ ABSL_GUARDED_BY(mutex_);
-  absl::Time next_look_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  FileStamp stamp_ ABSL_GUARDED_BY(mutex_);  // of the last file read, good or not
+  LookTimer look_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sdar

@@ -10,10 +10,8 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_credentials_options.h>
 
-#include "common/status_macros.h"
+#include "runtime/server/grpc_credentials.h"
 
 namespace sdar {
 namespace {
@@ -35,27 +33,6 @@ constexpr int kHandshakeMs = 10'000;
 constexpr int kMaxMetadataBytes = 16 << 10;
 // Of all connections' buffers together; beyond it gRPC takes memory back from them.
 constexpr size_t kMaxMemoryBytes = size_t{256} << 20;
-constexpr unsigned kTlsLookSeconds = 1;
-
-std::shared_ptr<grpc::ServerCredentials> Credentials(const TlsFiles& tls) {
-  namespace tls_api = grpc::experimental;
-  if (!tls.enabled()) return grpc::InsecureServerCredentials();
-  std::shared_ptr<tls_api::CertificateProviderInterface> provider;
-  if (tls.client_ca.empty()) {
-    provider = std::make_shared<tls_api::FileWatcherCertificateProvider>(tls.key, tls.certificate,
-                                                                         kTlsLookSeconds);
-  } else {
-    provider = std::make_shared<tls_api::FileWatcherCertificateProvider>(
-        tls.key, tls.certificate, tls.client_ca, kTlsLookSeconds);
-  }
-  tls_api::TlsServerCredentialsOptions options(provider);
-  options.watch_identity_key_cert_pairs();
-  if (!tls.client_ca.empty()) {
-    options.watch_root_certs();
-    options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  }
-  return tls_api::TlsServerCredentials(options);
-}
 
 void AddLimits(grpc::ServerBuilder& builder) {
   // Without it a second server would share the port, and the kernel would deal out the calls.
@@ -74,16 +51,17 @@ void AddLimits(grpc::ServerBuilder& builder) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets sockets,
-                                                              const TlsFiles& tls,
+                                                              Certificates certificates,
                                                               grpc::Service& service) {
-  SDAR_RETURN_IF_ERROR(tls.Check());
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   std::vector<int> bound(sockets.ips().size(), 0);
-  const auto credentials = Credentials(tls);
   for (size_t i = 0; i < bound.size(); ++i) {
-    builder.AddListeningPort(AddressText(sockets.ips()[i], sockets.port()), credentials, &bound[i]);
+    builder.AddListeningPort(AddressText(sockets.ips()[i], sockets.port()),
+                             certificates == nullptr ? grpc::InsecureServerCredentials()
+                                                     : MakeGrpcCredentials(certificates),
+                             &bound[i]);
   }
   AddLimits(builder);
   builder.RegisterService(&service);

@@ -9,7 +9,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "runtime/server/listening_socket.h"
-#include "runtime/server/tls_files.h"
+#include "runtime/server/server_certificates.h"
 
 namespace sdar {
 
@@ -17,11 +17,13 @@ namespace sdar {
 // otherwise.
 class GrpcServer {
  public:
-  // Takes the place of `sockets`, which kept the port, with TLS where there are files for it, which
-  // are read again when they change. Unavailable when it cannot, and the errors of TlsFiles::Check.
+  using Certificates = std::shared_ptr<ServerCertificates>;
+
+  // Takes the place of `sockets`, which kept the port, with TLS unless there are no certificates
+  // (null). Unavailable when it cannot.
   // Requires: the service outlives the server.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(ListeningSockets sockets,
-                                                           const TlsFiles& tls,
+                                                           Certificates certificates,
                                                            grpc::Service& service);
   // Cancels what is still open.
   ~GrpcServer();

@@ -16,8 +16,9 @@ struct TlsFiles {
                           // need none. HTTP's probes never do
 
   bool enabled() const { return !certificate.empty(); }
-  // Checks which of them are given and that they can be used together. InvalidArgument or NotFound
-  // names the flag (--tls-cert, --tls-key, --tls-client-ca).
+  // Whether those that are given go together. InvalidArgument names the flag (--tls-cert,
+  // --tls-key,
+  // --tls-client-ca).
   absl::Status Check() const;
 };
 

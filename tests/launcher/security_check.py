@@ -128,6 +128,75 @@ class SecurityTest(unittest.TestCase):
             wait_until(lambda: self.grpc_serial(server, authority) == 1002, "gRPC shows the new certificate")
             self.assertEqual(server.call(MODEL_INFO, roots), grpc.StatusCode.OK)
 
+    def test_files_that_break_while_it_serves_leave_the_pair_as_it_was(self):
+        authority = Authority(self.folder, "authority")
+        key, certificate = authority.sign("server", 1001)
+        other_key, _ = authority.sign("other", 1)
+        tls = ssl.create_default_context(cafile=authority.certificate)
+        good_key, good_certificate = key.read_bytes(), certificate.read_bytes()
+        with Server(f"--tls-cert={certificate}", f"--tls-key={key}") as server:
+            for number, (path, content) in enumerate([
+                    (certificate, b""), (key, b""), (certificate, b"garbage\n"), (key, b"\0" * 100),
+                    (certificate, good_certificate[:len(good_certificate) // 2]), (key, other_key.read_bytes()),
+                    (certificate, good_certificate + b"-----BEGIN CERTIFICATE-----\nAAAA\n"), (key, None)]):
+                path.unlink() if content is None else path.write_bytes(content)
+                wait_until(lambda: (server.get("/livez", tls), self.grpc_serial(server, authority)) and
+                           server.read_log().count("certificates stay as they were") > number,
+                           f"the log says that {path.name} is wrong")
+                self.assertEqual(server.get("/livez", tls), (200, 1001))
+                self.assertEqual(self.grpc_serial(server, authority), 1001)
+                key.write_bytes(good_key)
+                certificate.write_bytes(good_certificate)
+                wait_until(lambda: (server.get("/livez", tls), self.grpc_serial(server, authority)) and
+                           server.read_log().count("certificates read again") > number, "the files are right again")
+            authority.sign("server", 1002)
+            wait_until(lambda: server.get("/livez", tls) == (200, 1002), "HTTP shows the new certificate")
+            wait_until(lambda: self.grpc_serial(server, authority) == 1002, "gRPC shows the new certificate")
+
+    def test_sessions_are_resumed_and_ciphers_are_one_list(self):
+        authority = Authority(self.folder, "authority")
+        key, certificate = authority.sign("server", 1)
+        own_key, own_certificate = authority.sign("client", 2)
+        weak = ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA256"]
+        with Server(f"--tls-cert={certificate}", f"--tls-key={key}",
+                    f"--tls-client-ca={authority.certificate}") as server:
+            host, port = server.http_address.split(":")
+            for version in [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]:
+                tls = ssl.create_default_context(cafile=authority.certificate)
+                tls.load_cert_chain(own_certificate, own_key)
+                tls.minimum_version = tls.maximum_version = version
+                session = None
+                for resumed in [False, True]:
+                    with tls.wrap_socket(socket.create_connection((host, int(port)), 20), server_hostname=host,
+                                         session=session) as connection:
+                        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                        self.assertIn(b"200 OK", connection.recv(100))
+                        self.assertEqual(connection.session_reused, resumed, version)
+                        session = connection.session
+            for address in [server.http_address, server.grpc_address]:
+                for cipher in weak:
+                    outcome = subprocess.run(
+                        ["openssl", "s_client", "-connect", address, "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0"],
+                        input="", capture_output=True, text=True, timeout=30)
+                    self.assertNotEqual(outcome.returncode, 0, (address, cipher))
+
+    def test_tokens_that_are_revoked_end_and_a_broken_file_closes(self):
+        tokens = self.folder / "tokens"
+        tokens.write_text(TOKEN + "\n")
+        with Server(f"--api-keys-file={tokens}") as server:
+            self.assertEqual(server.get("/v1/models", token=TOKEN), 200)
+            for content in ["", "another-token-for-this-test\n", "short\n", f"{TOKEN}\nshort\n"]:
+                tokens.write_text(content)
+                wait_until(lambda: server.get("/v1/models", token=TOKEN) == 401, f"closed by {content!r}")
+                self.assertEqual(server.call(MODEL_INFO, token=TOKEN), grpc.StatusCode.UNAUTHENTICATED)
+                tokens.write_text(TOKEN + "\n")
+                wait_until(lambda: server.get("/v1/models", token=TOKEN) == 200, "open again")
+            self.assertIn("nobody is let in", server.read_log())
+            tokens.chmod(0o666)
+            tokens.write_text(f"{TOKEN}\n# again\n")
+            wait_until(lambda: server.get("/v1/models", token=TOKEN) and
+                       "everybody on this machine can write" in server.read_log(), "the log warns")
+
     def grpc_serial(self, server, authority):
         host, port = server.grpc_address.split(":")
         context = ssl.create_default_context(cafile=authority.certificate)

@@ -58,8 +58,8 @@ class HttpServer::Listener {
   }
 
   absl::Status Listen(ListeningSockets sockets) {
-    if (options_.tls.enabled()) {
-      SDAR_ASSIGN_OR_RETURN(tls_, TlsContext::Create(options_.tls));
+    if (options_.certificates != nullptr) {
+      SDAR_ASSIGN_OR_RETURN(tls_, TlsContext::Create(options_.certificates));
     }
     const std::vector<std::string> ips = sockets.ips();
     const std::vector<int> descriptors = sockets.Release();
@@ -104,14 +104,22 @@ class HttpServer::Listener {
         asio::make_strand(context_), [this, &acceptor](ErrorCode error, tcp::socket socket) {
           if (error == asio::error::operation_aborted) return;
           if (error) return AcceptLater(acceptor);
-          ErrorCode ignored;
-          socket.set_option(tcp::no_delay(true), ignored);
-          auto tls = tls_ == nullptr ? nullptr : tls_->Current();
-          auto session = std::make_shared<HttpSession>(std::move(socket), std::move(tls), options_,
-                                                       handlers_, budget_);
-          if (Remember(session)) session->Start();
+          try {
+            Begin(std::move(socket));
+          } catch (const std::exception& thrown) {
+            spdlog::error("HTTP: a connection is refused: {}", thrown.what());
+          }
           AcceptNext(acceptor);
         });
+  }
+
+  void Begin(tcp::socket socket) {
+    ErrorCode ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    auto tls = tls_ == nullptr ? nullptr : tls_->Current();
+    auto session = std::make_shared<HttpSession>(std::move(socket), std::move(tls), options_,
+                                                 handlers_, budget_);
+    if (Remember(session)) session->Start();
   }
 
   void AcceptLater(Acceptor& acceptor) {

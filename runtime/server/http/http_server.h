@@ -11,7 +11,7 @@
 #include "runtime/server/http/http_exchange.h"
 #include "runtime/server/http/http_request_reader.h"
 #include "runtime/server/listening_socket.h"
-#include "runtime/server/tls_files.h"
+#include "runtime/server/server_certificates.h"
 
 namespace sdar {
 
@@ -20,7 +20,7 @@ struct HttpServerOptions {
   // At more, the connection that has waited longest without a request makes room; where all have
   // one, others wait until one ends.
   int max_connections = 1024;
-  TlsFiles tls;
+  std::shared_ptr<ServerCertificates> certificates;  // null: no TLS
   HttpLimits limits;
   size_t body_bytes = size_t{128} << 20;  // of large bodies that are being read or parsed, together
   absl::Duration header_timeout = absl::Seconds(10);  // for the handshake, and for a whole head
@@ -33,7 +33,7 @@ struct HttpServerOptions {
 class HttpServer {
  public:
   // The handlers are called on the server's threads. What is no request, or too large, is answered
-  // here. The errors of TlsFiles::Check.
+  // here. InvalidArgument when TLS cannot be had with the certificates.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(ListeningSockets sockets,
                                                            const HttpServerOptions& options,
                                                            HttpHandlers handlers);

@@ -229,7 +229,7 @@ HttpRequest HttpSession::MakeRequest() {
   HttpRequest request;
   request.method = head.method;
   request.path = head.path;
-  request.has_certificate = options_.tls.client_ca.empty() || stream_.has_client_certificate();
+  request.has_certificate = stream_.has_client_certificate() || !stream_.asks_for_certificate();
   request.authorization = head.authorization;
   request.content_encoding = head.content_encoding;
   request.host = head.host;

@@ -42,6 +42,11 @@ class HttpStream {
     return certificate != nullptr;
   }
 
+  // Whether it was asked for one.
+  bool asks_for_certificate() {
+    return tls_.has_value() && SSL_get_verify_mode(tls_->native_handle()) != SSL_VERIFY_NONE;
+  }
+
   // Calls handler(error); as if posted, without TLS.
   template <typename Handler>
   void async_handshake(Handler&& handler) {

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/log.h"
 #include "common/status_macros.h"
@@ -13,58 +12,53 @@ namespace sdar {
 namespace {
 
 namespace ssl = boost::asio::ssl;
-constexpr absl::Duration kFilesLookInterval = absl::Seconds(1);
 
-}  // namespace
+// Sessions of clients with certificates can only be resumed where the server gives them a name.
+constexpr unsigned char kSessionContext[] = "sdar-serve";
 
-absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(const TlsFiles& files) {
-  auto context = std::unique_ptr<TlsContext>(new TlsContext(files));
-  absl::MutexLock lock(&context->mutex_);
-  SDAR_RETURN_IF_ERROR(context->Load());
+absl::StatusOr<std::shared_ptr<ssl::context>> MakeContext(const CertificateTexts& texts) {
+  auto context = std::make_shared<ssl::context>(ssl::context::tls_server);
+  boost::system::error_code error;
+  context->set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 |
+                           ssl::context::no_sslv3 | ssl::context::no_tlsv1 |
+                           ssl::context::no_tlsv1_1 | ssl::context::no_compression,
+                       error);
+  SSL_CTX* const native = context->native_handle();
+  SSL_CTX_set_options(native, SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_cipher_list(native, kTlsCiphers);
+  SSL_CTX_set_session_id_context(native, kSessionContext, sizeof(kSessionContext) - 1);
+  const auto buffer = [](const std::string& text) { return boost::asio::buffer(text); };
+  if (!error) context->use_certificate_chain(buffer(texts.chain), error);
+  if (!error) context->use_private_key(buffer(texts.key), ssl::context::pem, error);
+  if (!error && !texts.client_ca.empty()) {
+    // A client without any is let in to ask what probes ask, and nothing else (HttpGateway).
+    context->set_verify_mode(ssl::verify_peer, error);
+    if (!error) context->add_certificate_authority(buffer(texts.client_ca), error);
+  }
+  if (error) return absl::InvalidArgumentError(absl::StrCat("TLS: ", error.message()));
   return context;
 }
 
-std::vector<std::filesystem::file_time_type> TlsContext::Written() const {
-  std::vector<std::filesystem::file_time_type> times;
-  for (const std::string& path : {files_.certificate, files_.key, files_.client_ca}) {
-    std::error_code error;
-    times.push_back(std::filesystem::last_write_time(path, error));
-  }
-  return times;
-}
+}  // namespace
 
-absl::Status TlsContext::Load() {
-  auto written = Written();
-  SDAR_RETURN_IF_ERROR(files_.Check());
-  auto context = std::make_shared<Context>(Context::tls_server);
-  boost::system::error_code error;
-  context->set_options(Context::default_workarounds | Context::no_sslv2 | Context::no_sslv3 |
-                           Context::no_tlsv1 | Context::no_tlsv1_1 | Context::no_compression,
-                       error);
-  if (!error) context->use_certificate_chain_file(files_.certificate, error);
-  if (!error) context->use_private_key_file(files_.key, Context::pem, error);
-  if (!error && !files_.client_ca.empty()) {
-    // A client without any is let in to ask what probes ask, and nothing else (HttpGateway).
-    context->set_verify_mode(ssl::verify_peer, error);
-    if (!error) context->load_verify_file(files_.client_ca, error);
-  }
-  if (error) return absl::InvalidArgumentError(absl::StrCat("TLS: ", error.message()));
-  context_ = std::move(context);
-  written_ = std::move(written);
-  return absl::OkStatus();
+absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(
+    std::shared_ptr<ServerCertificates> certificates) {
+  auto out = std::unique_ptr<TlsContext>(new TlsContext(std::move(certificates)));
+  const auto texts = out->certificates_->Current();
+  absl::MutexLock lock(&out->mutex_);
+  SDAR_ASSIGN_OR_RETURN(out->context_, MakeContext(*texts));
+  out->version_ = texts->version;
+  return out;
 }
 
 std::shared_ptr<TlsContext::Context> TlsContext::Current() {
+  const auto texts = certificates_->Current();
   absl::MutexLock lock(&mutex_);
-  const absl::Time now = absl::Now();
-  if (now < next_look_) return context_;
-  next_look_ = now + kFilesLookInterval;
-  if (Written() == written_) return context_;
-  const absl::Status status = Load();
-  if (status.ok()) spdlog::info("certificates read again from {}", files_.certificate);
-  if (!status.ok()) {
-    spdlog::error("certificates stay as they were: {}", std::string(status.message()));
-  }
+  if (texts->version == version_) return context_;
+  version_ = texts->version;
+  auto context = MakeContext(*texts);
+  if (context.ok()) context_ = *std::move(context);
+  if (!context.ok()) spdlog::error("{}", std::string(context.status().message()));
   return context_;
 }
 

@@ -2,17 +2,14 @@
 // The TLS settings of new HTTP connections.
 #pragma once
 
-#include <filesystem>
 #include <memory>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 
 #include "boost/asio/ssl/context.hpp"
-#include "runtime/server/tls_files.h"
+#include "runtime/server/server_certificates.h"
 
 namespace sdar {
 
@@ -21,23 +18,21 @@ class TlsContext {
  public:
   using Context = boost::asio::ssl::context;
 
-  // Errors as of TlsFiles::Check.
-  static absl::StatusOr<std::unique_ptr<TlsContext>> Create(const TlsFiles& files);
+  // InvalidArgument when OpenSSL takes none of it.
+  static absl::StatusOr<std::unique_ptr<TlsContext>> Create(
+      std::shared_ptr<ServerCertificates> certificates);
 
-  // Of the files as they are: looks at them once a second at most. Files that have become wrong
-  // leave the context as it was, with an error in the log.
+  // Of the certificates as they are.
   std::shared_ptr<Context> Current();
 
  private:
-  explicit TlsContext(const TlsFiles& files) : files_(files) {}
-  absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<std::filesystem::file_time_type> Written() const;
+  explicit TlsContext(std::shared_ptr<ServerCertificates> certificates)
+      : certificates_(std::move(certificates)) {}
 
-  const TlsFiles files_;
+  const std::shared_ptr<ServerCertificates> certificates_;
   absl::Mutex mutex_;
   std::shared_ptr<Context> context_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::filesystem::file_time_type> written_ ABSL_GUARDED_BY(mutex_);
-  absl::Time next_look_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;  // of the texts that context_ was made from
 };
 
 }  // namespace sdar
