@@ -59,7 +59,8 @@ void PlaceAddedToken(AddedToken token, std::vector<AddedToken>& tokens) {
 
 // added_tokens.json, {"content": id}: only where tokenizer_config.json has no added_tokens_decoder.
 absl::Status ReadLegacyAddedTokens(const std::string& text, TokenizerDescription& out) {
-  SDAR_ASSIGN_OR_RETURN(const Json root, ParseJson(text, "added_tokens.json"));
+  SDAR_ASSIGN_OR_RETURN(const Json root,
+                        ParseJson(text, "added_tokens.json", 64, false, kMaxJsonFileValues));
   std::vector<std::pair<std::string, TokenId>> entries;
   SDAR_RETURN_IF_ERROR(ReadVocab(root, "added_tokens.json", entries));
   for (auto& [content, id] : entries) {
@@ -151,7 +152,8 @@ void MarkSpecial(const std::vector<std::string>& names, TokenizerDescription& ou
 absl::Status ReadConfig(const TokenizerFiles& files, TokenizerDescription& out) {
   Json config = Json::object();
   if (files.tokenizer_config_json.has_value()) {
-    SDAR_ASSIGN_OR_RETURN(config, ParseJson(*files.tokenizer_config_json, kConfig));
+    SDAR_ASSIGN_OR_RETURN(
+        config, ParseJson(*files.tokenizer_config_json, kConfig, 64, false, kMaxJsonFileValues));
     if (!config.is_object()) return InvalidTokenizer(kConfig, "expected an object");
   }
   SDAR_RETURN_IF_ERROR(CheckConfig(config));
@@ -193,7 +195,8 @@ absl::StatusOr<TokenizerDescription> DescribeTokenizer(const TokenizerFiles& fil
   if (files.tokenizer_json.has_value()) {
     SDAR_RETURN_IF_ERROR(ReadTokenizerJson(*files.tokenizer_json, description));
   } else if (files.vocab_json.has_value() && files.merges_txt.has_value()) {
-    SDAR_ASSIGN_OR_RETURN(const Json vocab, ParseJson(*files.vocab_json, "vocab.json"));
+    SDAR_ASSIGN_OR_RETURN(const Json vocab, ParseJson(*files.vocab_json, "vocab.json", 64, false,
+                                                      kMaxJsonFileValues));
     SDAR_RETURN_IF_ERROR(ReadVocab(vocab, "vocab.json", description.vocab));
     SDAR_RETURN_IF_ERROR(ReadMergesText(*files.merges_txt, description));
     description.patterns.emplace_back(Pretokenizer::Qwen2Pattern());

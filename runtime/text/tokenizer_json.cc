@@ -243,7 +243,7 @@ absl::Status ReadAddedToken(const Json& entry, absl::string_view source, AddedTo
 }
 
 absl::Status ReadTokenizerJson(absl::string_view text, TokenizerDescription& out) {
-  SDAR_ASSIGN_OR_RETURN(const Json root, ParseJson(text, kSource));
+  SDAR_ASSIGN_OR_RETURN(const Json root, ParseJson(text, kSource, 64, false, kMaxJsonFileValues));
   if (!root.is_object()) return InvalidTokenizer(kSource, "expected an object");
   SDAR_RETURN_IF_ERROR(ReadNormalizer(Member(root, "normalizer"), 0, out));
   bool byte_level = false;
