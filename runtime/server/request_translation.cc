@@ -121,13 +121,15 @@ absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat) {
     Json message = {{"role", in.role()}, {"content", in.content()}};
     if (in.has_reasoning_content()) message["reasoning_content"] = in.reasoning_content();
     if (!in.tool_calls_json().empty()) {
-      SDAR_ASSIGN_OR_RETURN(Json calls, ParseChatJson(in.tool_calls_json(), "tool_calls_json", values_left));
+      SDAR_ASSIGN_OR_RETURN(Json calls,
+                            ParseChatJson(in.tool_calls_json(), "tool_calls_json", values_left));
       message["tool_calls"] = std::move(calls);
     }
     request.messages.push_back(std::move(message));
   }
   if (!chat.tools_json().empty()) {
-    SDAR_ASSIGN_OR_RETURN(request.tools, ParseChatJson(chat.tools_json(), "tools_json", values_left));
+    SDAR_ASSIGN_OR_RETURN(request.tools,
+                          ParseChatJson(chat.tools_json(), "tools_json", values_left));
   }
   if (chat.has_enable_thinking()) request.variables["enable_thinking"] = chat.enable_thinking();
   if (chat.has_add_generation_prompt()) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/pretokenizer.h"
 
@@ -200,7 +201,7 @@ absl::Status ReadAddedTokens(const Json& tokens, TokenizerDescription& out) {
 }  // namespace
 
 absl::Status InvalidTokenizer(absl::string_view source, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(source, ": ", what));
+  return ShortInvalidArgument(absl::StrCat(source, ": ", what));
 }
 
 absl::Status ReadVocab(const Json& vocab, absl::string_view source,

@@ -68,8 +68,8 @@ absl::Status TakeModel(Json& body, absl::Span<const std::string> models, std::st
 absl::Status CheckFields(absl::string_view name, const Json& fields) {
   if (!fields.is_object()) return InField(name, Mistyped("an object", fields));
   if (fields.size() <= kMaxFields) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(name, ": expected at most ", kMaxFields,
-                                                 " fields, got ", fields.size()));
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": expected at most ", kMaxFields, " fields, got ", fields.size()));
 }
 
 absl::Status TakeStreaming(Json& body, OpenAiCall& out) {
@@ -139,8 +139,7 @@ absl::StatusOr<Json> TakeMessages(Json& body) {
     if (!message.is_object()) return InField(field, Mistyped("an object", message));
     const auto role = message.find("role");
     if (role == message.end() || !role->is_string()) {
-      return InField(field + ".role",
-                     Mistyped("a string", role == message.end() ? Json() : *role));
+      return InField(field + ".role", Mistyped("a string", role == message.end() ? Json() : *role));
     }
     // Assistants that call tools may say nothing; templates take no null for a text.
     const auto content = message.find("content");
@@ -207,7 +206,8 @@ absl::StatusOr<OpenAiCall> ParseCompletion(Json rest, absl::Span<const std::stri
   SDAR_RETURN_IF_ERROR(TakeCommon(rest, models, out));
   Json prompt = Take(rest, "prompt");
   // A list of one text is how some clients write one.
-  if (prompt.is_array() && prompt.size() == 1 && prompt[0].is_string()) prompt = Json(std::move(prompt[0]));
+  if (prompt.is_array() && prompt.size() == 1 && prompt[0].is_string())
+    prompt = Json(std::move(prompt[0]));
   if (prompt.is_string()) {
     SDAR_ASSIGN_OR_RETURN(out.call.prompt,
                           text.tokenizer().Encode(prompt.get_ref<const std::string&>()));
