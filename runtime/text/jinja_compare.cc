@@ -92,7 +92,7 @@ absl::StatusOr<bool> AreEqual(const JinjaValue& a, const JinjaValue& b, JinjaBud
     return a.integer() == b.integer();
   }
   if (a.is_string() && b.is_string()) {
-    SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 8));
+    SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 2));
     return a.text() == b.text();
   }
   if (a.sequence() != nullptr && b.sequence() != nullptr) {
@@ -116,7 +116,7 @@ absl::StatusOr<bool> IsLess(const JinjaValue& a, const JinjaValue& b, JinjaBudge
     return a.integer() < b.integer();
   }
   if (a.is_string() && b.is_string()) {
-    SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 8));
+    SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 2));
     return a.text() < b.text();  // the order of UTF-8 bytes is that of code points
   }
   const JinjaSequence* left = a.sequence();

@@ -75,15 +75,14 @@ bool IsListOrTuple(const JinjaValue& value) {
 Result Repeat(const JinjaValue& value, int64_t count, JinjaBudget& budget) {
   const auto times = static_cast<size_t>(std::max<int64_t>(count, 0));
   const size_t size = value.is_string() ? value.text().size() : value.sequence()->items.size();
-  constexpr size_t kUnitsPerCopy = 8;
-  size_t work = 0;
-  if (__builtin_mul_overflow(size + kUnitsPerCopy, times, &work)) {
-    work = std::numeric_limits<size_t>::max();
-  }
-  if (size > 0) SDAR_RETURN_IF_ERROR(budget.Charge(work));
   const size_t copies = size > 0 ? times : 0;
+  size_t total = 0;
+  if (__builtin_mul_overflow(size, copies, &total)) total = std::numeric_limits<size_t>::max() / 2;
+  if (value.is_string()) SDAR_RETURN_IF_ERROR(budget.Allocate(total));
+  constexpr size_t kUnitsPerCopy = 8;
+  SDAR_RETURN_IF_ERROR(budget.Charge(total));
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerCopy * copies));
   if (value.is_string()) {
-    SDAR_RETURN_IF_ERROR(budget.Allocate(size * copies));
     std::string out;
     out.reserve(size * copies);
     for (size_t i = 0; i < copies; ++i) out += value.text();
