@@ -84,7 +84,7 @@ OutputSplitter::UpToMark OutputSplitter::FindMark(absl::string_view mark) {
   up_to.found = found != absl::string_view::npos;
   up_to.mark = up_to.found ? found : searched_ + MaybeMark(text.substr(searched_), mark);
   const absl::string_view fresh = text.substr(searched_, up_to.mark - searched_);
-  bytes_read_ += text.size() - searched_;
+  bytes_read_ += (up_to.found ? up_to.mark + mark.size() : text.size()) - searched_;
   const size_t fresh_end = absl::StripTrailingAsciiWhitespace(fresh).size();
   if (fresh_end > 0) text_end_ = searched_ + fresh_end;
   searched_ = up_to.mark;
