@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads JSON from outside the program: bounded depth, no exceptions, errors that name the source.
+// Reads JSON from outside the program: bounded in depth and memory, no exceptions, errors that name
+// the source.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -13,11 +15,22 @@ namespace sdar {
 // Keeps the order of object keys, as templates and tools expect.
 using Json = nlohmann::ordered_json;
 
-// Parses `text`. InvalidArgument, beginning with `source`, says where the text is not JSON or where
-// it nests deeper than `max_depth` arrays and objects. Doubled keys in one object are refused when
+// How many values one text may hold. A value takes up to about 150 bytes besides its characters, so
+// that a request's tree stays below 150 MB; a prompt of 500,000 token ids is within the limit.
+inline constexpr size_t kMaxJsonValues = 1'000'000;
+// The same for files of a model, such as the tokenizer's.
+inline constexpr size_t kMaxJsonFileValues = 50'000'000;
+
+// Parses `text` in linear time. The later of two equal keys wins, at the place of the first.
+// InvalidArgument begins with `source`. It says where the text is not JSON, where it nests deeper
+// than `max_depth` arrays and objects, and when it holds more than `max_values` values (numbers,
+// strings, constants, arrays and objects). Doubled keys in one object are refused when
 // `unique_keys` is set.
 absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view source, int max_depth = 64,
-                               bool unique_keys = false);
+                               bool unique_keys = false, size_t max_values = kMaxJsonValues);
+
+// The values in `value`, itself included. Linear.
+size_t CountJsonValues(const Json& value);
 
 // Serialises on one line; bytes that are not UTF-8 become U+FFFD.
 std::string DumpJson(const Json& value);
@@ -26,7 +39,7 @@ std::string DumpJson(const Json& value);
 // the path.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes = size_t{1} << 30);
 
-// ReadFile and ParseJson; the source named in errors is the path.
+// ReadFile and ParseJson with kMaxJsonFileValues; the source named in errors is the path.
 absl::StatusOr<Json> ReadJsonFile(const std::string& path, int max_depth = 64);
 
 }  // namespace sdar

@@ -5,11 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
+
 namespace sdar {
 
 absl::Status Mistyped(absl::string_view expected, const Json& value) {
   return absl::InvalidArgumentError(
-      absl::StrCat("expected ", expected, ", got ", DumpJson(value).substr(0, 80)));
+      absl::StrCat("expected ", expected, ", got ", Shorten(DumpJson(value))));
 }
 
 absl::Status ReadValue(const Json& value, bool& out) {

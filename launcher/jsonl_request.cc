@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/json_fields.h"
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/engine/request_json.h"
 
@@ -68,7 +69,7 @@ absl::StatusOr<JsonlRequest> ParseJsonlRequest(absl::string_view line, int line_
     if (IsInputField(key)) continue;
     const auto reader = readers.find(key);
     if (reader == readers.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("unknown field '", key, "'"));
+      return absl::InvalidArgumentError(absl::StrCat("unknown field '", Shorten(key), "'"));
     }
     if (value.is_null()) continue;
     if (const absl::Status status = reader->second(value); !status.ok()) {

@@ -4,6 +4,7 @@
 #include "absl/strings/numbers.h"
 
 #include "common/json_fields.h"
+#include "common/shorten.h"
 #include "common/status_macros.h"
 
 namespace sdar {
@@ -12,7 +13,7 @@ namespace {
 absl::Status ReadStrategy(const Json& value, std::optional<RemaskingStrategy>& out) {
   std::string name;
   SDAR_RETURN_IF_ERROR(ReadValue(value, name));
-  SDAR_ASSIGN_OR_RETURN(out, ParseRemaskingStrategy(name));
+  SDAR_ASSIGN_OR_RETURN(out, ParseRemaskingStrategy(Shorten(name)));
   return absl::OkStatus();
 }
 
@@ -38,7 +39,7 @@ absl::Status ReadStop(const Json& value, std::vector<std::string>& out) {
 // "auto", "off" or a number.
 absl::Status ReadDrafts(const Json& value, std::optional<int64_t>& out) {
   if (!value.is_string()) return ReadValue(value, out);
-  SDAR_ASSIGN_OR_RETURN(out, ParseDrafts(value.get_ref<const std::string&>()));
+  SDAR_ASSIGN_OR_RETURN(out, ParseDrafts(Shorten(value.get_ref<const std::string&>())));
   return absl::OkStatus();
 }
 

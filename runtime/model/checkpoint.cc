@@ -72,7 +72,8 @@ absl::Status CheckModelFolder(const std::string& path) {
 }
 
 absl::StatusOr<ShardIndex> ParseShardIndex(absl::string_view json, absl::string_view source) {
-  SDAR_ASSIGN_OR_RETURN(const Json parsed, ParseJson(json, source, kMaxIndexDepth, true));
+  SDAR_ASSIGN_OR_RETURN(const Json parsed,
+                        ParseJson(json, source, kMaxIndexDepth, true, kMaxJsonFileValues));
   const auto map = parsed.is_object() ? parsed.find("weight_map") : parsed.end();
   if (map == parsed.end() || !map->is_object()) {
     return absl::InvalidArgumentError(

@@ -240,7 +240,8 @@ std::string Quoted(absl::string_view name) {
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::Span<const std::byte> file,
                                                          absl::string_view source) {
   SDAR_ASSIGN_OR_RETURN(const absl::string_view text, HeaderText(file, source));
-  auto json = ParseJson(text, absl::StrCat(source, ": header"), kMaxHeaderDepth, true);
+  auto json =
+      ParseJson(text, absl::StrCat(source, ": header"), kMaxHeaderDepth, true, kMaxJsonFileValues);
   if (!json.ok()) return Shortened(json.status());
   if (!json->is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(source, ": header: expected a JSON object"));

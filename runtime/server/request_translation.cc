@@ -95,9 +95,24 @@ absl::StatusOr<absl::Time> TranslateDeadline(const sdar::v1::GenerateRequest& re
   return std::min(call_deadline, now + absl::Seconds(timeout));
 }
 
+namespace {
+
+// Parses one of a chat's JSON texts, which share `values_left`.
+absl::StatusOr<Json> ParseChatJson(absl::string_view json, absl::string_view field,
+                                   size_t& values_left) {
+  constexpr int kMaxDepth = 64;
+  SDAR_ASSIGN_OR_RETURN(Json value, ParseJson(json, field, kMaxDepth, false, values_left));
+  values_left -= CountJsonValues(value);
+  return value;
+}
+
+}  // namespace
+
 absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat) {
   ChatRequest request;
   request.messages = Json::array();
+  // What the texts of all messages may hold together.
+  size_t values_left = kMaxJsonValues;
   for (const sdar::v1::ChatMessage& in : chat.messages()) {
     if (in.role().empty()) {
       return absl::InvalidArgumentError(
@@ -106,13 +121,15 @@ absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat) {
     Json message = {{"role", in.role()}, {"content", in.content()}};
     if (in.has_reasoning_content()) message["reasoning_content"] = in.reasoning_content();
     if (!in.tool_calls_json().empty()) {
-      SDAR_ASSIGN_OR_RETURN(message["tool_calls"],
-                            ParseJson(in.tool_calls_json(), "tool_calls_json"));
+      SDAR_ASSIGN_OR_RETURN(Json calls,
+                            ParseChatJson(in.tool_calls_json(), "tool_calls_json", values_left));
+      message["tool_calls"] = std::move(calls);
     }
     request.messages.push_back(std::move(message));
   }
   if (!chat.tools_json().empty()) {
-    SDAR_ASSIGN_OR_RETURN(request.tools, ParseJson(chat.tools_json(), "tools_json"));
+    SDAR_ASSIGN_OR_RETURN(request.tools,
+                          ParseChatJson(chat.tools_json(), "tools_json", values_left));
   }
   if (chat.has_enable_thinking()) request.variables["enable_thinking"] = chat.enable_thinking();
   if (chat.has_add_generation_prompt()) {

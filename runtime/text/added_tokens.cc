@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/status_macros.h"
 #include "runtime/text/utf8.h"
 #include "utf8proc.h"
 
@@ -99,8 +100,7 @@ const AddedToken* AddedTokenMatcher::LongestAt(absl::string_view text, size_t po
   return longest;
 }
 
-std::vector<TextSegment> AddedTokenMatcher::Split(absl::string_view text) const {
-  std::vector<TextSegment> segments;
+absl::Status AddedTokenMatcher::Split(absl::string_view text, SegmentSink sink) const {
   size_t done = 0;
   for (size_t i = 0; i < text.size();) {
     const AddedToken* token =
@@ -115,13 +115,12 @@ std::vector<TextSegment> AddedTokenMatcher::Split(absl::string_view text) const 
     if (token->single_word && TouchesWord(text, begin, end)) continue;
     if (token->lstrip) begin = SkipSpacesLeft(text, begin, done);
     if (token->rstrip) end = SkipSpacesRight(text, end);
-    if (done < begin) segments.push_back({text.substr(done, begin - done)});
-    segments.push_back({text.substr(begin, end - begin), token->id});
+    if (done < begin) SDAR_RETURN_IF_ERROR(sink({text.substr(done, begin - done)}));
+    SDAR_RETURN_IF_ERROR(sink({text.substr(begin, end - begin), token->id}));
     done = end;
     i = std::max(i, end);
   }
-  if (done < text.size()) segments.push_back({text.substr(done)});
-  return segments;
+  return done < text.size() ? sink({text.substr(done)}) : absl::OkStatus();
 }
 
 }  // namespace sdar

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 #include "common/ids.h"
@@ -41,8 +43,12 @@ class AddedTokenMatcher {
 
   bool empty() const { return tokens_.empty(); }
 
-  // The segments of `text` (valid UTF-8, borrowed), in order; together they are the text.
-  std::vector<TextSegment> Split(absl::string_view text) const;
+  // Takes one segment; an error ends the splitting and is its result.
+  using SegmentSink = absl::FunctionRef<absl::Status(const TextSegment&)>;
+
+  // Gives the segments of `text` (valid UTF-8, borrowed) to `sink`, in order; together they are the
+  // text. Looks at every byte at most as often as the longest token has bytes.
+  absl::Status Split(absl::string_view text, SegmentSink sink) const;
 
  private:
   // The longest token that begins at `position`, or nullptr.

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/jinja_parser.h"
 
@@ -17,6 +18,7 @@ namespace sdar {
 namespace {
 
 constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
+constexpr size_t kUnitsPerVariable = 64;  // of work
 
 absl::Status Invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
 
@@ -39,7 +41,7 @@ absl::StatusOr<std::string> JoinParts(const Json& parts, const std::string& wher
     if (!typed) return Invalid(absl::StrCat(where, "[", i, "] is not an object with a type"));
     if (part["type"] != "text") {
       return Invalid(absl::StrCat(where, "[", i, "] has the type '",
-                                  part["type"].get_ref<const std::string&>(),
+                                  Shorten(part["type"].get_ref<const std::string&>()),
                                   "'; only text is supported"));
     }
     if (!part.contains("text") || !part["text"].is_string()) {
@@ -79,15 +81,16 @@ absl::StatusOr<Json> ReadMessages(const Json& messages) {
 
 absl::Status AddVariable(const std::string& name, const Json& value, JinjaBudget& budget,
                          JinjaVariables& out) {
-  for (const auto& [other, unused] : out) {
-    if (other == name) return Invalid(absl::StrCat("the variable '", name, "' is given twice"));
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerVariable + 2 * name.size()));
+  if (out.contains(name)) {
+    return Invalid(absl::StrCat("the variable '", Shorten(name), "' is given twice"));
   }
   absl::StatusOr<JinjaValue> converted = FromJson(value, budget);
   if (!converted.ok()) {
     return absl::Status(converted.status().code(),
-                        absl::StrCat(name, ": ", converted.status().message()));
+                        absl::StrCat(Shorten(name), ": ", converted.status().message()));
   }
-  out.emplace_back(name, *std::move(converted));
+  out.emplace(name, *std::move(converted));
   return absl::OkStatus();
 }
 
@@ -111,9 +114,18 @@ absl::StatusOr<ChatTemplate> ChatTemplate::ParseWithTools(absl::string_view sour
 
 absl::StatusOr<std::string> ChatTemplate::Render(const ChatRequest& request,
                                                  const JinjaLimits& limits) const {
+  JinjaBudget budget(limits);
+  return Render(request, budget);
+}
+
+absl::StatusOr<std::string> ChatTemplate::Render(const ChatRequest& request,
+                                                 JinjaBudget& budget) const {
+  if (request.variables.size() > kMaxChatVariables) {
+    return Invalid(absl::StrCat("variables: expected at most ", kMaxChatVariables, " names, got ",
+                                request.variables.size()));
+  }
   SDAR_ASSIGN_OR_RETURN(const Json messages, ReadMessages(request.messages));
   if (!request.tools.is_null() && !request.tools.is_array()) return Invalid("tools is not a list");
-  JinjaBudget budget(limits.work);
   JinjaVariables variables;
   SDAR_RETURN_IF_ERROR(AddVariable("messages", messages, budget, variables));
   SDAR_RETURN_IF_ERROR(AddVariable("tools", request.tools, budget, variables));
@@ -127,7 +139,7 @@ absl::StatusOr<std::string> ChatTemplate::Render(const ChatRequest& request,
   }
   const bool with_tools = tool_body_ != nullptr && !request.tools.is_null();
   const JinjaBody& body = with_tools ? *tool_body_ : *body_;
-  absl::StatusOr<std::string> prompt = RenderJinja(body, variables, limits, budget);
+  absl::StatusOr<std::string> prompt = RenderJinja(body, variables, budget);
   if (prompt.ok() || prompt.status().message().substr(0, 5) != "line ") return prompt;
   return absl::Status(prompt.status().code(),
                       absl::StrCat("chat template: ", prompt.status().message()));

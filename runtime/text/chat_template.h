@@ -14,12 +14,15 @@
 
 namespace sdar {
 
+// How many variables a request may bring.
+inline constexpr size_t kMaxChatVariables = 256;
+
 // What a conversation's prompt is made from.
 struct ChatRequest {
   Json messages;                      // a list of objects with a string "role"
   Json tools = nullptr;               // null: none
   bool add_generation_prompt = true;  // ends with the opening of the assistant's turn
-  Json variables = Json::object();    // further variables of the template, such as enable_thinking
+  Json variables = Json::object();    // further ones of the template, such as enable_thinking
 };
 
 // A parsed template. Const use is thread-safe.
@@ -38,8 +41,11 @@ class ChatTemplate {
   // The prompt. A content that is a list of text parts becomes their texts, joined by newlines.
   // InvalidArgument says which message is malformed, or carries the template's own complaint, with
   // the line unless the template raised it; ResourceExhausted when rendering passes `limits`.
+  // Linear in the request besides what the template itself does.
   absl::StatusOr<std::string> Render(const ChatRequest& request,
                                      const JinjaLimits& limits = {}) const;
+  // The same; `budget` then says what was paid for.
+  absl::StatusOr<std::string> Render(const ChatRequest& request, JinjaBudget& budget) const;
 
  private:
   std::shared_ptr<const JinjaBody> body_;

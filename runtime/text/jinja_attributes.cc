@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/jinja_methods.h"
 #include "runtime/text/jinja_operators.h"
@@ -15,13 +16,16 @@ namespace {
 
 using Result = absl::StatusOr<JinjaValue>;
 
-JinjaValue Missing(const JinjaValue& object, absl::string_view name) {
-  return JinjaValue::MakeUndefined(absl::StrCat("'", object.TypeName(),
-                                                object.dict() != nullptr ? " object" : "",
-                                                "' has no attribute '", name, "'"));
+constexpr size_t kUnitsPerAttribute = 64;  // of work, for the names of methods
+
+Result Missing(const JinjaValue& object, absl::string_view name, JinjaBudget& budget) {
+  return MakeUndefined(
+      absl::StrCat("'", object.TypeName(), object.dict() != nullptr ? " object" : "",
+                   "' has no attribute '", Shorten(name), "'"),
+      budget);
 }
 
-Result LoopAttribute(const JinjaLoop& loop, const std::string& name) {
+Result LoopAttribute(const JinjaLoop& loop, const std::string& name, JinjaBudget& budget) {
   const auto length = static_cast<int64_t>(loop.items->items.size());
   const auto index = static_cast<int64_t>(loop.index);
   if (name == "index") return JinjaValue(index + 1);
@@ -35,17 +39,18 @@ Result LoopAttribute(const JinjaLoop& loop, const std::string& name) {
   if (name == "depth") return JinjaValue(int64_t{1});
   if (name == "depth0") return JinjaValue(int64_t{0});
   if (name == "previtem") {
-    if (index == 0) return JinjaValue::MakeUndefined("there is no previous item");
+    if (index == 0) return MakeUndefined("there is no previous item", budget);
     return loop.items->items[loop.index - 1];
   }
   if (name == "nextitem") {
-    if (index + 1 == length) return JinjaValue::MakeUndefined("there is no next item");
+    if (index + 1 == length) return MakeUndefined("there is no next item", budget);
     return loop.items->items[loop.index + 1];
   }
-  return JinjaError(absl::StrCat("loop.", name, " is not supported"));
+  return JinjaError(absl::StrCat("loop.", Shorten(name), " is not supported"));
 }
 
-JinjaValue BindMethod(const JinjaValue& object, const std::string& name) {
+Result BindMethod(const JinjaValue& object, const std::string& name, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.Allocate(sizeof(JinjaCallable) + 2 * name.size() + 32));
   auto method = std::make_shared<JinjaCallable>();
   method->kind = JinjaCallable::Kind::kMethod;
   method->name = name;
@@ -55,47 +60,52 @@ JinjaValue BindMethod(const JinjaValue& object, const std::string& name) {
 
 }  // namespace
 
-Result GetAttribute(const JinjaValue& object, const std::string& name) {
+Result GetAttribute(const JinjaValue& object, const std::string& name, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerAttribute));
   if (object.is_undefined()) return object.UndefinedError();
-  if (const JinjaLoop* loop = object.loop()) return LoopAttribute(*loop, name);
+  if (const JinjaLoop* loop = object.loop()) return LoopAttribute(*loop, name, budget);
   if (JinjaNamespace* space = object.space()) {
+    SDAR_RETURN_IF_ERROR(budget.Charge(space->attributes.size() * (4 + name.size() / 8)));
     for (const auto& [attribute, value] : space->attributes) {
       if (attribute == name) return value;
     }
-    return Missing(object, name);
+    return Missing(object, name, budget);
   }
   if (object.callable() != nullptr) {
-    return JinjaError(absl::StrCat("the attribute '", name, "' of a function is not supported"));
+    return JinjaError(
+        absl::StrCat("the attribute '", Shorten(name), "' of a function is not supported"));
   }
-  if (IsPythonMethod(object, name)) return BindMethod(object, name);
+  if (IsPythonMethod(object, name)) return BindMethod(object, name, budget);
   if (const JinjaDict* dict = object.dict()) {
-    if (const JinjaValue* value = dict->Find(name)) return *value;
+    SDAR_ASSIGN_OR_RETURN(const JinjaValue* value, dict->Find(name, budget));
+    if (value != nullptr) return *value;
   }
-  return Missing(object, name);
+  return Missing(object, name, budget);
 }
 
 Result GetItem(const JinjaValue& object, const JinjaValue& key, JinjaBudget& budget) {
   if (object.is_undefined()) return object.UndefinedError();
   if (const JinjaDict* dict = object.dict()) {
-    if (const JinjaValue* value = dict->Find(key)) return *value;
-    if (!key.is_string()) return JinjaValue::MakeUndefined("'dict object' has no such element");
+    SDAR_ASSIGN_OR_RETURN(const JinjaValue* value, dict->Find(key, budget));
+    if (value != nullptr) return *value;
+    if (!key.is_string()) return MakeUndefined("'dict object' has no such element", budget);
   }
-  if (key.is_string()) return GetAttribute(object, key.text());
+  if (key.is_string()) return GetAttribute(object, key.text(), budget);
   const JinjaSequence* items = object.sequence();
   const bool indexable = items != nullptr && items->kind != JinjaSequence::Kind::kView &&
                          items->kind != JinjaSequence::Kind::kGenerator;
   if ((!indexable && !object.is_string()) || (!key.is_int() && !key.is_bool())) {
-    return JinjaValue::MakeUndefined(absl::StrCat("'", object.TypeName(), "' has no such element"));
+    return MakeUndefined(absl::StrCat("'", object.TypeName(), "' has no such element"), budget);
   }
-  SDAR_ASSIGN_OR_RETURN(const int64_t length, LengthOf(object));
+  SDAR_ASSIGN_OR_RETURN(const int64_t length, LengthOf(object, budget));
   const int64_t index = key.integer() < 0 ? key.integer() + length : key.integer();
   if (index < 0 || index >= length) {
-    return JinjaValue::MakeUndefined(
-        absl::StrCat(object.TypeName(), " object has no element ", key.integer()));
+    return MakeUndefined(absl::StrCat(object.TypeName(), " object has no element ", key.integer()),
+                         budget);
   }
   if (indexable) return items->items[static_cast<size_t>(index)];
-  SDAR_RETURN_IF_ERROR(budget.Charge(object.text().size()));
-  return JinjaValue(std::string(CodePointRange(object.text(), index, index + 1)));
+  SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(object.text()));
+  return MakeText(CodePointRange(object.text(), index, index + 1), budget);
 }
 
 }  // namespace sdar

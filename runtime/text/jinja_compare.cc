@@ -6,6 +6,7 @@
 
 #include "common/status_macros.h"
 #include "runtime/text/jinja_value.h"
+#include "runtime/text/python_text.h"
 #include "runtime/text/utf8.h"
 
 namespace sdar {
@@ -13,21 +14,25 @@ namespace {
 
 using SharedSequence = std::shared_ptr<const JinjaSequence>;
 
-absl::StatusOr<SharedSequence> Share(absl::StatusOr<JinjaValue> value) {
-  SDAR_RETURN_IF_ERROR(value.status());
-  auto shared = std::make_shared<JinjaSequence>(*value->sequence());
-  return SharedSequence(std::move(shared));
+constexpr size_t kUnitsPerComparison = 16;
+
+absl::StatusOr<SharedSequence> Share(JinjaSequence::Kind kind, JinjaItems items) {
+  SDAR_ASSIGN_OR_RETURN(const JinjaValue value, MakeSequence(kind, std::move(items)));
+  return value.shared_sequence();
 }
 
 absl::StatusOr<SharedSequence> Characters(const std::string& text, JinjaBudget& budget) {
-  JinjaValues items;
-  SDAR_RETURN_IF_ERROR(budget.Charge(16 * text.size()));
+  SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(text));
+  JinjaItems items(budget);
+  SDAR_RETURN_IF_ERROR(items.Reserve(static_cast<size_t>(CountCodePoints(text))));
   for (size_t i = 0; i < text.size();) {
     const size_t length = ReadUtf8(text, i).length;
-    items.emplace_back(text.substr(i, length));
+    SDAR_ASSIGN_OR_RETURN(JinjaValue character,
+                          MakeText(absl::string_view(text).substr(i, length), budget));
+    SDAR_RETURN_IF_ERROR(items.Add(std::move(character)));
     i += length;
   }
-  return Share(MakeSequence(JinjaSequence::Kind::kList, std::move(items), budget));
+  return Share(JinjaSequence::Kind::kList, std::move(items));
 }
 
 // Python's equality of sequences is between like kinds only.
@@ -49,7 +54,7 @@ absl::StatusOr<bool> AreEqualItems(const JinjaSequence& a, const JinjaSequence& 
 absl::StatusOr<bool> AreEqualDicts(const JinjaDict& a, const JinjaDict& b, JinjaBudget& budget) {
   if (a.items.size() != b.items.size()) return false;
   for (const auto& [key, value] : a.items) {
-    const JinjaValue* other = b.Find(key);
+    SDAR_ASSIGN_OR_RETURN(const JinjaValue* other, b.Find(key, budget));
     if (other == nullptr) return false;
     SDAR_ASSIGN_OR_RETURN(const bool equal, AreEqual(value, *other, budget));
     if (!equal) return false;
@@ -61,25 +66,25 @@ absl::StatusOr<bool> AreEqualDicts(const JinjaDict& a, const JinjaDict& b, Jinja
 
 absl::StatusOr<SharedSequence> Iterate(const JinjaValue& value, JinjaBudget& budget) {
   if (value.is_undefined()) {
-    return Share(MakeSequence(JinjaSequence::Kind::kList, {}, budget));
+    return Share(JinjaSequence::Kind::kList, JinjaItems(budget));
   }
   if (const JinjaSequence* items = value.sequence()) {
     if (items->consumed) return JinjaError("a generator is walked a second time; use |list first");
     if (items->kind == JinjaSequence::Kind::kGenerator) items->consumed = true;
-    SDAR_RETURN_IF_ERROR(budget.Charge(16 * items->items.size()));
-    return Share(value);
+    return value.shared_sequence();
   }
   if (const JinjaDict* object = value.dict()) {
-    JinjaValues keys;
-    for (const auto& [key, item] : object->items) keys.push_back(key);
-    return Share(MakeSequence(JinjaSequence::Kind::kView, std::move(keys), budget));
+    JinjaItems keys(budget);
+    SDAR_RETURN_IF_ERROR(keys.Reserve(object->items.size()));
+    for (const auto& [key, item] : object->items) SDAR_RETURN_IF_ERROR(keys.Add(key));
+    return Share(JinjaSequence::Kind::kView, std::move(keys));
   }
   if (value.is_string()) return Characters(value.text(), budget);
   return JinjaError(absl::StrCat("'", value.TypeName(), "' object is not iterable"));
 }
 
 absl::StatusOr<bool> AreEqual(const JinjaValue& a, const JinjaValue& b, JinjaBudget& budget) {
-  SDAR_RETURN_IF_ERROR(budget.Charge(1));
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerComparison));
   if (a.is_undefined() || b.is_undefined()) return a.is_undefined() && b.is_undefined();
   if (a.is_none() || b.is_none()) return a.is_none() && b.is_none();
   if (a.is_number() && b.is_number()) {
@@ -87,7 +92,7 @@ absl::StatusOr<bool> AreEqual(const JinjaValue& a, const JinjaValue& b, JinjaBud
     return a.integer() == b.integer();
   }
   if (a.is_string() && b.is_string()) {
-    SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 8));
+    SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 2));
     return a.text() == b.text();
   }
   if (a.sequence() != nullptr && b.sequence() != nullptr) {
@@ -103,7 +108,7 @@ absl::StatusOr<bool> AreEqual(const JinjaValue& a, const JinjaValue& b, JinjaBud
 }
 
 absl::StatusOr<bool> IsLess(const JinjaValue& a, const JinjaValue& b, JinjaBudget& budget) {
-  SDAR_RETURN_IF_ERROR(budget.Charge(1));
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerComparison));
   if (a.is_undefined()) return a.UndefinedError();
   if (b.is_undefined()) return b.UndefinedError();
   if (a.is_number() && b.is_number()) {
@@ -111,7 +116,7 @@ absl::StatusOr<bool> IsLess(const JinjaValue& a, const JinjaValue& b, JinjaBudge
     return a.integer() < b.integer();
   }
   if (a.is_string() && b.is_string()) {
-    SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 8));
+    SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 2));
     return a.text() < b.text();  // the order of UTF-8 bytes is that of code points
   }
   const JinjaSequence* left = a.sequence();
@@ -138,9 +143,12 @@ absl::StatusOr<bool> Contains(const JinjaValue& container, const JinjaValue& ite
           absl::StrCat("'in <string>' requires string as left operand, not ", item.TypeName()));
     }
     SDAR_RETURN_IF_ERROR(budget.ChargeSearch(container.text(), item.text()));
-    return container.text().find(item.text()) != std::string::npos;
+    return FindText(container.text(), item.text()) != absl::string_view::npos;
   }
-  if (const JinjaDict* object = container.dict()) return object->Find(item) != nullptr;
+  if (const JinjaDict* object = container.dict()) {
+    SDAR_ASSIGN_OR_RETURN(const JinjaValue* found, object->Find(item, budget));
+    return found != nullptr;
+  }
   if (container.sequence() == nullptr) {
     return JinjaError(
         absl::StrCat("argument of type '", container.TypeName(), "' is not iterable"));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/jinja_filters.h"
 #include "runtime/text/jinja_methods.h"
@@ -18,33 +19,9 @@ namespace {
 
 using SequenceKind = JinjaSequence::Kind;
 
-constexpr size_t kUnitsPerItem = 32;  // of work, for one number of a range
-constexpr absl::string_view kFunctions[] = {"range", "namespace", "dict", "raise_exception",
-                                            "strftime_now"};
-
-const JinjaValue* FindIn(const std::vector<std::pair<std::string, JinjaValue>>& scope,
-                         absl::string_view name) {
-  for (const auto& [variable, value] : scope) {
-    if (variable == name) return &value;
-  }
-  return nullptr;
-}
+constexpr size_t kUnitsPerName = 16;  // of work, to compare it
 
 }  // namespace
-
-JinjaValue JinjaRendering::Lookup(const std::string& name) const {
-  for (size_t i = scopes_.size(); i-- > first_scope_;) {
-    if (const JinjaValue* value = FindIn(scopes_[i], name)) return *value;
-  }
-  if (const JinjaValue* value = FindIn(scopes_[0], name)) return *value;
-  if (const JinjaValue* value = FindIn(variables_, name)) return *value;
-  if (std::find(std::begin(kFunctions), std::end(kFunctions), name) != std::end(kFunctions)) {
-    auto function = std::make_shared<JinjaCallable>();
-    function->name = name;
-    return JinjaValue(std::shared_ptr<const JinjaCallable>(std::move(function)));
-  }
-  return JinjaValue::MakeUndefined(absl::StrCat("'", name, "' is undefined"));
-}
 
 JinjaRendering::Result JinjaRendering::Evaluate(const JinjaExpr& expr) {
   const Nesting nesting(depth_);
@@ -85,6 +62,7 @@ JinjaRendering::Result JinjaRendering::EvaluateKind(const JinjaExpr& expr) {
 
 absl::StatusOr<JinjaValues> JinjaRendering::EvaluateOperands(const JinjaExpr& expr, size_t first) {
   JinjaValues values;
+  values.reserve(expr.operands.size() - first);  // bounded by the template's size
   for (size_t i = first; i < expr.operands.size(); ++i) {
     JinjaValue value;
     if (expr.operands[i] != nullptr) {
@@ -99,10 +77,14 @@ JinjaRendering::Result JinjaRendering::EvaluateContainer(const JinjaExpr& expr) 
   SDAR_ASSIGN_OR_RETURN(JinjaValues values, EvaluateOperands(expr, 0));
   if (expr.kind != JinjaExpr::Kind::kDict) {
     const bool tuple = expr.kind == JinjaExpr::Kind::kTuple;
-    return MakeSequence(tuple ? SequenceKind::kTuple : SequenceKind::kList, std::move(values),
-                        budget_);
+    JinjaItems items(budget_);
+    SDAR_RETURN_IF_ERROR(items.Reserve(values.size()));
+    for (JinjaValue& value : values) SDAR_RETURN_IF_ERROR(items.Add(std::move(value)));
+    return MakeSequence(tuple ? SequenceKind::kTuple : SequenceKind::kList, std::move(items));
   }
-  std::vector<std::pair<JinjaValue, JinjaValue>> items;
+  SDAR_RETURN_IF_ERROR(budget_.Allocate(values.size() / 2 * sizeof(JinjaMember)));
+  std::vector<JinjaMember> items;
+  items.reserve(values.size() / 2);
   for (size_t i = 0; i + 1 < values.size(); i += 2) {
     items.emplace_back(std::move(values[i]), std::move(values[i + 1]));
   }
@@ -114,8 +96,8 @@ JinjaRendering::Result JinjaRendering::EvaluateChoice(const JinjaExpr& expr) {
   if (expr.kind == JinjaExpr::Kind::kCondition) {
     const JinjaExpr* chosen = expr.operands[first.IsTrue() ? 1 : 2].get();
     if (chosen != nullptr) return Evaluate(*chosen);
-    return JinjaValue::MakeUndefined(
-        "the inline if-expression evaluated to false and no else section was defined");
+    return MakeUndefined(
+        "the inline if-expression evaluated to false and no else section was defined", budget_);
   }
   const bool decided = first.IsTrue() == (expr.kind == JinjaExpr::Kind::kOr);
   return decided ? Result(std::move(first)) : Evaluate(*expr.operands[1]);
@@ -147,18 +129,15 @@ JinjaRendering::Result JinjaRendering::EvaluateOperator(const JinjaExpr& expr) {
     case Kind::kBinary:
       return ApplyBinary(expr.name, values[0], values[1], budget_);
     case Kind::kAttribute:
-      return GetAttribute(values[0], expr.name);
+      return GetAttribute(values[0], expr.name, budget_);
     case Kind::kSubscript:
       return GetItem(values[0], values[1], budget_);
     case Kind::kSlice:
       return GetSlice(values[0], values[1], values[2], values[3], budget_);
     default: {
-      std::string text;
-      for (const JinjaValue& value : values) {
-        SDAR_ASSIGN_OR_RETURN(const std::string part, PrintText(value, budget_));
-        text += part;
-      }
-      return MakeText(std::move(text), budget_);
+      JinjaTextBuilder text(budget_);
+      for (const JinjaValue& value : values) SDAR_RETURN_IF_ERROR(AppendText(value, text));
+      return MakeText(std::move(text));
     }
   }
 }
@@ -168,6 +147,7 @@ absl::StatusOr<JinjaArguments> JinjaRendering::EvaluateArguments(const JinjaExpr
   SDAR_ASSIGN_OR_RETURN(arguments.positional, EvaluateOperands(expr, 1));
   for (const auto& [name, value_expr] : expr.named) {
     SDAR_ASSIGN_OR_RETURN(JinjaValue value, Evaluate(*value_expr));
+    SDAR_RETURN_IF_ERROR(budget_.Charge(kUnitsPerName + name.size()));
     arguments.named.emplace_back(name, std::move(value));
   }
   return arguments;
@@ -207,6 +187,8 @@ JinjaRendering::Result JinjaRendering::EvaluateCall(const JinjaExpr& expr) {
 JinjaRendering::Result JinjaRendering::CallMacro(const JinjaMacro& macro,
                                                  const JinjaArguments& arguments) {
   std::vector<absl::string_view> names;
+  const size_t num_names = macro.parameters.size();
+  SDAR_RETURN_IF_ERROR(budget_.Charge(kUnitsPerName * num_names * (1 + arguments.named.size())));
   for (const auto& [name, value] : macro.parameters) names.push_back(name);
   SDAR_ASSIGN_OR_RETURN(const auto bound, BindArguments(macro.name, arguments, names));
   const size_t outer_first = std::exchange(first_scope_, scopes_.size());
@@ -218,7 +200,8 @@ JinjaRendering::Result JinjaRendering::CallMacro(const JinjaMacro& macro,
         bound[i] != nullptr ? Result(*bound[i])
         : default_expr != nullptr
             ? Evaluate(*default_expr)
-            : JinjaValue::MakeUndefined(absl::StrCat("parameter '", name, "' was not provided"));
+            : MakeUndefined(absl::StrCat("parameter '", Shorten(name), "' was not provided"),
+                            budget_);
     status = value.status();
     if (value.ok()) scope.emplace_back(name, *std::move(value));
   }
@@ -234,11 +217,11 @@ JinjaRendering::Result JinjaRendering::CallFunction(const std::string& name,
   if (name == "dict") return MakeDictFromNames(arguments);
   if (name == "raise_exception") {
     SDAR_ASSIGN_OR_RETURN(const auto bound, BindRequired(name, arguments, {"message"}));
-    SDAR_ASSIGN_OR_RETURN(const std::string message, PrintText(*bound[0], budget_));
+    SDAR_ASSIGN_OR_RETURN(const JinjaValue message, PrintValue(*bound[0], budget_));
     raised_ = true;
-    return JinjaError(message);
+    return JinjaError(message.text());
   }
-  return JinjaError(absl::StrCat("the function '", name, "' is not supported"));
+  return JinjaError(absl::StrCat("the function '", Shorten(name), "' is not supported"));
 }
 
 JinjaRendering::Result JinjaRendering::MakeRange(const JinjaArguments& arguments) {
@@ -254,20 +237,23 @@ JinjaRendering::Result JinjaRendering::MakeRange(const JinjaArguments& arguments
   const int64_t stop = numbers.size() > 1 ? numbers[1] : numbers[0];
   const int64_t step = numbers.size() > 2 ? numbers[2] : 1;
   if (step == 0) return JinjaError("range() arg 3 must not be zero");
-  JinjaValues items;
+  JinjaItems items(budget_);
   int64_t value = start;
   while (step > 0 ? value < stop : value > stop) {
-    SDAR_RETURN_IF_ERROR(budget_.Charge(kUnitsPerItem));
-    items.emplace_back(value);
+    SDAR_RETURN_IF_ERROR(items.Add(JinjaValue(value)));
     if (__builtin_add_overflow(value, step, &value)) break;
   }
-  return MakeSequence(SequenceKind::kRange, std::move(items), budget_);
+  return MakeSequence(SequenceKind::kRange, std::move(items));
 }
 
 JinjaRendering::Result JinjaRendering::MakeNamespace(const JinjaArguments& arguments) {
   if (!arguments.positional.empty()) {
     return JinjaError("namespace with positional arguments is not supported");
   }
+  size_t bytes = sizeof(JinjaNamespace);
+  for (const auto& [name, value] : arguments.named)
+    bytes += sizeof(arguments.named[0]) + name.size();
+  SDAR_RETURN_IF_ERROR(budget_.Allocate(bytes));
   namespaces_.push_back(JinjaNamespace{arguments.named});
   return JinjaValue(&namespaces_.back());
 }
@@ -276,8 +262,13 @@ JinjaRendering::Result JinjaRendering::MakeDictFromNames(const JinjaArguments& a
   if (!arguments.positional.empty()) {
     return JinjaError("dict with positional arguments is not supported");
   }
-  std::vector<std::pair<JinjaValue, JinjaValue>> items;
-  for (const auto& [name, value] : arguments.named) items.emplace_back(JinjaValue(name), value);
+  SDAR_RETURN_IF_ERROR(budget_.Allocate(arguments.named.size() * sizeof(JinjaMember)));
+  std::vector<JinjaMember> items;
+  items.reserve(arguments.named.size());
+  for (const auto& [name, value] : arguments.named) {
+    SDAR_ASSIGN_OR_RETURN(JinjaValue key, MakeText(name, budget_));
+    items.emplace_back(std::move(key), value);
+  }
   return MakeDict(std::move(items), budget_);
 }
 

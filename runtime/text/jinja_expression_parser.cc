@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 
 namespace sdar {
@@ -18,11 +19,11 @@ constexpr int kMaxExprDepth = 200;  // of a tree, which a chain like a + b + c a
 }  // namespace
 
 absl::Status JinjaExpressionParser::Error(absl::string_view what) const {
-  return absl::InvalidArgumentError(absl::StrCat("line ", current().line, ": ", what));
+  return ShortInvalidArgument(absl::StrCat("line ", current().line, ": ", what));
 }
 
 absl::Status JinjaExpressionParser::Unexpected(absl::string_view expected) const {
-  return Error(absl::StrCat("expected ", expected, ", got '", current().text, "'"));
+  return Error(absl::StrCat("expected ", expected, ", got '", Shorten(current().text), "'"));
 }
 
 absl::Status JinjaExpressionParser::CheckLevel() const {

@@ -23,6 +23,8 @@ namespace {
 using Result = absl::StatusOr<JinjaValue>;
 using Bound = std::vector<const JinjaValue*>;
 
+constexpr size_t kUnitsPerFilter = 64;  // of work, to find it by name
+
 Result FilterDefault(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget&) {
   SDAR_ASSIGN_OR_RETURN(const Bound bound,
                         BindArguments("default", arguments, {"default_value", "boolean"}));
@@ -33,8 +35,7 @@ Result FilterDefault(const JinjaValue& value, const JinjaArguments& arguments, J
 
 Result FilterLength(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
   SDAR_RETURN_IF_ERROR(BindArguments("length", arguments, {}).status());
-  if (value.is_string()) SDAR_RETURN_IF_ERROR(budget.Charge(value.text().size()));
-  SDAR_ASSIGN_OR_RETURN(const int64_t length, LengthOf(value));
+  SDAR_ASSIGN_OR_RETURN(const int64_t length, LengthOf(value, budget));
   return JinjaValue(length);
 }
 
@@ -42,19 +43,19 @@ Result FilterLength(const JinjaValue& value, const JinjaArguments& arguments, Ji
 template <std::string (*kConvert)(absl::string_view)>
 Result FilterText(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
   SDAR_RETURN_IF_ERROR(BindArguments("the filter", arguments, {}).status());
-  SDAR_ASSIGN_OR_RETURN(const std::string text, PrintText(value, budget));
-  return MakeText(kConvert(text), budget);
+  SDAR_ASSIGN_OR_RETURN(const JinjaValue text, PrintValue(value, budget));
+  return ConvertText(text.text(), kConvert, budget);
 }
 
-std::string Itself(absl::string_view text) { return std::string(text); }
-
-Result FilterSafe(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
-  return FilterText<Itself>(value, arguments, budget);
+// string and safe.
+Result FilterString(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(BindArguments("the filter", arguments, {}).status());
+  return PrintValue(value, budget);
 }
 
 Result FilterTrim(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
-  SDAR_ASSIGN_OR_RETURN(std::string text, PrintText(value, budget));
-  return CallMethod(JinjaValue(std::move(text)), "strip", arguments, budget);
+  SDAR_ASSIGN_OR_RETURN(const JinjaValue text, PrintValue(value, budget));
+  return CallMethod(text, "strip", arguments, budget);
 }
 
 Result FilterReplace(const JinjaValue& value, const JinjaArguments& arguments,
@@ -62,21 +63,25 @@ Result FilterReplace(const JinjaValue& value, const JinjaArguments& arguments,
   SDAR_ASSIGN_OR_RETURN(const Bound bound,
                         BindArguments("replace", arguments, {"old", "new", "count"}));
   if (bound[0] == nullptr || bound[1] == nullptr) return JinjaError("replace expects old and new");
-  SDAR_ASSIGN_OR_RETURN(std::string text, PrintText(value, budget));
+  SDAR_ASSIGN_OR_RETURN(const JinjaValue text, PrintValue(value, budget));
   JinjaArguments converted;
   for (size_t i = 0; i < 2; ++i) {
-    SDAR_ASSIGN_OR_RETURN(std::string part, PrintText(*bound[i], budget));
-    converted.positional.emplace_back(std::move(part));
+    SDAR_ASSIGN_OR_RETURN(JinjaValue part, PrintValue(*bound[i], budget));
+    converted.positional.push_back(std::move(part));
   }
   if (bound[2] != nullptr && !bound[2]->is_none()) converted.positional.push_back(*bound[2]);
-  return CallMethod(JinjaValue(std::move(text)), "replace", converted, budget);
+  return CallMethod(text, "replace", converted, budget);
 }
 
 // int(text, 10) where Python takes it: blanks around, a sign, single underscores between digits.
 bool ParsePythonInt(absl::string_view text, int64_t* out) {
-  std::string digits(PythonStrip(text, StripSide::kBoth));
-  for (size_t i = 1; i + 1 < digits.size(); ++i) {
-    if (digits[i] == '_' && digits[i - 1] != '_' && digits[i + 1] != '_') digits.erase(i, 1);
+  const absl::string_view stripped = PythonStrip(text, StripSide::kBoth);
+  std::string digits;
+  digits.reserve(stripped.size());
+  for (size_t i = 0; i < stripped.size(); ++i) {
+    const bool joins = stripped[i] == '_' && i > 0 && i + 1 < stripped.size() &&
+                       stripped[i - 1] != '_' && stripped[i + 1] != '_';
+    if (!joins) digits.push_back(stripped[i]);
   }
   return digits.find_first_not_of("+-0123456789") == std::string::npos &&
          absl::SimpleAtoi(digits, out);
@@ -86,7 +91,15 @@ bool ParsePythonFloat(absl::string_view text, double* out) {
   return absl::SimpleAtod(PythonStrip(text, StripSide::kBoth), out);
 }
 
-Result FilterInt(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget&) {
+// Reading a number from text, in both ways.
+absl::Status ChargeNumber(const JinjaValue& value, JinjaBudget& budget) {
+  if (!value.is_string()) return absl::OkStatus();
+  SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(value.text()));
+  return budget.Allocate(2 * value.text().size());
+}
+
+Result FilterInt(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(ChargeNumber(value, budget));
   SDAR_ASSIGN_OR_RETURN(const Bound bound, BindArguments("int", arguments, {"default", "base"}));
   if (bound[1] != nullptr && !(bound[1]->is_int() && bound[1]->integer() == 10)) {
     return JinjaError("int with a base other than 10 is not supported");
@@ -107,7 +120,8 @@ Result FilterInt(const JinjaValue& value, const JinjaArguments& arguments, Jinja
   return JinjaValue(static_cast<int64_t>(number));
 }
 
-Result FilterFloat(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget&) {
+Result FilterFloat(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(ChargeNumber(value, budget));
   SDAR_ASSIGN_OR_RETURN(const Bound bound, BindArguments("float", arguments, {"default"}));
   if (value.is_undefined()) return value.UndefinedError();
   double number = 0;
@@ -135,7 +149,7 @@ Result FilterRound(const JinjaValue& value, const JinjaArguments& arguments, Jin
                           : JinjaValue(static_cast<int64_t>(value.integer()));
 }
 
-absl::StatusOr<JsonStyle> ReadJsonStyle(const JinjaArguments& arguments) {
+absl::StatusOr<JsonStyle> ReadJsonStyle(const JinjaArguments& arguments, JinjaBudget& budget) {
   SDAR_ASSIGN_OR_RETURN(
       const Bound bound,
       BindArguments("tojson", arguments, {"ensure_ascii", "indent", "separators", "sort_keys"}));
@@ -143,6 +157,7 @@ absl::StatusOr<JsonStyle> ReadJsonStyle(const JinjaArguments& arguments) {
   style.ensure_ascii = bound[0] != nullptr && bound[0]->IsTrue();
   style.sort_keys = bound[3] != nullptr && bound[3]->IsTrue();
   if (bound[1] != nullptr && bound[1]->is_string()) {
+    SDAR_RETURN_IF_ERROR(budget.Allocate(bound[1]->text().size()));
     style.indent = bound[1]->text();
   } else if (bound[1] != nullptr && !bound[1]->is_none()) {
     SDAR_ASSIGN_OR_RETURN(const int64_t width, IntArgument("tojson", *bound[1]));
@@ -155,6 +170,8 @@ absl::StatusOr<JsonStyle> ReadJsonStyle(const JinjaArguments& arguments) {
         !pair->items[1].is_string()) {
       return JinjaError("tojson expects two strings as separators");
     }
+    SDAR_RETURN_IF_ERROR(
+        budget.Allocate(pair->items[0].text().size() + pair->items[1].text().size()));
     style.item_separator = pair->items[0].text();
     style.key_separator = pair->items[1].text();
   }
@@ -162,36 +179,40 @@ absl::StatusOr<JsonStyle> ReadJsonStyle(const JinjaArguments& arguments) {
 }
 
 Result FilterTojson(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
-  SDAR_ASSIGN_OR_RETURN(const JsonStyle style, ReadJsonStyle(arguments));
-  SDAR_ASSIGN_OR_RETURN(std::string text, ToJsonText(value, style, budget));
-  return MakeText(std::move(text), budget);
+  SDAR_ASSIGN_OR_RETURN(const JsonStyle style, ReadJsonStyle(arguments, budget));
+  return ToJsonText(value, style, budget);
 }
 
 Result FilterIndent(const JinjaValue& value, const JinjaArguments& arguments, JinjaBudget& budget) {
   SDAR_ASSIGN_OR_RETURN(const Bound bound,
                         BindArguments("indent", arguments, {"width", "first", "blank"}));
-  std::string margin(4, ' ');
+  std::string spaces(4, ' ');
+  absl::string_view margin = spaces;
   if (bound[0] != nullptr && bound[0]->is_string()) {
     margin = bound[0]->text();
   } else if (bound[0] != nullptr) {
     SDAR_ASSIGN_OR_RETURN(const int64_t width, IntArgument("indent", *bound[0]));
-    margin.assign(static_cast<size_t>(std::clamp<int64_t>(width, 0, 1000)), ' ');
+    spaces.assign(static_cast<size_t>(std::clamp<int64_t>(width, 0, 1000)), ' ');
+    margin = spaces;
   }
   const bool indents_first = bound[1] != nullptr && bound[1]->IsTrue();
   const bool indents_blank = bound[2] != nullptr && bound[2]->IsTrue();
   // jinja2 adds a newline before it splits, so that a final line break keeps its line.
-  SDAR_ASSIGN_OR_RETURN(const std::string text, PrintText(value, budget));
-  const std::string whole = absl::StrCat(text, "\n");
-  std::string out;
+  JinjaTextBuilder whole(budget);
+  SDAR_RETURN_IF_ERROR(AppendText(value, whole));
+  SDAR_RETURN_IF_ERROR(whole.Append("\n"));
+  const std::string text = whole.Take();
+  SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(text));
+  JinjaTextBuilder out(budget);
   bool first = true;
-  for (const absl::string_view line : PythonSplitLines(whole)) {
-    SDAR_RETURN_IF_ERROR(budget.Charge(margin.size() + line.size()));
-    if (!first) out.push_back('\n');
+  const auto add = [&](absl::string_view line) -> absl::Status {
     const bool indented = first ? indents_first : indents_blank || !line.empty();
-    absl::StrAppend(&out, indented ? margin : "", line);
-    first = false;
-  }
-  return MakeText(std::move(out), budget);
+    if (!std::exchange(first, false)) SDAR_RETURN_IF_ERROR(out.Append("\n"));
+    if (indented) SDAR_RETURN_IF_ERROR(out.Append(margin));
+    return out.Append(line);
+  };
+  SDAR_RETURN_IF_ERROR(PythonSplitLines(text, add));
+  return MakeText(std::move(out));
 }
 
 struct FilterEntry {
@@ -224,11 +245,11 @@ constexpr FilterEntry kFilters[] = {
     {"replace", FilterReplace},
     {"reverse", FilterReverse},
     {"round", FilterRound},
-    {"safe", FilterSafe},
+    {"safe", FilterString},
     {"select", FilterSelect},
     {"selectattr", FilterSelectattr},
     {"sort", FilterSort},
-    {"string", FilterText<Itself>},
+    {"string", FilterString},
     {"sum", FilterSum},
     {"title", FilterText<JinjaTitle>},
     {"tojson", FilterTojson},
@@ -251,7 +272,7 @@ Result ApplyJinjaFilter(const std::string& name, const JinjaValue& value,
                         const JinjaArguments& arguments, JinjaBudget& budget) {
   const FilterEntry* filter = FindFilter(name);
   SDAR_CHECK(filter != nullptr);
-  SDAR_RETURN_IF_ERROR(budget.Charge(16));
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerFilter));
   return filter->apply(value, arguments, budget);
 }
 

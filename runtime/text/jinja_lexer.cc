@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/utf8.h"
 
@@ -59,7 +60,7 @@ class Lexer {
 
  private:
   absl::Status Error(absl::string_view what) const {
-    return absl::InvalidArgumentError(absl::StrCat("line ", line_, ": ", what));
+    return ShortInvalidArgument(absl::StrCat("line ", line_, ": ", what));
   }
 
   bool At(absl::string_view text) const {

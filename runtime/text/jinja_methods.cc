@@ -2,6 +2,7 @@
 #include "runtime/text/jinja_methods.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -39,13 +40,10 @@ bool IsOneOf(const absl::string_view (&names)[kSize], absl::string_view name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
-Result MakeTextList(const std::vector<absl::string_view>& parts, JinjaBudget& budget) {
-  JinjaValues items;
-  for (const absl::string_view part : parts) {
-    SDAR_ASSIGN_OR_RETURN(JinjaValue item, MakeText(std::string(part), budget));
-    items.push_back(std::move(item));
-  }
-  return MakeSequence(SequenceKind::kList, std::move(items), budget);
+// Collects parts of a text as values.
+absl::Status AddText(absl::string_view part, JinjaItems& items) {
+  SDAR_ASSIGN_OR_RETURN(JinjaValue value, MakeText(part, items.budget()));
+  return items.Add(std::move(value));
 }
 
 using Arguments = std::vector<const JinjaValue*>;
@@ -65,7 +63,19 @@ Result Strip(const std::string& text, const std::string& name, const JinjaArgume
                          : name == "lstrip" ? StripSide::kLeft
                                             : StripSide::kRight;
   SDAR_RETURN_IF_ERROR(budget.ChargeSearch(text, characters.value_or("")));
-  return MakeText(std::string(PythonStrip(text, side, characters)), budget);
+  SDAR_RETURN_IF_ERROR(budget.Allocate(characters.value_or("").size()));
+  return MakeText(PythonStrip(text, side, characters), budget);
+}
+
+// The items from the last to the first.
+Result MakeReversedList(JinjaItems items, JinjaBudget& budget) {
+  JinjaValues values = items.Take();
+  JinjaItems reversed(budget);
+  SDAR_RETURN_IF_ERROR(reversed.Reserve(values.size()));
+  for (size_t i = values.size(); i-- > 0;) {
+    SDAR_RETURN_IF_ERROR(reversed.Add(std::move(values[i])));
+  }
+  return MakeSequence(SequenceKind::kList, std::move(reversed));
 }
 
 Result Split(const std::string& text, const std::string& name, const JinjaArguments& arguments,
@@ -78,22 +88,36 @@ Result Split(const std::string& text, const std::string& name, const JinjaArgume
   }
   if (separator.has_value() && separator->empty()) return JinjaError("empty separator");
   SDAR_RETURN_IF_ERROR(budget.ChargeSearch(text, separator.value_or("")));
-  if (name == "split") return MakeTextList(PythonSplit(text, separator, limit), budget);
+  JinjaItems items(budget);
+  const auto add = [&](absl::string_view part) { return AddText(part, items); };
+  if (name == "split") {
+    SDAR_RETURN_IF_ERROR(PythonSplit(text, separator, limit, add));
+    return MakeSequence(SequenceKind::kList, std::move(items));
+  }
   if (!separator.has_value()) return JinjaError("rsplit without a separator is not supported");
-  return MakeTextList(PythonRightSplit(text, *separator, limit), budget);
+  SDAR_RETURN_IF_ERROR(budget.Allocate(FindLastBytes(*separator)));
+  SDAR_RETURN_IF_ERROR(PythonRightSplit(text, *separator, limit, add));
+  return MakeReversedList(std::move(items), budget);
+}
+
+absl::StatusOr<bool> HasAffix(absl::string_view text, const std::string& name,
+                              const JinjaValue& value, JinjaBudget& budget) {
+  SDAR_ASSIGN_OR_RETURN(const absl::string_view affix, TextArgument(name, value));
+  SDAR_RETURN_IF_ERROR(budget.Charge(8 + std::min(text.size(), affix.size())));
+  return name == "startswith" ? absl::StartsWith(text, affix) : absl::EndsWith(text, affix);
 }
 
 Result StartsOrEnds(const std::string& text, const std::string& name,
-                    const JinjaArguments& arguments) {
+                    const JinjaArguments& arguments, JinjaBudget& budget) {
   SDAR_ASSIGN_OR_RETURN(const Arguments bound, BindRequired(name, arguments, {"prefix"}));
-  JinjaValues affixes = {*bound[0]};
   const JinjaSequence* tuple = bound[0]->sequence();
-  if (tuple != nullptr && tuple->kind == SequenceKind::kTuple) affixes = tuple->items;
-  for (const JinjaValue& value : affixes) {
-    SDAR_ASSIGN_OR_RETURN(const absl::string_view affix, TextArgument(name, value));
-    if (name == "startswith" ? absl::StartsWith(text, affix) : absl::EndsWith(text, affix)) {
-      return JinjaValue(true);
-    }
+  if (tuple == nullptr || tuple->kind != SequenceKind::kTuple) {
+    SDAR_ASSIGN_OR_RETURN(const bool has, HasAffix(text, name, *bound[0], budget));
+    return JinjaValue(has);
+  }
+  for (const JinjaValue& value : tuple->items) {
+    SDAR_ASSIGN_OR_RETURN(const bool has, HasAffix(text, name, value, budget));
+    if (has) return JinjaValue(true);
   }
   return JinjaValue(false);
 }
@@ -106,10 +130,11 @@ Result Find(const std::string& text, const std::string& name, const JinjaArgumen
   const absl::string_view whole = text;
   if (name == "count") {
     if (part.empty()) return JinjaValue(CountCodePoints(text) + 1);
-    return JinjaValue(static_cast<int64_t>(PythonSplit(whole, part, -1).size()) - 1);
+    return JinjaValue(static_cast<int64_t>(CountText(whole, part)));
   }
   const bool right = name == "rfind" || name == "rindex";
-  const size_t found = right ? whole.rfind(part) : whole.find(part);
+  if (right) SDAR_RETURN_IF_ERROR(budget.Allocate(FindLastBytes(part)));
+  const size_t found = right ? FindLastText(whole, part) : FindText(whole, part);
   if (found != absl::string_view::npos) {
     return JinjaValue(CountCodePoints(whole.substr(0, found)));
   }
@@ -125,24 +150,26 @@ Result Partition(const std::string& text, const std::string& name, const JinjaAr
   SDAR_RETURN_IF_ERROR(budget.ChargeSearch(text, separator));
   const absl::string_view whole = text;
   const bool right = name == "rpartition";
-  const size_t found = right ? whole.rfind(separator) : whole.find(separator);
-  std::vector<absl::string_view> parts = right ? std::vector<absl::string_view>{"", "", whole}
-                                               : std::vector<absl::string_view>{whole, "", ""};
+  if (right) SDAR_RETURN_IF_ERROR(budget.Allocate(FindLastBytes(separator)));
+  const size_t found = right ? FindLastText(whole, separator) : FindText(whole, separator);
+  std::array<absl::string_view, 3> parts = {right ? "" : whole, "", right ? whole : ""};
   if (found != absl::string_view::npos) {
     parts = {whole.substr(0, found), separator, whole.substr(found + separator.size())};
   }
-  SDAR_ASSIGN_OR_RETURN(const JinjaValue list, MakeTextList(parts, budget));
-  return MakeSequence(SequenceKind::kTuple, list.sequence()->items, budget);
+  JinjaItems items(budget);
+  for (const absl::string_view part : parts) SDAR_RETURN_IF_ERROR(AddText(part, items));
+  return MakeSequence(SequenceKind::kTuple, std::move(items));
 }
 
 Result RemoveAffix(const std::string& text, const std::string& name,
                    const JinjaArguments& arguments, JinjaBudget& budget) {
   SDAR_ASSIGN_OR_RETURN(const Arguments bound, BindRequired(name, arguments, {"affix"}));
   SDAR_ASSIGN_OR_RETURN(const absl::string_view affix, TextArgument(name, *bound[0]));
+  SDAR_RETURN_IF_ERROR(budget.Charge(std::min(text.size(), affix.size())));
   absl::string_view rest = text;
   if (name == "removeprefix" && absl::StartsWith(rest, affix)) rest.remove_prefix(affix.size());
   if (name == "removesuffix" && absl::EndsWith(rest, affix)) rest.remove_suffix(affix.size());
-  return MakeText(std::string(rest), budget);
+  return MakeText(rest, budget);
 }
 
 Result Replace(const std::string& text, const JinjaArguments& arguments, JinjaBudget& budget) {
@@ -158,40 +185,49 @@ Result Replace(const std::string& text, const JinjaArguments& arguments, JinjaBu
     SDAR_ASSIGN_OR_RETURN(limit, IntArgument("replace", *bound[2]));
   }
   SDAR_RETURN_IF_ERROR(budget.ChargeSearch(text, from));
-  const size_t found = from.empty() ? text.size() + 1 : PythonSplit(text, from, limit).size();
-  SDAR_RETURN_IF_ERROR(budget.Charge(text.size() + found * (to.size() + 1)));
-  return JinjaValue(PythonReplace(text, from, to, limit));
+  SDAR_RETURN_IF_ERROR(budget.ChargeSearch(text, from));
+  size_t found = text.size() + 1;
+  if (!from.empty()) {
+    found = CountText(text, from, limit);
+  } else if (limit >= 0) {
+    found = static_cast<size_t>(std::min(limit, static_cast<int64_t>(found)));
+  }
+  const size_t size = text.size() - found * from.size() + found * to.size();
+  SDAR_RETURN_IF_ERROR(budget.Charge(8 * found + size));
+  SDAR_RETURN_IF_ERROR(budget.Allocate(size));
+  return MakeBuiltText(PythonReplace(text, from, to, limit, size), budget);
 }
 
 Result Join(const std::string& text, const JinjaArguments& arguments, JinjaBudget& budget) {
   SDAR_ASSIGN_OR_RETURN(const Arguments bound, BindRequired("join", arguments, {"iterable"}));
   SDAR_ASSIGN_OR_RETURN(const auto items, Iterate(*bound[0], budget));
-  std::string out;
+  JinjaTextBuilder out(budget);
   for (size_t i = 0; i < items->items.size(); ++i) {
     SDAR_ASSIGN_OR_RETURN(const absl::string_view part, TextArgument("join", items->items[i]));
-    SDAR_RETURN_IF_ERROR(budget.Charge(part.size() + text.size()));
-    absl::StrAppend(&out, i == 0 ? "" : text, part);
+    if (i > 0) SDAR_RETURN_IF_ERROR(out.Append(text));
+    SDAR_RETURN_IF_ERROR(out.Append(part));
   }
-  return JinjaValue(std::move(out));
+  return MakeText(std::move(out));
 }
 
 Result ChangeCase(const std::string& text, const std::string& name, const JinjaArguments& arguments,
                   JinjaBudget& budget) {
   SDAR_RETURN_IF_ERROR(BindArguments(name, arguments, {}).status());
-  SDAR_RETURN_IF_ERROR(budget.Charge(text.size()));
-  if (name == "upper") return MakeText(PythonUpper(text), budget);
-  if (name == "lower") return MakeText(PythonLower(text), budget);
-  if (name == "title") return MakeText(PythonTitle(text), budget);
-  return MakeText(PythonCapitalize(text), budget);
+  if (name == "upper") return ConvertText(text, PythonUpper, budget);
+  if (name == "lower") return ConvertText(text, PythonLower, budget);
+  if (name == "title") return ConvertText(text, PythonTitle, budget);
+  return ConvertText(text, PythonCapitalize, budget);
 }
 
 // isdigit and isspace, for the text that templates ask about: ASCII digits and white space.
-Result Classify(const std::string& text, const std::string& name, const JinjaArguments& arguments) {
+Result Classify(const std::string& text, const std::string& name, const JinjaArguments& arguments,
+                JinjaBudget& budget) {
   SDAR_RETURN_IF_ERROR(BindArguments(name, arguments, {}).status());
+  SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(text));
   if (name == "isspace") {
     return JinjaValue(!text.empty() && PythonStrip(text, StripSide::kBoth).empty());
   }
-  if (std::any_of(text.begin(), text.end(), [](char c) { return (c & 0x80) != 0; })) {
+  if (!IsAsciiText(text)) {
     return JinjaError("isdigit of text beyond ASCII is not supported");
   }
   return JinjaValue(!text.empty() && text.find_first_not_of("0123456789") == std::string::npos);
@@ -204,19 +240,23 @@ Result CallTextMethod(const std::string& text, const std::string& name,
   };
   if (is({"strip", "lstrip", "rstrip"})) return Strip(text, name, arguments, budget);
   if (is({"split", "rsplit"})) return Split(text, name, arguments, budget);
-  if (is({"startswith", "endswith"})) return StartsOrEnds(text, name, arguments);
+  if (is({"startswith", "endswith"})) return StartsOrEnds(text, name, arguments, budget);
   if (is({"find", "rfind", "index", "rindex", "count"})) return Find(text, name, arguments, budget);
   if (is({"partition", "rpartition"})) return Partition(text, name, arguments, budget);
   if (is({"removeprefix", "removesuffix"})) return RemoveAffix(text, name, arguments, budget);
   if (is({"upper", "lower", "title", "capitalize"})) {
     return ChangeCase(text, name, arguments, budget);
   }
-  if (is({"isdigit", "isspace"})) return Classify(text, name, arguments);
+  if (is({"isdigit", "isspace"})) return Classify(text, name, arguments, budget);
   if (name == "replace") return Replace(text, arguments, budget);
   if (name == "join") return Join(text, arguments, budget);
   if (name == "splitlines") {
     SDAR_RETURN_IF_ERROR(BindArguments(name, arguments, {}).status());
-    return MakeTextList(PythonSplitLines(text), budget);
+    SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(text));
+    JinjaItems items(budget);
+    SDAR_RETURN_IF_ERROR(
+        PythonSplitLines(text, [&](absl::string_view line) { return AddText(line, items); }));
+    return MakeSequence(SequenceKind::kList, std::move(items));
   }
   return JinjaError(absl::StrCat("the string method '", name, "' is not supported"));
 }
@@ -228,7 +268,7 @@ Result CallDictMethod(const JinjaValue& self, const std::string& name,
     SDAR_ASSIGN_OR_RETURN(const Arguments bound,
                           BindArguments(name, arguments, {"key", "default"}));
     if (bound[0] == nullptr) return JinjaError("get expects at least 1 argument");
-    const JinjaValue* value = dict.Find(*bound[0]);
+    SDAR_ASSIGN_OR_RETURN(const JinjaValue* value, dict.Find(*bound[0], budget));
     if (value != nullptr) return *value;
     return bound[1] == nullptr ? JinjaValue() : *bound[1];
   }
@@ -237,17 +277,17 @@ Result CallDictMethod(const JinjaValue& self, const std::string& name,
     return JinjaError(absl::StrCat("the dict method '", name, "' is not supported"));
   }
   SDAR_RETURN_IF_ERROR(BindArguments(name, arguments, {}).status());
-  JinjaValues items;
+  JinjaItems items(budget);
+  SDAR_RETURN_IF_ERROR(items.Reserve(dict.items.size()));
   for (const auto& [key, value] : dict.items) {
     if (name == "items") {
-      SDAR_ASSIGN_OR_RETURN(JinjaValue pair,
-                            MakeSequence(SequenceKind::kTuple, {key, value}, budget));
-      items.push_back(std::move(pair));
+      SDAR_ASSIGN_OR_RETURN(JinjaValue pair, MakePair(key, value, budget));
+      SDAR_RETURN_IF_ERROR(items.Add(std::move(pair)));
     } else {
-      items.push_back(name == "keys" ? key : value);
+      SDAR_RETURN_IF_ERROR(items.Add(name == "keys" ? key : value));
     }
   }
-  return MakeSequence(SequenceKind::kView, std::move(items), budget);
+  return MakeSequence(SequenceKind::kView, std::move(items));
 }
 
 Result CallListMethod(const JinjaValue& self, const std::string& name,
@@ -276,6 +316,13 @@ bool IsPythonMethod(const JinjaValue& object, const std::string& name) {
   if (object.dict() != nullptr) return IsOneOf(kDictMethods, name);
   const JinjaSequence* items = object.sequence();
   return items != nullptr && items->kind != SequenceKind::kGenerator && IsOneOf(kListMethods, name);
+}
+
+Result ConvertText(absl::string_view text, std::string (*convert)(absl::string_view),
+                   JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(text));
+  SDAR_RETURN_IF_ERROR(budget.Allocate(2 * text.size()));
+  return MakeBuiltText(convert(text), budget);
 }
 
 Result CallMethod(const JinjaValue& self, const std::string& name, const JinjaArguments& arguments,

@@ -5,11 +5,13 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
 #include "runtime/text/python_text.h"
+#include "runtime/text/utf8.h"
 
 namespace sdar {
 namespace {
@@ -73,33 +75,45 @@ bool IsListOrTuple(const JinjaValue& value) {
 Result Repeat(const JinjaValue& value, int64_t count, JinjaBudget& budget) {
   const auto times = static_cast<size_t>(std::max<int64_t>(count, 0));
   const size_t size = value.is_string() ? value.text().size() : value.sequence()->items.size();
+  const size_t copies = size > 0 ? times : 0;
   size_t total = 0;
-  if (__builtin_mul_overflow(size, times, &total)) total = std::numeric_limits<size_t>::max();
+  if (__builtin_mul_overflow(size, copies, &total)) total = std::numeric_limits<size_t>::max() / 2;
+  if (value.is_string()) SDAR_RETURN_IF_ERROR(budget.Allocate(total));
+  constexpr size_t kUnitsPerCopy = 8;
   SDAR_RETURN_IF_ERROR(budget.Charge(total));
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerCopy * copies));
   if (value.is_string()) {
     std::string out;
-    out.reserve(total);
-    for (size_t i = 0; size > 0 && i < times; ++i) out += value.text();
-    return JinjaValue(std::move(out));
+    out.reserve(size * copies);
+    for (size_t i = 0; i < copies; ++i) out += value.text();
+    return MakeBuiltText(std::move(out), budget);
   }
-  JinjaValues out;
-  for (size_t i = 0; size > 0 && i < times; ++i) {
-    out.insert(out.end(), value.sequence()->items.begin(), value.sequence()->items.end());
+  JinjaItems out(budget);
+  SDAR_RETURN_IF_ERROR(out.Reserve(size * copies));
+  for (size_t i = 0; i < copies; ++i) {
+    for (const JinjaValue& item : value.sequence()->items) SDAR_RETURN_IF_ERROR(out.Add(item));
   }
-  return MakeSequence(value.sequence()->kind, std::move(out), budget);
+  return MakeSequence(value.sequence()->kind, std::move(out));
 }
 
 Result Add(const JinjaValue& a, const JinjaValue& b, JinjaBudget& budget) {
-  if (a.is_string() && b.is_string()) return MakeText(absl::StrCat(a.text(), b.text()), budget);
+  if (a.is_string() && b.is_string()) {
+    SDAR_RETURN_IF_ERROR(budget.Charge(a.text().size() + b.text().size()));
+    SDAR_RETURN_IF_ERROR(budget.Allocate(a.text().size() + b.text().size()));
+    return MakeBuiltText(absl::StrCat(a.text(), b.text()), budget);
+  }
   if (a.is_string()) {
     return JinjaError(absl::StrCat("can only concatenate str (not \"", b.TypeName(), "\") to str"));
   }
   if (!IsListOrTuple(a) || !IsListOrTuple(b) || a.sequence()->kind != b.sequence()->kind) {
     return Unsupported("+", a, b);
   }
-  JinjaValues items = a.sequence()->items;
-  items.insert(items.end(), b.sequence()->items.begin(), b.sequence()->items.end());
-  return MakeSequence(a.sequence()->kind, std::move(items), budget);
+  JinjaItems items(budget);
+  SDAR_RETURN_IF_ERROR(items.Reserve(a.sequence()->items.size() + b.sequence()->items.size()));
+  for (const JinjaValue* side : {&a, &b}) {
+    for (const JinjaValue& item : side->sequence()->items) SDAR_RETURN_IF_ERROR(items.Add(item));
+  }
+  return MakeSequence(a.sequence()->kind, std::move(items));
 }
 
 }  // namespace
@@ -132,9 +146,12 @@ Result ApplySign(absl::string_view op, const JinjaValue& a) {
   return op == "-" ? CombineIntegers("-", 0, a.integer()) : Result(JinjaValue(a.integer()));
 }
 
-absl::StatusOr<int64_t> LengthOf(const JinjaValue& value) {
+absl::StatusOr<int64_t> LengthOf(const JinjaValue& value, JinjaBudget& budget) {
   if (value.is_undefined()) return 0;
-  if (value.is_string()) return CountCodePoints(value.text());
+  if (value.is_string()) {
+    SDAR_RETURN_IF_ERROR(budget.Charge(value.text().size()));
+    return CountCodePoints(value.text());
+  }
   if (const JinjaDict* object = value.dict()) return static_cast<int64_t>(object->items.size());
   if (const JinjaLoop* loop = value.loop()) return static_cast<int64_t>(loop->items->items.size());
   const JinjaSequence* items = value.sequence();
@@ -186,6 +203,25 @@ absl::StatusOr<SliceBounds> ResolveSlice(const JinjaValue& start, const JinjaVal
   return bounds;
 }
 
+// The characters that a slice with another step than 1 selects.
+Result SliceText(absl::string_view text, const SliceBounds& bounds, JinjaBudget& budget) {
+  std::vector<uint32_t> starts;  // of characters, in bytes; empty when those are bytes
+  if (!IsAsciiText(text)) {
+    SDAR_RETURN_IF_ERROR(budget.Allocate(text.size() * sizeof(uint32_t)));
+    starts.reserve(text.size());
+    for (size_t i = 0; i < text.size(); i += ReadUtf8(text, i).length) {
+      starts.push_back(static_cast<uint32_t>(i));
+    }
+  }
+  JinjaTextBuilder out(budget);
+  for (int64_t i = 0; i < bounds.count; ++i) {
+    const auto index = static_cast<size_t>(bounds.start + i * bounds.step);
+    const size_t begin = starts.empty() ? index : starts[index];
+    SDAR_RETURN_IF_ERROR(out.Append(text.substr(begin, ReadUtf8(text, begin).length)));
+  }
+  return MakeText(std::move(out));
+}
+
 }  // namespace
 
 Result GetSlice(const JinjaValue& object, const JinjaValue& start, const JinjaValue& stop,
@@ -197,27 +233,21 @@ Result GetSlice(const JinjaValue& object, const JinjaValue& start, const JinjaVa
   if (!object.is_string() && !sliceable) {
     return JinjaError(absl::StrCat("'", object.TypeName(), "' object cannot be sliced"));
   }
-  SDAR_ASSIGN_OR_RETURN(const int64_t length, LengthOf(object));
+  SDAR_ASSIGN_OR_RETURN(const int64_t length, LengthOf(object, budget));
   SDAR_ASSIGN_OR_RETURN(const SliceBounds bounds, ResolveSlice(start, stop, step, length));
-  SDAR_RETURN_IF_ERROR(budget.Charge(static_cast<size_t>(bounds.count)));
   if (object.is_string()) {
-    SDAR_RETURN_IF_ERROR(budget.Charge(object.text().size()));
-    if (bounds.step == 1) {
-      const auto range = CodePointRange(object.text(), bounds.start, bounds.start + bounds.count);
-      return MakeText(std::string(range), budget);
-    }
-    SDAR_ASSIGN_OR_RETURN(const auto characters, Iterate(object, budget));
-    std::string out;
-    for (int64_t i = 0; i < bounds.count; ++i) {
-      out += characters->items[static_cast<size_t>(bounds.start + i * bounds.step)].text();
-    }
-    return MakeText(std::move(out), budget);
+    SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(object.text()));
+    if (bounds.step != 1) return SliceText(object.text(), bounds, budget);
+    return MakeText(CodePointRange(object.text(), bounds.start, bounds.start + bounds.count),
+                    budget);
   }
-  JinjaValues out;
+  JinjaItems out(budget);
+  SDAR_RETURN_IF_ERROR(out.Reserve(static_cast<size_t>(bounds.count)));
   for (int64_t i = 0; i < bounds.count; ++i) {
-    out.push_back(items->items[static_cast<size_t>(bounds.start + i * bounds.step)]);
+    const auto index = static_cast<size_t>(bounds.start + i * bounds.step);
+    SDAR_RETURN_IF_ERROR(out.Add(items->items[index]));
   }
-  return MakeSequence(items->kind, std::move(out), budget);
+  return MakeSequence(items->kind, std::move(out));
 }
 
 }  // namespace sdar

@@ -17,7 +17,8 @@ absl::StatusOr<JinjaValue> ApplyBinary(absl::string_view op, const JinjaValue& a
 absl::StatusOr<JinjaValue> ApplySign(absl::string_view op, const JinjaValue& a);
 
 // `object.name`: a method or attribute, else an item; undefined where there is neither.
-absl::StatusOr<JinjaValue> GetAttribute(const JinjaValue& object, const std::string& name);
+absl::StatusOr<JinjaValue> GetAttribute(const JinjaValue& object, const std::string& name,
+                                        JinjaBudget& budget);
 // `object[key]`: an item, else an attribute; undefined where there is neither.
 absl::StatusOr<JinjaValue> GetItem(const JinjaValue& object, const JinjaValue& key,
                                    JinjaBudget& budget);
@@ -27,6 +28,6 @@ absl::StatusOr<JinjaValue> GetSlice(const JinjaValue& object, const JinjaValue& 
                                     JinjaBudget& budget);
 
 // len(value).
-absl::StatusOr<int64_t> LengthOf(const JinjaValue& value);
+absl::StatusOr<int64_t> LengthOf(const JinjaValue& value, JinjaBudget& budget);
 
 }  // namespace sdar

@@ -17,6 +17,11 @@
 namespace sdar {
 namespace {
 
+// Units of work.
+constexpr size_t kUnitsPerValue = 16;
+constexpr size_t kUnitsPerFloat = 256;
+constexpr size_t kUnitsPerEscape = 128;
+
 // What str.isprintable() refuses to show as itself.
 bool IsPrintable(char32_t c) {
   if (c < 0x7F) return c >= 0x20;
@@ -35,237 +40,46 @@ bool IsPrintable(char32_t c) {
   }
 }
 
-std::string EscapeForRepr(char32_t c) {
+// How repr() writes a character of a string in quotes of the given kind; empty for the character
+// itself.
+std::string EscapeForRepr(char32_t c, char quote) {
+  if (c == '\n') return "\\n";
+  if (c == '\r') return "\\r";
+  if (c == '\t') return "\\t";
+  if (c == '\\' || c == static_cast<char32_t>(quote)) {
+    return absl::StrCat("\\", std::string(1, static_cast<char>(c)));
+  }
+  if (IsPrintable(c)) return std::string();
   const auto code = static_cast<uint32_t>(c);
   if (code <= 0xFF) return absl::StrFormat("\\x%02x", code);
   if (code <= 0xFFFF) return absl::StrFormat("\\u%04x", code);
   return absl::StrFormat("\\U%08x", code);
 }
 
-// Appends `value` as repr() does.
-absl::Status AppendRepr(const JinjaValue& value, JinjaBudget& budget, std::string& out);
-
-absl::Status AppendSequence(const JinjaSequence& sequence, absl::string_view type,
-                            JinjaBudget& budget, std::string& out) {
-  const bool tuple = sequence.kind == JinjaSequence::Kind::kTuple;
-  if (!tuple && sequence.kind != JinjaSequence::Kind::kList) {
-    return JinjaError(absl::StrCat("printing a ", type, " is not supported; use |list first"));
-  }
-  out.push_back(tuple ? '(' : '[');
-  for (size_t i = 0; i < sequence.items.size(); ++i) {
-    if (i > 0) out += ", ";
-    SDAR_RETURN_IF_ERROR(AppendRepr(sequence.items[i], budget, out));
-  }
-  if (tuple && sequence.items.size() == 1) out.push_back(',');
-  out.push_back(tuple ? ')' : ']');
-  return absl::OkStatus();
-}
-
-absl::Status AppendDict(const JinjaDict& dict, JinjaBudget& budget, std::string& out) {
-  out.push_back('{');
-  bool first = true;
-  for (const auto& [key, value] : dict.items) {
-    if (!std::exchange(first, false)) out += ", ";
-    SDAR_RETURN_IF_ERROR(AppendRepr(key, budget, out));
-    out += ": ";
-    SDAR_RETURN_IF_ERROR(AppendRepr(value, budget, out));
-  }
-  out.push_back('}');
-  return absl::OkStatus();
-}
-
-absl::Status AppendRepr(const JinjaValue& value, JinjaBudget& budget, std::string& out) {
-  SDAR_RETURN_IF_ERROR(budget.Charge(8));
-  if (value.is_string()) {
-    SDAR_RETURN_IF_ERROR(budget.Charge(value.text().size()));
-    out += ReprOfText(value.text());
-    return absl::OkStatus();
-  }
-  if (value.is_undefined()) {
-    out += "Undefined";
-    return absl::OkStatus();
-  }
-  if (const JinjaSequence* items = value.sequence()) {
-    return AppendSequence(*items, value.TypeName(), budget, out);
-  }
-  if (const JinjaDict* object = value.dict()) return AppendDict(*object, budget, out);
-  SDAR_ASSIGN_OR_RETURN(const std::string text, PrintText(value, budget));
-  out += text;
-  return absl::OkStatus();
-}
-
-// Writes one value as JSON, the lines of a container indented by its level.
-class JsonWriter {
- public:
-  JsonWriter(const JsonStyle& style, JinjaBudget& budget) : style_(style), budget_(budget) {}
-
-  absl::Status Write(const JinjaValue& value, int level) {
-    SDAR_RETURN_IF_ERROR(budget_.Charge(8 + static_cast<size_t>(level)));
-    if (value.is_string()) return WriteText(value.text());
-    if (const JinjaSequence* items = value.sequence()) {
-      if (items->kind == JinjaSequence::Kind::kList || items->kind == JinjaSequence::Kind::kTuple) {
-        return WriteList(*items, level);
-      }
-    }
-    if (const JinjaDict* object = value.dict()) return WriteDict(*object, level);
-    if (value.is_none()) {
-      out_ += "null";
-    } else if (value.is_bool()) {
-      out_ += value.IsTrue() ? "true" : "false";
-    } else if (value.is_int()) {
-      absl::StrAppend(&out_, value.integer());
-    } else if (value.is_float()) {
-      WriteFloat(value.number());
-    } else {
-      return JinjaError(
-          absl::StrCat("an object of type ", value.TypeName(), " is not JSON serializable"));
-    }
-    return absl::OkStatus();
-  }
-
-  std::string Take() { return std::move(out_); }
-
- private:
-  void WriteFloat(double value) {
-    if (std::isnan(value)) {
-      out_ += "NaN";
-    } else if (std::isinf(value)) {
-      out_ += value > 0 ? "Infinity" : "-Infinity";
-    } else {
-      out_ += ReprOfFloat(value);
-    }
-  }
-
-  void WriteUnicodeEscape(char32_t c) {
-    const auto code = static_cast<uint32_t>(c);
-    if (code < 0x10000) {
-      absl::StrAppendFormat(&out_, "\\u%04x", code);
-    } else {
-      absl::StrAppendFormat(&out_, "\\u%04x\\u%04x", 0xD800 + ((code - 0x10000) >> 10),
-                            0xDC00 + ((code - 0x10000) & 0x3FF));
-    }
-  }
-
-  absl::Status WriteText(const std::string& text) {
-    static constexpr absl::string_view kEscaped = "\"\\\n\r\t\b\f";
-    static constexpr absl::string_view kLetters = "\"\\nrtbf";
-    SDAR_RETURN_IF_ERROR(budget_.Charge(text.size()));
-    out_.push_back('"');
-    for (size_t i = 0; i < text.size();) {
-      const Utf8Step step = ReadUtf8(text, i);
-      const size_t letter = step.length == 1 ? kEscaped.find(text[i]) : absl::string_view::npos;
-      if (letter != absl::string_view::npos) {
-        out_.push_back('\\');
-        out_.push_back(kLetters[letter]);
-      } else if (step.code_point < 0x20 || (style_.ensure_ascii && step.code_point > 0x7E)) {
-        WriteUnicodeEscape(step.code_point);
-      } else {
-        out_.append(text, i, step.length);
-      }
-      i += step.length;
-    }
-    out_.push_back('"');
-    return absl::OkStatus();
-  }
-
-  void WriteLineBreak(int level) {
-    if (!style_.indent.has_value()) return;
-    out_.push_back('\n');
-    for (int i = 0; i < level; ++i) out_ += *style_.indent;
-  }
-
-  absl::Status ChargeIndent(int level) {
-    return budget_.Charge(style_.indent.value_or("").size() * static_cast<size_t>(level));
-  }
-
-  absl::Status WriteList(const JinjaSequence& list, int level) {
-    if (list.items.empty()) {
-      out_ += "[]";
-      return absl::OkStatus();
-    }
-    out_.push_back('[');
-    for (size_t i = 0; i < list.items.size(); ++i) {
-      if (i > 0) out_ += style_.item_separator;
-      SDAR_RETURN_IF_ERROR(ChargeIndent(level + 1));
-      WriteLineBreak(level + 1);
-      SDAR_RETURN_IF_ERROR(Write(list.items[i], level + 1));
-    }
-    WriteLineBreak(level);
-    out_.push_back(']');
-    return absl::OkStatus();
-  }
-
-  // JSON's keys are strings: a number or constant is written as one.
-  absl::Status WriteKey(const JinjaValue& key) {
-    if (key.is_string()) return WriteText(key.text());
-    out_.push_back('"');
-    SDAR_RETURN_IF_ERROR(Write(key, 0));
-    out_.push_back('"');
-    return absl::OkStatus();
-  }
-
-  absl::Status WriteDict(const JinjaDict& dict, int level) {
-    if (dict.items.empty()) {
-      out_ += "{}";
-      return absl::OkStatus();
-    }
-    std::vector<const std::pair<JinjaValue, JinjaValue>*> members;
-    for (const auto& member : dict.items) members.push_back(&member);
-    if (style_.sort_keys) SDAR_RETURN_IF_ERROR(SortMembers(members));
-    out_.push_back('{');
-    for (size_t i = 0; i < members.size(); ++i) {
-      if (i > 0) out_ += style_.item_separator;
-      SDAR_RETURN_IF_ERROR(ChargeIndent(level + 1));
-      WriteLineBreak(level + 1);
-      SDAR_RETURN_IF_ERROR(WriteKey(members[i]->first));
-      out_ += style_.key_separator;
-      SDAR_RETURN_IF_ERROR(Write(members[i]->second, level + 1));
-    }
-    WriteLineBreak(level);
-    out_.push_back('}');
-    return absl::OkStatus();
-  }
-
-  absl::Status SortMembers(std::vector<const std::pair<JinjaValue, JinjaValue>*>& members) {
-    for (const auto* member : members) {
-      if (!member->first.is_string()) return JinjaError("sort_keys needs keys that are strings");
-    }
-    std::stable_sort(members.begin(), members.end(), [](const auto* a, const auto* b) {
-      return a->first.text() < b->first.text();
-    });
-    return absl::OkStatus();
-  }
-
-  const JsonStyle& style_;
-  JinjaBudget& budget_;
-  std::string out_;
-};
-
-}  // namespace
-
-std::string ReprOfText(absl::string_view text) {
+// Python's repr of a string.
+absl::Status AppendReprOfText(absl::string_view text, JinjaTextBuilder& out) {
+  SDAR_RETURN_IF_ERROR(out.budget().ChargeCharacters(text));
   const bool has_single = text.find('\'') != absl::string_view::npos;
-  const char quote = has_single && text.find('"') == absl::string_view::npos ? '"' : '\'';
-  std::string out(1, quote);
+  const bool double_quoted = has_single && text.find('"') == absl::string_view::npos;
+  const absl::string_view quote = double_quoted ? "\"" : "'";
+  SDAR_RETURN_IF_ERROR(out.Append(quote));
+  size_t plain = 0;  // where the characters begin that are not appended yet
   for (size_t i = 0; i < text.size();) {
     const Utf8Step step = ReadUtf8(text, i);
-    const char32_t c = step.code_point;
-    if (c == '\n' || c == '\r' || c == '\t') {
-      out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
-    } else if (c == '\\' || c == static_cast<char32_t>(quote)) {
-      out.push_back('\\');
-      out.push_back(static_cast<char>(c));
-    } else if (IsPrintable(c)) {
-      out.append(text.data() + i, step.length);
-    } else {
-      out += EscapeForRepr(c);
+    const std::string escaped = EscapeForRepr(step.code_point, quote[0]);
+    if (!escaped.empty()) {
+      SDAR_RETURN_IF_ERROR(out.budget().Charge(kUnitsPerEscape));
+      SDAR_RETURN_IF_ERROR(out.Append(text.substr(plain, i - plain)));
+      SDAR_RETURN_IF_ERROR(out.Append(escaped));
+      plain = i + step.length;
     }
     i += step.length;
   }
-  out.push_back(quote);
-  return out;
+  SDAR_RETURN_IF_ERROR(out.Append(text.substr(plain)));
+  return out.Append(quote);
 }
 
+// Python's repr of a float.
 std::string ReprOfFloat(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
@@ -284,29 +98,219 @@ std::string ReprOfFloat(double value) {
   return fixed;
 }
 
-absl::StatusOr<std::string> PrintText(const JinjaValue& value, JinjaBudget& budget) {
-  if (value.is_string()) {
-    SDAR_RETURN_IF_ERROR(budget.Charge(value.text().size()));
-    return value.text();
+// Appends `value` as repr() does.
+absl::Status AppendRepr(const JinjaValue& value, JinjaTextBuilder& out);
+
+absl::Status AppendSequence(const JinjaSequence& sequence, absl::string_view type,
+                            JinjaTextBuilder& out) {
+  const bool tuple = sequence.kind == JinjaSequence::Kind::kTuple;
+  if (!tuple && sequence.kind != JinjaSequence::Kind::kList) {
+    return JinjaError(absl::StrCat("printing a ", type, " is not supported; use |list first"));
   }
-  if (value.is_undefined()) return std::string();
-  if (value.is_none()) return std::string("None");
-  if (value.is_bool()) return std::string(value.IsTrue() ? "True" : "False");
-  if (value.is_int()) return absl::StrCat(value.integer());
-  if (value.is_float()) return ReprOfFloat(value.number());
-  if (value.sequence() == nullptr && value.dict() == nullptr) {
-    return JinjaError(absl::StrCat("printing a ", value.TypeName(), " is not supported"));
+  SDAR_RETURN_IF_ERROR(out.Append(tuple ? "(" : "["));
+  for (size_t i = 0; i < sequence.items.size(); ++i) {
+    if (i > 0) SDAR_RETURN_IF_ERROR(out.Append(", "));
+    SDAR_RETURN_IF_ERROR(AppendRepr(sequence.items[i], out));
   }
-  std::string out;
-  SDAR_RETURN_IF_ERROR(AppendRepr(value, budget, out));
-  return out;
+  if (tuple && sequence.items.size() == 1) SDAR_RETURN_IF_ERROR(out.Append(","));
+  return out.Append(tuple ? ")" : "]");
 }
 
-absl::StatusOr<std::string> ToJsonText(const JinjaValue& value, const JsonStyle& style,
-                                       JinjaBudget& budget) {
+absl::Status AppendDict(const JinjaDict& dict, JinjaTextBuilder& out) {
+  SDAR_RETURN_IF_ERROR(out.Append("{"));
+  bool first = true;
+  for (const auto& [key, value] : dict.items) {
+    if (!std::exchange(first, false)) SDAR_RETURN_IF_ERROR(out.Append(", "));
+    SDAR_RETURN_IF_ERROR(AppendRepr(key, out));
+    SDAR_RETURN_IF_ERROR(out.Append(": "));
+    SDAR_RETURN_IF_ERROR(AppendRepr(value, out));
+  }
+  return out.Append("}");
+}
+
+absl::Status AppendRepr(const JinjaValue& value, JinjaTextBuilder& out) {
+  SDAR_RETURN_IF_ERROR(out.budget().Charge(kUnitsPerValue));
+  if (value.is_string()) return AppendReprOfText(value.text(), out);
+  if (value.is_undefined()) return out.Append("Undefined");
+  return AppendText(value, out);
+}
+
+// Writes one value as JSON, the lines of a container indented by its level.
+class JsonWriter {
+ public:
+  JsonWriter(const JsonStyle& style, JinjaBudget& budget) : style_(style), out_(budget) {}
+
+  absl::Status Write(const JinjaValue& value, int level) {
+    SDAR_RETURN_IF_ERROR(out_.budget().Charge(kUnitsPerValue));
+    if (value.is_string()) return WriteText(value.text());
+    if (const JinjaSequence* items = value.sequence()) {
+      if (items->kind == JinjaSequence::Kind::kList || items->kind == JinjaSequence::Kind::kTuple) {
+        return WriteList(*items, level);
+      }
+    }
+    if (const JinjaDict* object = value.dict()) return WriteDict(*object, level);
+    if (value.is_none()) return out_.Append("null");
+    if (value.is_bool()) return out_.Append(value.IsTrue() ? "true" : "false");
+    if (value.is_int()) return out_.Append(absl::StrCat(value.integer()));
+    if (value.is_float()) return WriteFloat(value.number());
+    return JinjaError(
+        absl::StrCat("an object of type ", value.TypeName(), " is not JSON serializable"));
+  }
+
+  JinjaTextBuilder Take() { return std::move(out_); }
+
+ private:
+  absl::Status WriteFloat(double value) {
+    SDAR_RETURN_IF_ERROR(out_.budget().Charge(kUnitsPerFloat));
+    if (std::isnan(value)) return out_.Append("NaN");
+    if (std::isinf(value)) return out_.Append(value > 0 ? "Infinity" : "-Infinity");
+    return out_.Append(ReprOfFloat(value));
+  }
+
+  // The escape of a character, empty where it stands for itself.
+  std::string EscapeOf(char32_t c) const {
+    static constexpr absl::string_view kEscaped = "\"\\\n\r\t\b\f";
+    static constexpr absl::string_view kLetters = "\"\\nrtbf";
+    if (c < 0x80) {
+      const size_t letter = kEscaped.find(static_cast<char>(c));
+      if (letter != absl::string_view::npos) {
+        return absl::StrCat("\\", kLetters.substr(letter, 1));
+      }
+    }
+    if (c >= 0x20 && !(style_.ensure_ascii && c > 0x7E)) return std::string();
+    const auto code = static_cast<uint32_t>(c);
+    if (code < 0x10000) return absl::StrFormat("\\u%04x", code);
+    return absl::StrFormat("\\u%04x\\u%04x", 0xD800 + ((code - 0x10000) >> 10),
+                           0xDC00 + ((code - 0x10000) & 0x3FF));
+  }
+
+  absl::Status WriteText(absl::string_view text) {
+    SDAR_RETURN_IF_ERROR(out_.budget().ChargeCharacters(text));
+    SDAR_RETURN_IF_ERROR(out_.Append("\""));
+    size_t plain = 0;  // where the characters begin that are not appended yet
+    for (size_t i = 0; i < text.size();) {
+      const Utf8Step step = ReadUtf8(text, i);
+      const std::string escaped = EscapeOf(step.code_point);
+      if (!escaped.empty()) {
+        SDAR_RETURN_IF_ERROR(out_.budget().Charge(kUnitsPerEscape));
+        SDAR_RETURN_IF_ERROR(out_.Append(text.substr(plain, i - plain)));
+        SDAR_RETURN_IF_ERROR(out_.Append(escaped));
+        plain = i + step.length;
+      }
+      i += step.length;
+    }
+    SDAR_RETURN_IF_ERROR(out_.Append(text.substr(plain)));
+    return out_.Append("\"");
+  }
+
+  absl::Status WriteLineBreak(int level) {
+    if (!style_.indent.has_value()) return absl::OkStatus();
+    SDAR_RETURN_IF_ERROR(out_.Append("\n"));
+    for (int i = 0; i < level; ++i) SDAR_RETURN_IF_ERROR(out_.Append(*style_.indent));
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteList(const JinjaSequence& list, int level) {
+    if (list.items.empty()) return out_.Append("[]");
+    SDAR_RETURN_IF_ERROR(out_.Append("["));
+    for (size_t i = 0; i < list.items.size(); ++i) {
+      if (i > 0) SDAR_RETURN_IF_ERROR(out_.Append(style_.item_separator));
+      SDAR_RETURN_IF_ERROR(WriteLineBreak(level + 1));
+      SDAR_RETURN_IF_ERROR(Write(list.items[i], level + 1));
+    }
+    SDAR_RETURN_IF_ERROR(WriteLineBreak(level));
+    return out_.Append("]");
+  }
+
+  // JSON's keys are strings: a number or constant is written as one.
+  absl::Status WriteKey(const JinjaValue& key) {
+    if (key.is_string()) return WriteText(key.text());
+    SDAR_RETURN_IF_ERROR(out_.Append("\""));
+    SDAR_RETURN_IF_ERROR(Write(key, 0));
+    return out_.Append("\"");
+  }
+
+  absl::Status WriteDict(const JinjaDict& dict, int level) {
+    if (dict.items.empty()) return out_.Append("{}");
+    SDAR_RETURN_IF_ERROR(out_.Append("{"));
+    std::vector<const JinjaMember*> sorted;
+    if (style_.sort_keys) {
+      SDAR_ASSIGN_OR_RETURN(sorted, SortMembers(dict));
+    }
+    for (size_t i = 0; i < dict.items.size(); ++i) {
+      const JinjaMember& member = style_.sort_keys ? *sorted[i] : dict.items[i];
+      if (i > 0) SDAR_RETURN_IF_ERROR(out_.Append(style_.item_separator));
+      SDAR_RETURN_IF_ERROR(WriteLineBreak(level + 1));
+      SDAR_RETURN_IF_ERROR(WriteKey(member.first));
+      SDAR_RETURN_IF_ERROR(out_.Append(style_.key_separator));
+      SDAR_RETURN_IF_ERROR(Write(member.second, level + 1));
+    }
+    SDAR_RETURN_IF_ERROR(WriteLineBreak(level));
+    return out_.Append("}");
+  }
+
+  absl::StatusOr<std::vector<const JinjaMember*>> SortMembers(const JinjaDict& dict) {
+    JinjaBudget& budget = out_.budget();
+    SDAR_RETURN_IF_ERROR(budget.Allocate(2 * dict.items.size() * sizeof(const JinjaMember*)));
+    std::vector<const JinjaMember*> members;
+    members.reserve(dict.items.size());
+    size_t work = 0;  // of comparing every member once
+    for (const JinjaMember& member : dict.items) {
+      if (!member.first.is_string()) return JinjaError("sort_keys needs keys that are strings");
+      work += kUnitsPerValue + member.first.text().size();
+      members.push_back(&member);
+    }
+    size_t rounds = 1;
+    for (size_t n = members.size(); n > 1; n /= 2) ++rounds;
+    SDAR_RETURN_IF_ERROR(budget.Charge(work * rounds));
+    std::stable_sort(members.begin(), members.end(),
+                     [](const JinjaMember* a, const JinjaMember* b) {
+                       return a->first.text() < b->first.text();
+                     });
+    return members;
+  }
+
+  const JsonStyle& style_;
+  JinjaTextBuilder out_;
+};
+
+}  // namespace
+
+absl::Status AppendText(const JinjaValue& value, JinjaTextBuilder& out) {
+  if (value.is_string()) return out.Append(value.text());
+  if (value.is_undefined()) return absl::OkStatus();
+  if (value.is_none()) return out.Append("None");
+  if (value.is_bool()) return out.Append(value.IsTrue() ? "True" : "False");
+  if (value.is_int()) return out.Append(absl::StrCat(value.integer()));
+  if (value.is_float()) {
+    SDAR_RETURN_IF_ERROR(out.budget().Charge(kUnitsPerFloat));
+    return out.Append(ReprOfFloat(value.number()));
+  }
+  if (const JinjaSequence* items = value.sequence()) {
+    return AppendSequence(*items, value.TypeName(), out);
+  }
+  if (const JinjaDict* object = value.dict()) return AppendDict(*object, out);
+  return JinjaError(absl::StrCat("printing a ", value.TypeName(), " is not supported"));
+}
+
+absl::StatusOr<std::string> PrintText(const JinjaValue& value, JinjaBudget& budget) {
+  JinjaTextBuilder out(budget);
+  SDAR_RETURN_IF_ERROR(AppendText(value, out));
+  return out.Take();
+}
+
+absl::StatusOr<JinjaValue> PrintValue(const JinjaValue& value, JinjaBudget& budget) {
+  if (value.is_string()) return value;
+  JinjaTextBuilder out(budget);
+  SDAR_RETURN_IF_ERROR(AppendText(value, out));
+  return MakeText(std::move(out));
+}
+
+absl::StatusOr<JinjaValue> ToJsonText(const JinjaValue& value, const JsonStyle& style,
+                                      JinjaBudget& budget) {
   JsonWriter writer(style, budget);
   SDAR_RETURN_IF_ERROR(writer.Write(value, 0));
-  return writer.Take();
+  return MakeText(writer.Take());
 }
 
 }  // namespace sdar

@@ -14,6 +14,10 @@ namespace sdar {
 
 // str(value); empty when undefined. An error names a type whose text is an address in Python.
 absl::StatusOr<std::string> PrintText(const JinjaValue& value, JinjaBudget& budget);
+// Appends str(value).
+absl::Status AppendText(const JinjaValue& value, JinjaTextBuilder& out);
+// str(value) as a value; text is shared, not copied.
+absl::StatusOr<JinjaValue> PrintValue(const JinjaValue& value, JinjaBudget& budget);
 
 // How ToJsonText writes; the defaults are those of the tojson filter of chat templates.
 struct JsonStyle {
@@ -25,11 +29,7 @@ struct JsonStyle {
 };
 
 // json.dumps(value). An error names a type that JSON has not.
-absl::StatusOr<std::string> ToJsonText(const JinjaValue& value, const JsonStyle& style,
-                                       JinjaBudget& budget);
-
-// Python's repr of a string and of a float.
-std::string ReprOfText(absl::string_view text);
-std::string ReprOfFloat(double value);
+absl::StatusOr<JinjaValue> ToJsonText(const JinjaValue& value, const JsonStyle& style,
+                                      JinjaBudget& budget);
 
 }  // namespace sdar

@@ -2,10 +2,12 @@
 #include "runtime/text/jinja_renderer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/jinja_print.h"
 #include "runtime/text/jinja_rendering.h"
@@ -15,14 +17,16 @@ namespace {
 
 using SequenceKind = JinjaSequence::Kind;
 
-constexpr int kMaxDepth = 400;        // of nested evaluation, macros included
+constexpr int kMaxDepth = 400;  // of nested evaluation, macros included
+constexpr absl::string_view kFunctions[] = {"range", "namespace", "dict", "raise_exception",
+                                            "strftime_now"};
 constexpr size_t kUnitsPerNode = 32;  // of work, for one statement or expression
 
 }  // namespace
 
 absl::StatusOr<std::string> JinjaRendering::Run(const JinjaBody& body) {
   const absl::StatusOr<Flow> flow = Execute(body);
-  if (flow.ok()) return std::move(out_);
+  if (flow.ok()) return out_.Take();
   if (raised_) return flow.status();
   return absl::Status(flow.status().code(),
                       absl::StrCat("line ", line_, ": ", flow.status().message()));
@@ -73,16 +77,15 @@ absl::Status JinjaRendering::ExecuteSimple(const JinjaStatement& statement) {
       return Assign(statement.target, value);
     }
     case Kind::kMacro:
-      DefineMacro(*statement.macro);
-      return absl::OkStatus();
+      return DefineMacro(*statement.macro);
     case Kind::kSetBlock: {
       SDAR_ASSIGN_OR_RETURN(JinjaValue value, Capture(statement));
       return Assign(statement.target, value);
     }
     case Kind::kFilter: {
       SDAR_ASSIGN_OR_RETURN(const JinjaValue value, Capture(statement));
-      SDAR_ASSIGN_OR_RETURN(const std::string text, PrintText(value, budget_));
-      return Write(text);
+      SDAR_ASSIGN_OR_RETURN(const JinjaValue text, PrintValue(value, budget_));
+      return Write(text.text());
     }
     default:
       return ExecuteScoped(statement);
@@ -90,20 +93,18 @@ absl::Status JinjaRendering::ExecuteSimple(const JinjaStatement& statement) {
 }
 
 absl::Status JinjaRendering::Write(absl::string_view text) {
-  SDAR_RETURN_IF_ERROR(budget_.Charge(text.size()));
-  if (out_.size() + text.size() > limits_.output_bytes) {
+  const size_t limit = budget_.limits().output_bytes;
+  if (out_.size() + text.size() > limit) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("the rendered text exceeds ", limits_.output_bytes, " bytes"));
+        absl::StrCat("the rendered text exceeds ", limit, " bytes"));
   }
-  out_.append(text.data(), text.size());
-  return absl::OkStatus();
+  return out_.Append(text);
 }
 
 absl::Status JinjaRendering::ExecuteOutput(const JinjaStatement& statement) {
   SDAR_ASSIGN_OR_RETURN(const JinjaValue value, Evaluate(*statement.expr));
-  if (value.is_string()) return Write(value.text());
-  SDAR_ASSIGN_OR_RETURN(const std::string text, PrintText(value, budget_));
-  return Write(text);
+  SDAR_ASSIGN_OR_RETURN(const JinjaValue text, PrintValue(value, budget_));
+  return Write(text.text());
 }
 
 absl::StatusOr<JinjaRendering::Flow> JinjaRendering::ExecuteIf(const JinjaStatement& statement) {
@@ -117,53 +118,54 @@ absl::StatusOr<JinjaRendering::Flow> JinjaRendering::ExecuteIf(const JinjaStatem
   return Flow::kNext;
 }
 
-JinjaRendering::Result JinjaRendering::LoopItems(const JinjaStatement& statement) {
+absl::StatusOr<std::shared_ptr<const JinjaSequence>> JinjaRendering::LoopItems(
+    const JinjaStatement& statement) {
   SDAR_ASSIGN_OR_RETURN(const JinjaValue value, Evaluate(*statement.expr));
   SDAR_ASSIGN_OR_RETURN(const auto items, Iterate(value, budget_));
-  if (statement.condition == nullptr) {
-    return MakeSequence(SequenceKind::kList, items->items, budget_);
-  }
-  JinjaValues kept;
+  if (statement.condition == nullptr) return items;
+  JinjaItems kept(budget_);
   for (const JinjaValue& item : items->items) {
+    SDAR_RETURN_IF_ERROR(budget_.Charge(kUnitsPerNode));
     scopes_.emplace_back();
     absl::Status status = Assign(statement.target, item);
     Result condition = status.ok() ? Evaluate(*statement.condition) : Result(status);
     scopes_.pop_back();
     SDAR_RETURN_IF_ERROR(condition.status());
-    if (condition->IsTrue()) kept.push_back(item);
+    if (condition->IsTrue()) SDAR_RETURN_IF_ERROR(kept.Add(item));
   }
-  return MakeSequence(SequenceKind::kList, std::move(kept), budget_);
+  SDAR_ASSIGN_OR_RETURN(const JinjaValue list, MakeSequence(SequenceKind::kList, std::move(kept)));
+  return list.shared_sequence();
 }
 
 absl::StatusOr<JinjaRendering::Flow> JinjaRendering::ExecuteFor(const JinjaStatement& statement) {
-  SDAR_ASSIGN_OR_RETURN(const JinjaValue kept, LoopItems(statement));
-  const size_t count = kept.sequence()->items.size();
-  if (count == 0) {
+  SDAR_ASSIGN_OR_RETURN(const auto items, LoopItems(statement));
+  if (items->items.empty()) {
     scopes_.emplace_back();
     absl::StatusOr<Flow> flow = Execute(statement.orelse);
     scopes_.pop_back();
     return flow;
   }
-  const auto items = std::make_shared<const JinjaSequence>(*kept.sequence());
-  absl::StatusOr<Flow> flow = Flow::kNext;
-  for (size_t index = 0; index < count; ++index) {
-    flow = ExecuteIteration(statement, items, index);
-    if (!flow.ok() || *flow == Flow::kBreak) break;
+  std::shared_ptr<JinjaLoop> loop;
+  for (size_t index = 0; index < items->items.size(); ++index) {
+    // A body may keep the loop's state beyond its own item; else one serves all of them.
+    if (loop == nullptr || loop.use_count() > 1) {
+      SDAR_RETURN_IF_ERROR(budget_.Allocate(sizeof(JinjaLoop) + 32));
+      loop = std::make_shared<JinjaLoop>();
+      loop->items = items;
+    }
+    loop->index = index;
+    SDAR_ASSIGN_OR_RETURN(const Flow flow, ExecuteIteration(statement, loop));
+    if (flow == Flow::kBreak) break;
   }
-  SDAR_RETURN_IF_ERROR(flow.status());
   return Flow::kNext;
 }
 
 absl::StatusOr<JinjaRendering::Flow> JinjaRendering::ExecuteIteration(
-    const JinjaStatement& statement, const std::shared_ptr<const JinjaSequence>& items,
-    size_t index) {
+    const JinjaStatement& statement, const std::shared_ptr<const JinjaLoop>& loop) {
   SDAR_RETURN_IF_ERROR(budget_.Charge(kUnitsPerNode));
-  auto loop = std::make_shared<JinjaLoop>();
-  loop->items = items;
-  loop->index = index;
   scopes_.emplace_back();
-  scopes_.back().emplace_back("loop", JinjaValue(std::shared_ptr<const JinjaLoop>(loop)));
-  absl::Status status = Assign(statement.target, items->items[index]);
+  scopes_.back().emplace_back("loop", JinjaValue(loop));
+  absl::Status status = Assign(statement.target, loop->items->items[loop->index]);
   absl::StatusOr<Flow> flow = status.ok() ? Execute(statement.body) : absl::StatusOr<Flow>(status);
   scopes_.pop_back();
   return flow;
@@ -179,13 +181,13 @@ JinjaRendering::Result JinjaRendering::Capture(const JinjaStatement& statement) 
 }
 
 JinjaRendering::Result JinjaRendering::CaptureBody(const JinjaBody& body, Scope scope) {
-  std::string outer = std::exchange(out_, std::string());
+  JinjaTextBuilder outer = std::exchange(out_, JinjaTextBuilder(budget_));
   scopes_.push_back(std::move(scope));
   const absl::StatusOr<Flow> flow = Execute(body);
   scopes_.pop_back();
-  std::string text = std::exchange(out_, std::move(outer));
+  JinjaTextBuilder text = std::exchange(out_, std::move(outer));
   SDAR_RETURN_IF_ERROR(flow.status());
-  return MakeText(std::move(text), budget_);
+  return MakeText(std::move(text));
 }
 
 absl::Status JinjaRendering::ExecuteScoped(const JinjaStatement& statement) {
@@ -204,27 +206,27 @@ absl::Status JinjaRendering::ExecuteScoped(const JinjaStatement& statement) {
   return status;
 }
 
-void JinjaRendering::DefineMacro(const JinjaMacro& macro) {
+absl::Status JinjaRendering::DefineMacro(const JinjaMacro& macro) {
+  SDAR_RETURN_IF_ERROR(budget_.Allocate(sizeof(JinjaCallable) + macro.name.size() + 32));
   auto callable = std::make_shared<JinjaCallable>();
   callable->kind = JinjaCallable::Kind::kMacro;
   callable->name = macro.name;
   callable->macro = &macro;
-  SetVariable(macro.name, JinjaValue(std::shared_ptr<const JinjaCallable>(std::move(callable))));
+  return SetVariable(macro.name,
+                     JinjaValue(std::shared_ptr<const JinjaCallable>(std::move(callable))));
 }
 
 absl::Status JinjaRendering::Assign(const JinjaTarget& target, const JinjaValue& value) {
   if (!target.parts.empty()) return AssignParts(target, value);
   if (target.attribute.empty()) {
-    SetVariable(target.name, value);
-    return absl::OkStatus();
+    return SetVariable(target.name, value);
   }
-  const JinjaValue space = Lookup(target.name);
+  SDAR_ASSIGN_OR_RETURN(const JinjaValue space, Lookup(target.name));
   if (space.space() == nullptr) {
-    return JinjaError(absl::StrCat("cannot assign the attribute '", target.attribute, "' of '",
-                                   target.name, "', which is no namespace"));
+    return JinjaError(absl::StrCat("cannot assign the attribute '", Shorten(target.attribute),
+                                   "' of '", Shorten(target.name), "', which is no namespace"));
   }
-  SetIn(space.space()->attributes, target.attribute, value);
-  return absl::OkStatus();
+  return SetAttribute(*space.space(), target.attribute, value);
 }
 
 absl::Status JinjaRendering::AssignParts(const JinjaTarget& target, const JinjaValue& value) {
@@ -239,23 +241,64 @@ absl::Status JinjaRendering::AssignParts(const JinjaTarget& target, const JinjaV
   return absl::OkStatus();
 }
 
-void JinjaRendering::SetIn(Scope& scope, const std::string& name, const JinjaValue& value) {
-  for (auto& [variable, old] : scope) {
-    if (variable == name) {
-      old = value;
-      return;
-    }
+template <typename Name>
+absl::StatusOr<JinjaValue*> JinjaRendering::FindIn(
+    std::vector<std::pair<Name, JinjaValue>>& variables, absl::string_view name) {
+  SDAR_RETURN_IF_ERROR(budget_.Charge(variables.size() * (4 + name.size() / 8)));
+  for (auto& [variable, value] : variables) {
+    if (variable == name) return &value;
   }
-  scope.emplace_back(name, value);
+  return nullptr;
 }
 
-void JinjaRendering::SetVariable(const std::string& name, const JinjaValue& value) {
-  SetIn(scopes_.back(), name, value);
+absl::Status JinjaRendering::SetAttribute(JinjaNamespace& space, const std::string& name,
+                                          const JinjaValue& value) {
+  SDAR_ASSIGN_OR_RETURN(JinjaValue* const old, FindIn(space.attributes, name));
+  if (old != nullptr) {
+    *old = value;
+    return absl::OkStatus();
+  }
+  SDAR_RETURN_IF_ERROR(budget_.Allocate(2 * sizeof(space.attributes[0]) + name.size()));
+  space.attributes.emplace_back(name, value);
+  return absl::OkStatus();
+}
+
+absl::Status JinjaRendering::SetVariable(const std::string& name, const JinjaValue& value) {
+  SDAR_ASSIGN_OR_RETURN(JinjaValue* const old, FindIn(scopes_.back(), name));
+  if (old != nullptr) {
+    *old = value;
+    return absl::OkStatus();
+  }
+  // The two that most scopes hold are gone with them; more count, for they add up.
+  constexpr size_t kFreeVariables = 4;
+  if (scopes_.back().size() >= kFreeVariables) {
+    SDAR_RETURN_IF_ERROR(budget_.Allocate(2 * sizeof(scopes_.back()[0])));
+  }
+  scopes_.back().emplace_back(name, value);
+  return absl::OkStatus();
+}
+
+JinjaRendering::Result JinjaRendering::Lookup(const std::string& name) {
+  for (size_t i = scopes_.size(); i-- > first_scope_;) {
+    SDAR_ASSIGN_OR_RETURN(const JinjaValue* value, FindIn(scopes_[i], name));
+    if (value != nullptr) return *value;
+  }
+  SDAR_ASSIGN_OR_RETURN(const JinjaValue* global, FindIn(scopes_[0], name));
+  if (global != nullptr) return *global;
+  SDAR_RETURN_IF_ERROR(budget_.Charge(kUnitsPerNode + name.size()));
+  if (const auto found = variables_.find(name); found != variables_.end()) return found->second;
+  if (std::find(std::begin(kFunctions), std::end(kFunctions), name) == std::end(kFunctions)) {
+    return MakeUndefined(absl::StrCat("'", Shorten(name), "' is undefined"), budget_);
+  }
+  SDAR_RETURN_IF_ERROR(budget_.Allocate(sizeof(JinjaCallable) + 32));
+  auto function = std::make_shared<JinjaCallable>();
+  function->name = name;
+  return JinjaValue(std::shared_ptr<const JinjaCallable>(std::move(function)));
 }
 
 absl::StatusOr<std::string> RenderJinja(const JinjaBody& body, const JinjaVariables& variables,
-                                        const JinjaLimits& limits, JinjaBudget& budget) {
-  return JinjaRendering(variables, limits, budget).Run(body);
+                                        JinjaBudget& budget) {
+  return JinjaRendering(variables, budget).Run(body);
 }
 
 }  // namespace sdar

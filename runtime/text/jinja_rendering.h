@@ -23,15 +23,16 @@ namespace sdar {
 // jinja_evaluation.cc.
 class JinjaRendering {
  public:
-  JinjaRendering(const JinjaVariables& variables, const JinjaLimits& limits, JinjaBudget& budget)
-      : variables_(variables), limits_(limits), budget_(budget), scopes_(1) {}
+  JinjaRendering(const JinjaVariables& variables, JinjaBudget& budget)
+      : variables_(variables), budget_(budget), scopes_(1), out_(budget) {}
 
   // Renders the template. Call once.
   absl::StatusOr<std::string> Run(const JinjaBody& body);
 
  private:
   using Result = absl::StatusOr<JinjaValue>;
-  using Scope = std::vector<std::pair<std::string, JinjaValue>>;
+  // Names are the template's, which outlives the rendering.
+  using Scope = std::vector<std::pair<absl::string_view, JinjaValue>>;
   enum class Flow { kNext, kBreak, kContinue };
 
   // Counts nested evaluation.
@@ -57,25 +58,31 @@ class JinjaRendering {
   absl::Status ExecuteOutput(const JinjaStatement& statement);
   absl::StatusOr<Flow> ExecuteIf(const JinjaStatement& statement);
   // The items that a loop runs over: those its filter keeps. The filter does not see `loop`.
-  Result LoopItems(const JinjaStatement& statement);
+  absl::StatusOr<std::shared_ptr<const JinjaSequence>> LoopItems(const JinjaStatement& statement);
   absl::StatusOr<Flow> ExecuteFor(const JinjaStatement& statement);
+  // loop: what the body sees as `loop`, set to the item.
   absl::StatusOr<Flow> ExecuteIteration(const JinjaStatement& statement,
-                                        const std::shared_ptr<const JinjaSequence>& items,
-                                        size_t index);
+                                        const std::shared_ptr<const JinjaLoop>& loop);
   // The output of a body in a scope of its own, through the statement's filters.
   Result Capture(const JinjaStatement& statement);
   Result CaptureBody(const JinjaBody& body, Scope scope);
   // {% with %} and bare scopes. A with's values do not see each other.
   absl::Status ExecuteScoped(const JinjaStatement& statement);
-  void DefineMacro(const JinjaMacro& macro);
+  absl::Status DefineMacro(const JinjaMacro& macro);
   absl::Status Assign(const JinjaTarget& target, const JinjaValue& value);
   absl::Status AssignParts(const JinjaTarget& target, const JinjaValue& value);
-  static void SetIn(Scope& scope, const std::string& name, const JinjaValue& value);
-  void SetVariable(const std::string& name, const JinjaValue& value);
+  absl::Status SetAttribute(JinjaNamespace& space, const std::string& name,
+                            const JinjaValue& value);
+  absl::Status SetVariable(const std::string& name, const JinjaValue& value);
+
+  // The value of `name` among `variables`, or nullptr. Pays for the search.
+  template <typename Name>
+  absl::StatusOr<JinjaValue*> FindIn(std::vector<std::pair<Name, JinjaValue>>& variables,
+                                     absl::string_view name);
 
   // The innermost variable of that name that the code under way can see: a macro sees its own
   // scopes, the template's outermost one and the variables of the rendering.
-  JinjaValue Lookup(const std::string& name) const;
+  Result Lookup(const std::string& name);
 
   // Expressions.
   Result Evaluate(const JinjaExpr& expr);
@@ -96,13 +103,12 @@ class JinjaRendering {
   Result MakeDictFromNames(const JinjaArguments& arguments);
 
   const JinjaVariables& variables_;
-  const JinjaLimits& limits_;
   JinjaBudget& budget_;
   std::deque<JinjaNamespace> namespaces_;  // values point into it
   std::vector<Scope> scopes_;
   size_t first_scope_ = 0;  // of the macro under way
   JinjaValue captured_;
-  std::string out_;
+  JinjaTextBuilder out_;
   int depth_ = 0;
   int line_ = 1;
   bool raised_ = false;

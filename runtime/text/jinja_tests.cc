@@ -28,10 +28,16 @@ bool IsSequence(const JinjaValue& value) {
           items->kind != JinjaSequence::Kind::kGenerator);
 }
 
+constexpr size_t kUnitsPerTest = 64;  // of work, to find it by name
+
 // Text that has letters, all of the case that `convert` makes.
-bool HasCase(const JinjaValue& value, std::string (*convert)(absl::string_view)) {
+absl::StatusOr<bool> HasCase(const JinjaValue& value, std::string (*convert)(absl::string_view),
+                             JinjaBudget& budget) {
   if (!value.is_string()) return false;
   const std::string& text = value.text();
+  constexpr int kConversions = 3;
+  for (int i = 0; i < kConversions; ++i) SDAR_RETURN_IF_ERROR(budget.ChargeCharacters(text));
+  SDAR_RETURN_IF_ERROR(budget.Allocate(size_t{2} * kConversions * text.size()));
   return convert(text) == text && PythonUpper(text) != PythonLower(text);
 }
 
@@ -48,7 +54,6 @@ constexpr KindTest kKindTests[] = {
     {"float", [](const JinjaValue& v) { return v.is_float(); }},
     {"integer", [](const JinjaValue& v) { return v.is_int(); }},
     {"iterable", IsIterable},
-    {"lower", [](const JinjaValue& v) { return HasCase(v, PythonLower); }},
     {"mapping", [](const JinjaValue& v) { return v.dict() != nullptr; }},
     {"none", [](const JinjaValue& v) { return v.is_none(); }},
     {"number", [](const JinjaValue& v) { return v.is_number(); }},
@@ -56,7 +61,6 @@ constexpr KindTest kKindTests[] = {
     {"string", [](const JinjaValue& v) { return v.is_string(); }},
     {"true", [](const JinjaValue& v) { return v.is_bool() && v.IsTrue(); }},
     {"undefined", [](const JinjaValue& v) { return v.is_undefined(); }},
-    {"upper", [](const JinjaValue& v) { return HasCase(v, PythonUpper); }},
 };
 
 // Tests of one argument that compare, by all their names.
@@ -127,13 +131,13 @@ absl::StatusOr<bool> Compare(absl::string_view op, const JinjaValue& a, const Ji
 }  // namespace
 
 bool IsKnownJinjaTest(absl::string_view name) {
-  return name == "odd" || name == "even" || FindKindTest(name) != nullptr ||
-         FindComparison(name) != nullptr;
+  return name == "odd" || name == "even" || name == "lower" || name == "upper" ||
+         FindKindTest(name) != nullptr || FindComparison(name) != nullptr;
 }
 
 absl::StatusOr<bool> ApplyJinjaTest(const std::string& name, const JinjaValue& value,
                                     const JinjaArguments& arguments, JinjaBudget& budget) {
-  SDAR_RETURN_IF_ERROR(budget.Charge(16));
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerTest));
   if (const ComparisonName* comparison = FindComparison(name)) {
     SDAR_ASSIGN_OR_RETURN(const auto bound, BindRequired(name, arguments, {"other"}));
     return Compare(comparison->op, value, *bound[0], budget);
@@ -141,6 +145,8 @@ absl::StatusOr<bool> ApplyJinjaTest(const std::string& name, const JinjaValue& v
   SDAR_RETURN_IF_ERROR(BindArguments(name, arguments, {}).status());
   if (name == "odd") return LeavesRemainder(value, 2, 1, budget);
   if (name == "even") return LeavesRemainder(value, 2, 0, budget);
+  if (name == "lower") return HasCase(value, PythonLower, budget);
+  if (name == "upper") return HasCase(value, PythonUpper, budget);
   const KindTest* test = FindKindTest(name);
   SDAR_CHECK(test != nullptr);
   return test->holds(value);

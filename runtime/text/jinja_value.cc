@@ -6,7 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
+#include "runtime/text/jinja_key_index.h"
 #include "runtime/text/utf8.h"
 
 namespace sdar {
@@ -14,14 +16,14 @@ namespace {
 
 // Deeper values could overrun the stack where they are walked or freed.
 constexpr int kMaxValueDepth = 100;
-constexpr size_t kUnitsPerItem = 16;
+constexpr size_t kUnitsPerItem = 8;
 
-// The map key of a dict key: the kind and the value. True and 1 are one key, as in Python.
-absl::StatusOr<std::string> KeyOf(const JinjaValue& key) {
-  if (key.is_string()) return absl::StrCat("s", key.text());
-  if (key.is_int() || key.is_bool()) return absl::StrCat("i", key.integer());
-  if (key.is_none()) return std::string("n");
-  return JinjaError(absl::StrCat("a dict key of type ", key.TypeName(), " is not supported"));
+// Bytes of one shared value besides the value: reference counts and the allocator's own.
+constexpr size_t kSharedBytes = 32;
+
+// Python hashes floats and undefined values too; dicts of templates have none.
+bool MayBeKey(const JinjaValue& key) {
+  return key.is_string() || key.is_int() || key.is_bool() || key.is_none();
 }
 
 absl::Status CheckDepth(int depth) {
@@ -31,16 +33,7 @@ absl::Status CheckDepth(int depth) {
 
 }  // namespace
 
-absl::Status JinjaBudget::Charge(size_t units) {
-  if (units > left_) {
-    left_ = 0;
-    return absl::ResourceExhaustedError("the template does more work than is allowed");
-  }
-  left_ -= units;
-  return absl::OkStatus();
-}
-
-absl::Status JinjaError(absl::string_view message) { return absl::InvalidArgumentError(message); }
+absl::Status JinjaError(absl::string_view message) { return ShortInvalidArgument(message); }
 
 JinjaValue JinjaValue::MakeUndefined(std::string why) {
   JinjaValue value;
@@ -63,6 +56,11 @@ double JinjaValue::number() const {
 const JinjaSequence* JinjaValue::sequence() const {
   const auto* held = std::get_if<std::shared_ptr<const JinjaSequence>>(&data_);
   return held == nullptr ? nullptr : held->get();
+}
+
+std::shared_ptr<const JinjaSequence> JinjaValue::shared_sequence() const {
+  const auto* held = std::get_if<std::shared_ptr<const JinjaSequence>>(&data_);
+  return held == nullptr ? nullptr : *held;
 }
 
 const JinjaDict* JinjaValue::dict() const {
@@ -131,56 +129,152 @@ int JinjaValue::depth() const {
   return 0;
 }
 
-const JinjaValue* JinjaDict::Find(const JinjaValue& key) const {
-  const auto name = KeyOf(key);
-  if (!name.ok()) return nullptr;
-  const auto it = index.find(*name);
-  return it == index.end() ? nullptr : &items[it->second].second;
+JinjaDict::JinjaDict() : index(std::make_unique<JinjaKeyIndex>(items)) {}
+JinjaDict::~JinjaDict() = default;
+
+absl::StatusOr<const JinjaValue*> JinjaDict::Find(const JinjaValue& key,
+                                                  JinjaBudget& budget) const {
+  if (!MayBeKey(key)) return nullptr;
+  const JinjaKey wanted = *JinjaKey::Of(key);
+  SDAR_RETURN_IF_ERROR(budget.Charge(JinjaKeyIndex::WorkFor(wanted)));
+  const auto found = index->Find(wanted);
+  return found.has_value() ? &items[*found].second : nullptr;
 }
 
-const JinjaValue* JinjaDict::Find(absl::string_view key) const {
-  const auto it = index.find(absl::StrCat("s", key));
-  return it == index.end() ? nullptr : &items[it->second].second;
+absl::StatusOr<const JinjaValue*> JinjaDict::Find(absl::string_view key,
+                                                  JinjaBudget& budget) const {
+  const JinjaKey wanted = JinjaKey::OfText(key);
+  SDAR_RETURN_IF_ERROR(budget.Charge(JinjaKeyIndex::WorkFor(wanted)));
+  const auto found = index->Find(wanted);
+  return found.has_value() ? &items[*found].second : nullptr;
 }
 
-absl::StatusOr<JinjaValue> MakeSequence(JinjaSequence::Kind kind, JinjaValues items,
-                                        JinjaBudget& budget) {
+absl::Status JinjaItems::Reserve(size_t count) {
+  if (count <= items_.capacity()) return absl::OkStatus();
+  SDAR_RETURN_IF_ERROR(budget_->Allocate(count * sizeof(JinjaValue)));
+  items_.reserve(count);
+  return absl::OkStatus();
+}
+
+absl::Status JinjaItems::Add(JinjaValue item) {
+  constexpr size_t kLeast = 4;
+  if (items_.size() == items_.capacity()) {
+    SDAR_RETURN_IF_ERROR(Reserve(std::max(kLeast, 2 * items_.capacity())));
+  }
+  SDAR_RETURN_IF_ERROR(budget_->Charge(kUnitsPerItem));
+  items_.push_back(std::move(item));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<JinjaValue> MakeSequence(JinjaSequence::Kind kind, JinjaItems items) {
+  JinjaBudget& budget = items.budget();
   SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerItem * (items.size() + 1)));
+  SDAR_RETURN_IF_ERROR(budget.Allocate(kSharedBytes + sizeof(JinjaSequence)));
   auto made = std::make_shared<JinjaSequence>();
   made->kind = kind;
-  for (const JinjaValue& item : items) made->depth = std::max(made->depth, item.depth() + 1);
+  made->items = items.Take();
+  for (const JinjaValue& item : made->items) made->depth = std::max(made->depth, item.depth() + 1);
   SDAR_RETURN_IF_ERROR(CheckDepth(made->depth));
-  made->items = std::move(items);
   return JinjaValue(std::shared_ptr<const JinjaSequence>(std::move(made)));
 }
 
-// The check does not see that the loop moves out of `items`.
-// NOLINTNEXTLINE(performance-unnecessary-value-param)
-absl::StatusOr<JinjaValue> MakeDict(std::vector<std::pair<JinjaValue, JinjaValue>> items,
+absl::StatusOr<JinjaValue> MakePair(const JinjaValue& first, const JinjaValue& second,
                                     JinjaBudget& budget) {
-  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerItem * (items.size() + 1)));
+  JinjaItems items(budget);
+  SDAR_RETURN_IF_ERROR(items.Reserve(2));
+  SDAR_RETURN_IF_ERROR(items.Add(first));
+  SDAR_RETURN_IF_ERROR(items.Add(second));
+  return MakeSequence(JinjaSequence::Kind::kTuple, std::move(items));
+}
+
+absl::StatusOr<JinjaValue> MakeDict(std::vector<JinjaMember> items, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(
+      budget.Allocate(kSharedBytes + sizeof(JinjaDict) + JinjaKeyIndex::BytesFor(items.size())));
   auto made = std::make_shared<JinjaDict>();
-  for (auto& [key, value] : items) {
+  made->items = std::move(items);
+  made->index->Reserve(made->items.size());
+  size_t kept = 0;
+  for (size_t i = 0; i < made->items.size(); ++i) {
+    auto& [key, value] = made->items[i];
     made->depth = std::max(made->depth, value.depth() + 1);
-    SDAR_ASSIGN_OR_RETURN(std::string name, KeyOf(key));
-    SDAR_RETURN_IF_ERROR(budget.Charge(name.size()));
-    const auto [it, inserted] = made->index.try_emplace(std::move(name), made->items.size());
-    if (inserted) {
-      made->items.emplace_back(std::move(key), std::move(value));
-    } else {
-      made->items[it->second].second = std::move(value);
+    if (!MayBeKey(key)) {
+      return JinjaError(absl::StrCat("a dict key of type ", key.TypeName(), " is not supported"));
     }
+    const JinjaKey name = *JinjaKey::Of(key);
+    SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerItem + 2 * JinjaKeyIndex::WorkFor(name)));
+    if (const auto found = made->index->Find(name)) {
+      made->items[*found].second = std::move(value);
+      continue;
+    }
+    if (kept != i) made->items[kept] = std::move(made->items[i]);
+    ++kept;
+    made->index->NoteNext();
   }
+  made->items.resize(kept);
   SDAR_RETURN_IF_ERROR(CheckDepth(made->depth));
   return JinjaValue(std::shared_ptr<const JinjaDict>(std::move(made)));
 }
 
-absl::StatusOr<JinjaValue> MakeText(std::string text, JinjaBudget& budget) {
-  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerItem + text.size()));
+absl::StatusOr<JinjaValue> MakeBuiltText(std::string text, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.Allocate(kSharedBytes + sizeof(std::string)));
   return JinjaValue(std::move(text));
 }
 
+absl::StatusOr<JinjaValue> MakeText(JinjaTextBuilder text) {
+  JinjaBudget& budget = text.budget();
+  return MakeBuiltText(text.Take(), budget);
+}
+
+absl::StatusOr<JinjaValue> MakeText(absl::string_view text, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerItem + text.size()));
+  SDAR_RETURN_IF_ERROR(budget.Allocate(text.size()));
+  return MakeBuiltText(std::string(text), budget);
+}
+
+absl::StatusOr<JinjaValue> MakeUndefined(absl::string_view why, JinjaBudget& budget) {
+  constexpr size_t kMaxReason = 300;
+  std::string reason = Shorten(why, kMaxReason);
+  SDAR_RETURN_IF_ERROR(budget.Charge(64));
+  SDAR_RETURN_IF_ERROR(budget.Allocate(kSharedBytes + sizeof(std::string) + reason.size()));
+  return JinjaValue::MakeUndefined(std::move(reason));
+}
+
+namespace {
+
+absl::StatusOr<JinjaValue> FromJsonText(const std::string& text, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.Charge(2 * text.size()));
+  if (IsValidUtf8(text)) return MakeText(text, budget);
+  constexpr size_t kMaxGrowth = 3;  // a byte becomes U+FFFD
+  SDAR_RETURN_IF_ERROR(budget.Allocate(kMaxGrowth * text.size()));
+  return MakeBuiltText(ReplaceInvalidUtf8(text), budget);
+}
+
+absl::StatusOr<JinjaValue> FromJsonArray(const Json& json, JinjaBudget& budget) {
+  JinjaItems items(budget);
+  SDAR_RETURN_IF_ERROR(items.Reserve(json.size()));
+  for (const Json& item : json) {
+    SDAR_ASSIGN_OR_RETURN(JinjaValue value, FromJson(item, budget));
+    SDAR_RETURN_IF_ERROR(items.Add(std::move(value)));
+  }
+  return MakeSequence(JinjaSequence::Kind::kList, std::move(items));
+}
+
+absl::StatusOr<JinjaValue> FromJsonObject(const Json& json, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.Allocate(json.size() * sizeof(JinjaMember)));
+  std::vector<JinjaMember> items;
+  items.reserve(json.size());
+  for (const auto& [key, item] : json.items()) {
+    SDAR_ASSIGN_OR_RETURN(JinjaValue name, MakeText(key, budget));
+    SDAR_ASSIGN_OR_RETURN(JinjaValue value, FromJson(item, budget));
+    items.emplace_back(std::move(name), std::move(value));
+  }
+  return MakeDict(std::move(items), budget);
+}
+
+}  // namespace
+
 absl::StatusOr<JinjaValue> FromJson(const Json& json, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.Charge(kUnitsPerItem));
   switch (json.type()) {
     case Json::value_t::null:
       return JinjaValue();
@@ -195,26 +289,12 @@ absl::StatusOr<JinjaValue> FromJson(const Json& json, JinjaBudget& budget) {
       return JinjaValue(json.get<int64_t>());
     case Json::value_t::number_float:
       return JinjaValue(json.get<double>());
-    case Json::value_t::string: {
-      const auto& text = json.get_ref<const std::string&>();
-      return MakeText(IsValidUtf8(text) ? text : ReplaceInvalidUtf8(text), budget);
-    }
-    case Json::value_t::array: {
-      JinjaValues items;
-      for (const Json& item : json) {
-        SDAR_ASSIGN_OR_RETURN(JinjaValue value, FromJson(item, budget));
-        items.push_back(std::move(value));
-      }
-      return MakeSequence(JinjaSequence::Kind::kList, std::move(items), budget);
-    }
-    case Json::value_t::object: {
-      std::vector<std::pair<JinjaValue, JinjaValue>> items;
-      for (const auto& [key, item] : json.items()) {
-        SDAR_ASSIGN_OR_RETURN(JinjaValue value, FromJson(item, budget));
-        items.emplace_back(JinjaValue(key), std::move(value));
-      }
-      return MakeDict(std::move(items), budget);
-    }
+    case Json::value_t::string:
+      return FromJsonText(json.get_ref<const std::string&>(), budget);
+    case Json::value_t::array:
+      return FromJsonArray(json, budget);
+    case Json::value_t::object:
+      return FromJsonObject(json, budget);
     default:
       return JinjaError("a JSON value of unknown type");
   }

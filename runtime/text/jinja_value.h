@@ -10,12 +10,12 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 #include "common/json.h"
+#include "runtime/text/jinja_budget.h"
 
 namespace sdar {
 
@@ -24,23 +24,6 @@ struct JinjaDict;
 struct JinjaNamespace;
 struct JinjaLoop;
 struct JinjaCallable;
-
-// Work a rendering may do, in bytes produced and elements visited, so that no template can hang the
-// process or exhaust its memory.
-class JinjaBudget {
- public:
-  explicit JinjaBudget(size_t units) : left_(units) {}
-
-  // ResourceExhausted once the budget is spent.
-  absl::Status Charge(size_t units);
-  // The cost of looking for `needle` all over `text`, which may compare every pair of bytes.
-  absl::Status ChargeSearch(absl::string_view text, absl::string_view needle) {
-    return Charge(text.size() * (1 + needle.size() / 16));
-  }
-
- private:
-  size_t left_;
-};
 
 class JinjaValue {
  public:
@@ -82,6 +65,7 @@ class JinjaValue {
   double number() const;
   // The value of its kind, or nullptr.
   const JinjaSequence* sequence() const;
+  std::shared_ptr<const JinjaSequence> shared_sequence() const;
   const JinjaDict* dict() const;
   const JinjaLoop* loop() const;
   const JinjaCallable* callable() const;
@@ -103,6 +87,10 @@ class JinjaValue {
 };
 
 using JinjaValues = std::vector<JinjaValue>;
+// A key and its value.
+using JinjaMember = std::pair<JinjaValue, JinjaValue>;
+
+class JinjaKeyIndex;
 
 struct JinjaSequence {
   enum class Kind {
@@ -120,13 +108,18 @@ struct JinjaSequence {
 
 // Keeps insertion order. Keys are strings, integers, booleans or None.
 struct JinjaDict {
-  int depth = 1;
-  std::vector<std::pair<JinjaValue, JinjaValue>> items;
-  absl::flat_hash_map<std::string, size_t> index;  // by KeyOf
+  JinjaDict();
+  ~JinjaDict();
+  JinjaDict(const JinjaDict&) = delete;
+  JinjaDict& operator=(const JinjaDict&) = delete;
 
-  // The value of `key`, or nullptr.
-  const JinjaValue* Find(const JinjaValue& key) const;
-  const JinjaValue* Find(absl::string_view key) const;
+  int depth = 1;
+  std::vector<JinjaMember> items;
+  std::unique_ptr<JinjaKeyIndex> index;  // of `items`
+
+  // The value of `key`, or nullptr. ResourceExhausted beyond the budget.
+  absl::StatusOr<const JinjaValue*> Find(const JinjaValue& key, JinjaBudget& budget) const;
+  absl::StatusOr<const JinjaValue*> Find(absl::string_view key, JinjaBudget& budget) const;
 };
 
 struct JinjaNamespace {
@@ -150,22 +143,50 @@ struct JinjaCallable {
   const JinjaMacro* macro = nullptr;  // part of the template, which outlives its renderings
 };
 
-// An error of the template, InvalidArgument.
+// An error of the template, InvalidArgument with the start of `message`.
 absl::Status JinjaError(absl::string_view message);
+
+// Collects the items of a sequence and pays for them as they come.
+class JinjaItems {
+ public:
+  // Borrows `budget`.
+  explicit JinjaItems(JinjaBudget& budget) : budget_(&budget) {}
+
+  // Makes room for `count` items. ResourceExhausted beyond the budget.
+  absl::Status Reserve(size_t count);
+  absl::Status Add(JinjaValue item);
+
+  JinjaBudget& budget() const { return *budget_; }
+  size_t size() const { return items_.size(); }
+  // The items; the collection is then empty.
+  JinjaValues Take() { return std::exchange(items_, JinjaValues()); }
+
+ private:
+  JinjaBudget* budget_;
+  JinjaValues items_;
+};
 
 // Makes containers; ResourceExhausted beyond the budget, InvalidArgument when nested too deep or,
 // for dicts, when a key cannot be one.
-absl::StatusOr<JinjaValue> MakeSequence(JinjaSequence::Kind kind, JinjaValues items,
-                                        JinjaBudget& budget);
-absl::StatusOr<JinjaValue> MakeDict(std::vector<std::pair<JinjaValue, JinjaValue>> items,
+absl::StatusOr<JinjaValue> MakeSequence(JinjaSequence::Kind kind, JinjaItems items);
+// The tuple of two.
+absl::StatusOr<JinjaValue> MakePair(const JinjaValue& first, const JinjaValue& second,
                                     JinjaBudget& budget);
-absl::StatusOr<JinjaValue> MakeText(std::string text, JinjaBudget& budget);
+// The memory of `items` is paid for. The later of two equal keys wins, at the place of the first.
+absl::StatusOr<JinjaValue> MakeDict(std::vector<JinjaMember> items, JinjaBudget& budget);
+// Makes text, and pays for the copy.
+absl::StatusOr<JinjaValue> MakeText(absl::string_view text, JinjaBudget& budget);
+// Makes text of what is paid for.
+absl::StatusOr<JinjaValue> MakeText(JinjaTextBuilder text);
+absl::StatusOr<JinjaValue> MakeBuiltText(std::string text, JinjaBudget& budget);
+// The undefined value; the start of `why` is the error of using it.
+absl::StatusOr<JinjaValue> MakeUndefined(absl::string_view why, JinjaBudget& budget);
 
 // A JSON value as Python would have loaded it.
 absl::StatusOr<JinjaValue> FromJson(const Json& json, JinjaBudget& budget);
 
-// What walking `value` yields: items, characters, keys, nothing when undefined. An error names a
-// type that cannot be walked.
+// What walking `value` yields: items, characters, keys, nothing when undefined. The items of a
+// sequence are shared, not copied. An error names a type that cannot be walked.
 absl::StatusOr<std::shared_ptr<const JinjaSequence>> Iterate(const JinjaValue& value,
                                                              JinjaBudget& budget);
 

@@ -52,8 +52,10 @@ void OrderMarks(std::vector<utf8proc_int32_t>& code_points) {
 
 }  // namespace
 
+bool IsNfc(absl::string_view text) { return IsAscii(text); }
+
 std::string NormalizeNfc(absl::string_view text) {
-  if (IsAscii(text)) return std::string(text);
+  if (IsNfc(text)) return std::string(text);
   std::vector<utf8proc_int32_t> code_points = Decompose(text);
   OrderMarks(code_points);
   const auto length = utf8proc_normalize_utf32(

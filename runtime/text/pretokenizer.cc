@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/utf8.h"
 
@@ -73,7 +74,7 @@ absl::StatusOr<std::unique_ptr<CompiledPattern>> Compile(const std::string& patt
       reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(),
       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr));
   if (compiled->code == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("pre-tokenizer pattern '", pattern,
+    return absl::InvalidArgumentError(absl::StrCat("pre-tokenizer pattern '", Shorten(pattern),
                                                    "' does not compile: ", Pcre2Message(error)));
   }
   // Without JIT (a platform that has none) the interpreter matches the same.
@@ -95,17 +96,43 @@ int Search(const CompiledPattern& pattern, absl::string_view text, size_t start,
                      PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, pattern.context.get());
 }
 
-void AppendPiece(absl::string_view text, size_t begin, size_t end,
-                 std::vector<absl::string_view>& out) {
-  if (begin < end) out.push_back(text.substr(begin, end - begin));
-}
+// One text on its way through the patterns. Match data belongs to one call, which makes const use
+// of the pre-tokenizer thread-safe.
+class Splitting {
+ public:
+  using Patterns = std::vector<std::unique_ptr<CompiledPattern>>;
+
+  Splitting(const Patterns& patterns, Pretokenizer::WordSink sink)
+      : patterns_(patterns), sink_(sink) {
+    for (const auto& pattern : patterns) {
+      data_.emplace_back(pcre2_match_data_create_from_pattern(pattern->code.get(), nullptr));
+    }
+  }
+
+  // Gives the words that the patterns from `level` on make of `text`.
+  absl::Status Run(absl::string_view text, size_t level);
+
+ private:
+  absl::Status RunPiece(absl::string_view text, size_t begin, size_t end, size_t level) {
+    return begin < end ? Run(text.substr(begin, end - begin), level) : absl::OkStatus();
+  }
+
+  const Patterns& patterns_;
+  Pretokenizer::WordSink sink_;
+  std::vector<std::unique_ptr<pcre2_match_data, CompiledPattern::Deleter>> data_;
+};
 
 // Cuts `text` at the bounds of every match, empty ones included.
-absl::Status SplitByPattern(const CompiledPattern& pattern, absl::string_view text,
-                            pcre2_match_data* data, std::vector<absl::string_view>& out) {
+absl::Status Splitting::Run(absl::string_view text, size_t level) {
+  if (level == patterns_.size()) {
+    sink_(text);
+    return absl::OkStatus();
+  }
+  pcre2_match_data* const data = data_[level].get();
+  if (data == nullptr) return absl::ResourceExhaustedError("pre-tokenizer pattern: out of memory");
   size_t done = 0;
   for (size_t start = 0; start < text.size();) {
-    const int found = Search(pattern, text, start, data);
+    const int found = Search(*patterns_[level], text, start, data);
     if (found == PCRE2_ERROR_NOMATCH) break;
     if (found < 0) {
       return absl::ResourceExhaustedError(
@@ -115,14 +142,13 @@ absl::Status SplitByPattern(const CompiledPattern& pattern, absl::string_view te
     // \K in a lookahead can put a match's start behind its end or behind earlier matches.
     const size_t begin = std::max<size_t>(bounds[0], done);
     const size_t end = std::max<size_t>(bounds[1], begin);
-    AppendPiece(text, done, begin, out);
-    AppendPiece(text, begin, end, out);
+    SDAR_RETURN_IF_ERROR(RunPiece(text, done, begin, level + 1));
+    SDAR_RETURN_IF_ERROR(RunPiece(text, begin, end, level + 1));
     done = end;
     start = end;
     if (bounds[0] >= bounds[1] && start < text.size()) start += ReadUtf8(text, start).length;
   }
-  AppendPiece(text, done, text.size(), out);
-  return absl::OkStatus();
+  return RunPiece(text, done, text.size(), level + 1);
 }
 
 }  // namespace
@@ -150,20 +176,9 @@ absl::StatusOr<Pretokenizer> Pretokenizer::Create(const std::vector<std::string>
   return pretokenizer;
 }
 
-absl::StatusOr<std::vector<absl::string_view>> Pretokenizer::Split(absl::string_view text) const {
-  std::vector<absl::string_view> pieces;
-  AppendPiece(text, 0, text.size(), pieces);
-  for (const auto& pattern : patterns_) {
-    // Match data belongs to one call, which makes const use thread-safe.
-    std::unique_ptr<pcre2_match_data, CompiledPattern::Deleter> data(
-        pcre2_match_data_create_from_pattern(pattern->code.get(), nullptr));
-    std::vector<absl::string_view> cut;
-    for (const absl::string_view piece : pieces) {
-      SDAR_RETURN_IF_ERROR(SplitByPattern(*pattern, piece, data.get(), cut));
-    }
-    pieces = std::move(cut);
-  }
-  return pieces;
+absl::Status Pretokenizer::Split(absl::string_view text, WordSink sink) const {
+  if (text.empty()) return absl::OkStatus();
+  return Splitting(patterns_, sink).Run(text, 0);
 }
 
 }  // namespace sdar

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -29,9 +31,13 @@ class Pretokenizer {
   Pretokenizer& operator=(Pretokenizer&&) noexcept;
   ~Pretokenizer();
 
-  // The words of `text`, in order; together they are the text. Requires: valid UTF-8, which the
-  // words borrow. ResourceExhausted when a pattern passes PCRE2's limits on this text.
-  absl::StatusOr<std::vector<absl::string_view>> Split(absl::string_view text) const;
+  // Takes one word.
+  using WordSink = absl::FunctionRef<void(absl::string_view)>;
+
+  // Gives the words of `text` to `sink`, in order; together they are the text. Requires: valid
+  // UTF-8, which the words borrow. ResourceExhausted when a pattern passes PCRE2's limits on this
+  // text; some words may then have been given.
+  absl::Status Split(absl::string_view text, WordSink sink) const;
 
  private:
   Pretokenizer();

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/byte_alphabet.h"
 #include "runtime/text/normalizer.h"
@@ -19,7 +20,7 @@ namespace {
 // The largest id that is believed; models have a few hundred thousand tokens.
 constexpr TokenId kMaxTokenId = (1 << 24) - 1;
 
-absl::Status Invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
+absl::Status Invalid(const std::string& message) { return ShortInvalidArgument(message); }
 
 absl::Status CheckId(absl::string_view token, TokenId id) {
   if (id >= 0 && id <= kMaxTokenId) return absl::OkStatus();
@@ -140,36 +141,34 @@ absl::StatusOr<std::vector<TokenId>> Tokenizer::Encode(absl::string_view text) c
 }
 
 absl::Status Tokenizer::EncodeRaw(absl::string_view text, std::vector<TokenId>& out) const {
-  for (const TextSegment& raw : raw_matcher_.Split(text)) {
+  return raw_matcher_.Split(text, [&](const TextSegment& raw) -> absl::Status {
     if (raw.token >= 0) {
       out.push_back(raw.token);
-      continue;
+      return absl::OkStatus();
     }
-    const std::string normalized = nfc_ ? NormalizeNfc(raw.text) : std::string(raw.text);
-    for (const TextSegment& segment : normalized_matcher_.Split(normalized)) {
-      if (segment.token >= 0) {
-        out.push_back(segment.token);
-      } else {
-        SDAR_RETURN_IF_ERROR(EncodeOrdinary(segment.text, out));
-      }
-    }
-  }
-  return absl::OkStatus();
+    if (nfc_ && !IsNfc(raw.text)) return EncodeNormalized(NormalizeNfc(raw.text), out);
+    return EncodeNormalized(raw.text, out);
+  });
+}
+
+absl::Status Tokenizer::EncodeNormalized(absl::string_view text, std::vector<TokenId>& out) const {
+  return normalized_matcher_.Split(text, [&](const TextSegment& segment) -> absl::Status {
+    if (segment.token < 0) return EncodeOrdinary(segment.text, out);
+    out.push_back(segment.token);
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Tokenizer::EncodeOrdinary(absl::string_view text, std::vector<TokenId>& out) const {
-  SDAR_ASSIGN_OR_RETURN(const std::vector<absl::string_view> words, pretokenizer_.Split(text));
-  for (const absl::string_view word : words) {
-    if (ignore_merges_) {
-      const auto it = id_of_bytes_.find(word);
-      if (it != id_of_bytes_.end()) {
-        out.push_back(it->second);
-        continue;
-      }
+  BpeMerger::Scratch scratch;
+  return pretokenizer_.Split(text, [&](absl::string_view word) {
+    const auto whole = ignore_merges_ ? id_of_bytes_.find(word) : id_of_bytes_.end();
+    if (whole != id_of_bytes_.end()) {
+      out.push_back(whole->second);
+    } else {
+      merger_.Encode(word, scratch, out);
     }
-    merger_.Encode(word, out);
-  }
-  return absl::OkStatus();
+  });
 }
 
 std::string Tokenizer::Decode(absl::Span<const TokenId> ids, bool skip_special) const {

@@ -60,6 +60,7 @@ class Tokenizer {
   absl::Status PlaceAddedTokens(const TokenizerDescription& description);
   absl::Status PlaceMerges(const TokenizerDescription& description);
   absl::Status EncodeRaw(absl::string_view text, std::vector<TokenId>& out) const;
+  absl::Status EncodeNormalized(absl::string_view text, std::vector<TokenId>& out) const;
   absl::Status EncodeOrdinary(absl::string_view text, std::vector<TokenId>& out) const;
 
   std::vector<Entry> entries_;  // by id

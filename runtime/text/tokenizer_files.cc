@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <limits>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -49,32 +51,47 @@ absl::Status ReadMergesText(absl::string_view text, TokenizerDescription& out) {
   return absl::OkStatus();
 }
 
-// Places `token`, replacing an added token of the same content or id.
-void PlaceAddedToken(AddedToken token, std::vector<AddedToken>& tokens) {
-  std::erase_if(tokens, [&](const AddedToken& other) {
-    return other.id == token.id || other.content == token.content;
-  });
-  tokens.push_back(std::move(token));
+// Drops every token that a later one replaces, if that is number `first_new` or a later one: one of
+// the same content or id.
+void DropReplaced(size_t first_new, std::vector<AddedToken>& tokens) {
+  absl::flat_hash_set<TokenId> ids;
+  absl::flat_hash_set<std::string> contents;
+  std::vector<AddedToken> kept;
+  for (size_t i = tokens.size(); i-- > 0;) {
+    AddedToken& token = tokens[i];
+    const bool replaced = ids.contains(token.id) || contents.contains(token.content);
+    if (i >= first_new) {
+      ids.insert(token.id);
+      contents.insert(token.content);
+    }
+    if (!replaced) kept.push_back(std::move(token));
+  }
+  std::reverse(kept.begin(), kept.end());
+  tokens = std::move(kept);
 }
 
 // added_tokens.json, {"content": id}: only where tokenizer_config.json has no added_tokens_decoder.
 absl::Status ReadLegacyAddedTokens(const std::string& text, TokenizerDescription& out) {
-  SDAR_ASSIGN_OR_RETURN(const Json root, ParseJson(text, "added_tokens.json"));
+  SDAR_ASSIGN_OR_RETURN(const Json root,
+                        ParseJson(text, "added_tokens.json", 64, false, kMaxJsonFileValues));
   std::vector<std::pair<std::string, TokenId>> entries;
   SDAR_RETURN_IF_ERROR(ReadVocab(root, "added_tokens.json", entries));
+  const size_t first_new = out.added_tokens.size();
   for (auto& [content, id] : entries) {
     if (content.empty()) return InvalidTokenizer("added_tokens.json", "a token is empty");
     AddedToken token;
     token.id = id;
     token.content = std::move(content);
-    PlaceAddedToken(std::move(token), out.added_tokens);
+    out.added_tokens.push_back(std::move(token));
   }
+  DropReplaced(first_new, out.added_tokens);
   return absl::OkStatus();
 }
 
 absl::Status ReadAddedTokensDecoder(const Json& decoder, TokenizerDescription& out) {
   if (!decoder.is_object())
     return InvalidTokenizer(kConfig, "added_tokens_decoder is not an object");
+  const size_t first_new = out.added_tokens.size();
   for (const auto& [key, entry] : decoder.items()) {
     AddedToken token;
     if (!absl::SimpleAtoi(key, &token.id) || token.id < 0 ||
@@ -83,8 +100,9 @@ absl::Status ReadAddedTokensDecoder(const Json& decoder, TokenizerDescription& o
                                                     "', expected a token id"));
     }
     SDAR_RETURN_IF_ERROR(ReadAddedToken(entry, kConfig, token));
-    PlaceAddedToken(std::move(token), out.added_tokens);
+    out.added_tokens.push_back(std::move(token));
   }
+  DropReplaced(first_new, out.added_tokens);
   return absl::OkStatus();
 }
 
@@ -130,20 +148,26 @@ std::vector<std::string> NamedTokens(const Json& config) {
 
 // Named tokens are special; one that is an ordinary entry of the vocabulary becomes an added token.
 void MarkSpecial(const std::vector<std::string>& names, TokenizerDescription& out) {
+  // The first of equal entries counts.
+  absl::flat_hash_map<absl::string_view, TokenId> vocab;
+  vocab.reserve(out.vocab.size());
+  for (const auto& [content, id] : out.vocab) vocab.try_emplace(content, id);
+  absl::flat_hash_map<std::string, size_t> added;
+  for (size_t i = 0; i < out.added_tokens.size(); ++i) {
+    added.try_emplace(out.added_tokens[i].content, i);
+  }
   for (const std::string& name : names) {
-    const auto added = std::find_if(out.added_tokens.begin(), out.added_tokens.end(),
-                                    [&](const AddedToken& token) { return token.content == name; });
-    if (added != out.added_tokens.end()) {
-      added->special = true;
+    if (const auto found = added.find(name); found != added.end()) {
+      out.added_tokens[found->second].special = true;
       continue;
     }
-    const auto entry = std::find_if(out.vocab.begin(), out.vocab.end(),
-                                    [&](const auto& item) { return item.first == name; });
-    if (entry == out.vocab.end() || name.empty()) continue;
+    const auto entry = vocab.find(name);
+    if (entry == vocab.end() || name.empty()) continue;
     AddedToken token;
     token.id = entry->second;
     token.content = name;
     token.special = true;
+    added.emplace(name, out.added_tokens.size());
     out.added_tokens.push_back(std::move(token));
   }
 }
@@ -151,7 +175,8 @@ void MarkSpecial(const std::vector<std::string>& names, TokenizerDescription& ou
 absl::Status ReadConfig(const TokenizerFiles& files, TokenizerDescription& out) {
   Json config = Json::object();
   if (files.tokenizer_config_json.has_value()) {
-    SDAR_ASSIGN_OR_RETURN(config, ParseJson(*files.tokenizer_config_json, kConfig));
+    SDAR_ASSIGN_OR_RETURN(
+        config, ParseJson(*files.tokenizer_config_json, kConfig, 64, false, kMaxJsonFileValues));
     if (!config.is_object()) return InvalidTokenizer(kConfig, "expected an object");
   }
   SDAR_RETURN_IF_ERROR(CheckConfig(config));
@@ -193,7 +218,8 @@ absl::StatusOr<TokenizerDescription> DescribeTokenizer(const TokenizerFiles& fil
   if (files.tokenizer_json.has_value()) {
     SDAR_RETURN_IF_ERROR(ReadTokenizerJson(*files.tokenizer_json, description));
   } else if (files.vocab_json.has_value() && files.merges_txt.has_value()) {
-    SDAR_ASSIGN_OR_RETURN(const Json vocab, ParseJson(*files.vocab_json, "vocab.json"));
+    SDAR_ASSIGN_OR_RETURN(const Json vocab, ParseJson(*files.vocab_json, "vocab.json", 64, false,
+                                                      kMaxJsonFileValues));
     SDAR_RETURN_IF_ERROR(ReadVocab(vocab, "vocab.json", description.vocab));
     SDAR_RETURN_IF_ERROR(ReadMergesText(*files.merges_txt, description));
     description.patterns.emplace_back(Pretokenizer::Qwen2Pattern());

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/text/pretokenizer.h"
 
@@ -200,7 +201,7 @@ absl::Status ReadAddedTokens(const Json& tokens, TokenizerDescription& out) {
 }  // namespace
 
 absl::Status InvalidTokenizer(absl::string_view source, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(source, ": ", what));
+  return ShortInvalidArgument(absl::StrCat(source, ": ", what));
 }
 
 absl::Status ReadVocab(const Json& vocab, absl::string_view source,
@@ -243,7 +244,7 @@ absl::Status ReadAddedToken(const Json& entry, absl::string_view source, AddedTo
 }
 
 absl::Status ReadTokenizerJson(absl::string_view text, TokenizerDescription& out) {
-  SDAR_ASSIGN_OR_RETURN(const Json root, ParseJson(text, kSource));
+  SDAR_ASSIGN_OR_RETURN(const Json root, ParseJson(text, kSource, 64, false, kMaxJsonFileValues));
   if (!root.is_object()) return InvalidTokenizer(kSource, "expected an object");
   SDAR_RETURN_IF_ERROR(ReadNormalizer(Member(root, "normalizer"), 0, out));
   bool byte_level = false;

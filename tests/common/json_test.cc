@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "tests/status_matchers.h"
@@ -114,6 +115,83 @@ TEST(JsonTest, ParsesWideObjectsInReasonableTime) {
   for (int i = 0; i < 200000; ++i) absl::StrAppend(&text, ",\"k", i, "\":", i);
   SDAR_ASSERT_OK_AND_ASSIGN(const Json json, ParseJson(text + "}", "vocab.json"));
   EXPECT_EQ(json.size(), 200001u);
+}
+
+// Took minutes while every repeated key was looked for among all members.
+TEST(JsonTest, RepeatsOfALateKeyAreReadInLinearTime) {
+  std::string text = "{\"\":0";
+  for (int i = 0; i < 100000; ++i) absl::StrAppend(&text, ",\"k", i, "\":", i);
+  for (int i = 0; i < 400000; ++i) absl::StrAppend(&text, ",\"k99999\":", i);
+  SDAR_ASSERT_OK_AND_ASSIGN(const Json json, ParseJson(text + "}", "body"));
+  EXPECT_EQ(json.size(), 100001u);
+  EXPECT_EQ(json.back(), 399999);
+}
+
+TEST(JsonTest, AnyRepeatedKeyOfAWideObjectKeepsItsFirstPlace) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) absl::StrAppend(&text, i == 0 ? "{" : ",", "\"k", i, "\":", i);
+  for (int i = 0; i < 100; ++i) absl::StrAppend(&text, ",\"k", 99 - i, "\":[", 99 - i, "]");
+  SDAR_ASSERT_OK_AND_ASSIGN(const Json json, ParseJson(text + "}", "body"));
+  int i = 0;
+  for (const auto& [key, value] : json.items()) {
+    EXPECT_EQ(key, absl::StrCat("k", i));
+    EXPECT_EQ(value, Json::array({i++}));
+  }
+  EXPECT_EQ(i, 100);
+}
+
+TEST(JsonTest, RefusesDoubledKeysOfAWideObject) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) absl::StrAppend(&text, i == 0 ? "{" : ",", "\"k", i, "\":", i);
+  EXPECT_THAT(ParseJson(text + ",\"k70\":1}", "x", 64, true),
+              StatusIs(kInvalid, HasSubstr("'k70' appears twice")));
+}
+
+TEST(JsonTest, RefusesMoreValuesThanAllowedByName) {
+  EXPECT_THAT(ParseJson("[1,{\"a\":[]},\"b\"]", "x", 64, false, 5), IsOk());
+  EXPECT_THAT(ParseJson("[1,{\"a\":[]},\"b\"]", "x", 64, false, 4),
+              StatusIs(kInvalid, "x: expected at most 4 values, got more"));
+}
+
+TEST(JsonTest, EveryKindOfValueCounts) {
+  for (const char* value : {"[]", "{}", "\"\"", "1", "-1", "1.5", "true", "null", "{\"\":0}"}) {
+    std::string text = "[";
+    for (size_t i = 0; i < kMaxJsonValues; ++i) absl::StrAppend(&text, value, ",");
+    EXPECT_THAT(ParseJson(text + "0]", "body"), StatusIs(kInvalid, HasSubstr("1000000 values")))
+        << value;
+  }
+}
+
+TEST(JsonTest, CountsValuesAsTheParserDoes) {
+  const char* text = R"({"a":[1,"b",null],"c":{}})";
+  SDAR_ASSERT_OK_AND_ASSIGN(const Json json, ParseJson(text, "x"));
+  EXPECT_EQ(CountJsonValues(json), 6u);
+  EXPECT_THAT(ParseJson(text, "x", 64, false, 6), IsOk());
+  EXPECT_FALSE(ParseJson(text, "x", 64, false, 5).ok());
+}
+
+TEST(JsonTest, SaysInItsOwnWordsWhatIsWrong) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"", "byte 1, line 1: the text ends too early"},
+      {"{\"a\":1", "the text ends too early"},
+      {"\"abc", "a string is not closed, at '\"abc'"},
+      {"[1,\n2,\n,3]", "byte 8, line 3: a character is out of place"},
+      {"[1e999]", "a number is out of range, at '1e999'"},
+      {"[-]", "a number is malformed, at '-]'"},
+      {"[\"\\ud800\"]", "half of a surrogate pair"},
+      {"[\"\\q\"]", "an escape is not known"},
+      {"[\"\\u12\"]", "hexadecimal"},
+      {"[\"a\nb\"]", "a control character that is not escaped"},
+      {"[\"\xff\"]", "a string is not UTF-8"},
+      {"{a:1}", "at '{a'"},
+      {"\x1f\x8b\x08", "byte 1"},
+      {"nul", "expected a value"}};
+  for (const auto& [text, message] : cases) {
+    EXPECT_THAT(ParseJson(text, "x"),
+                StatusIs(kInvalid, AllOf(HasSubstr("x: not JSON at "), HasSubstr(message),
+                                         Not(HasSubstr("json.exception")))))
+        << text;
+  }
 }
 
 TEST(JsonTest, NamesAFileThatIsNotThere) {

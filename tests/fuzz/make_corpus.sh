@@ -3,7 +3,7 @@
 set -eu
 [ $# -eq 1 ] || { echo "usage: make_corpus.sh OUTPUT_FOLDER" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
-mkdir -p "$1/tokenizer_fuzz" "$1/chat_template_fuzz" "$1/jsonl_request_fuzz" "$1/plan_record_fuzz"
+mkdir -p "$1/tokenizer_fuzz" "$1/chat_template_fuzz" "$1/chat_template_work_fuzz" "$1/jsonl_request_fuzz" "$1/plan_record_fuzz"
 python3 - "$root" "$1" <<'PYTHON'
 import json, pathlib, re, struct, sys
 
@@ -27,6 +27,12 @@ source = (root / "tests/text/jinja_test.cc").read_text()
 templates += [bytes(s, "utf-8").decode("unicode_escape", "replace") for s in re.findall(r'"((?:[^"\\]|\\.)*\{[%{#](?:[^"\\]|\\.)*)"', source)]
 for i, template in enumerate(templates):
     (out / "chat_template_fuzz" / f"template{i}").write_text(template, encoding="utf-8", errors="replace")
+
+# Choices of chat_template_work_fuzz: every expression, over a few sets of operands.
+for choice in range(124):
+    for operands in (0, 60, 100):
+        seed = bytes([0, 0, choice] + [operands + (97 + i) % 24 for i in range(12)])
+        (out / "chat_template_work_fuzz" / f"expression{choice}-{operands}").write_bytes(seed)
 
 lines = [
     {"id": "a", "prompt": "Hello!", "max_tokens": 16, "temperature": 0.7, "top_k": 20, "top_p": 0.9, "min_p": 0.01, "seed": 7},

@@ -198,5 +198,21 @@ TEST(BuildRequestsTest, AnEmptyPromptAndOneThatIsTooLongAreRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("2048 tokens")));
 }
 
+TEST(RequestTranslationTest, TheJsonTextsOfAChatShareOneLimitOfValues) {
+  sdar::v1::Chat chat;
+  std::string values = "[0";
+  for (int i = 0; i < 300000; ++i) values += ",0";
+  for (int i = 0; i < 3; ++i) {
+    sdar::v1::ChatMessage* message = chat.add_messages();
+    message->set_role("assistant");
+    message->set_tool_calls_json(values + "]");
+  }
+  EXPECT_THAT(TranslateChat(chat), IsOk());
+  chat.set_tools_json(values + "]");
+  EXPECT_THAT(TranslateChat(chat),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("tools_json: expected at most 99994 values")));
+}
+
 }  // namespace
 }  // namespace sdar

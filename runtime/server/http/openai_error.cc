@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 
+#include "common/shorten.h"
 #include "runtime/engine/retry_delay.h"
 
 namespace sdar {
@@ -75,8 +76,10 @@ int HttpCode(const absl::Status& status) {
 Json OpenAiError(const absl::Status& status) { return OpenAiError(status, HttpCode(status)); }
 
 Json OpenAiError(const absl::Status& status, int code) {
+  // What comes from the request is quoted in part where the message is made; this is for the rest.
+  constexpr size_t kMaxMessage = 2000;
   return {{"error",
-           {{"message", std::string(status.message())},
+           {{"message", Shorten(status.message(), kMaxMessage)},
             {"type", TypeOf(code)},
             {"param", code < 500 ? ParamOf(status.message()) : Json()},
             {"code", code}}}};

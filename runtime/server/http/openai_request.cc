@@ -9,11 +9,15 @@
 #include "absl/strings/strip.h"
 
 #include "common/json_fields.h"
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/engine/request_json.h"
 
 namespace sdar {
 namespace {
+
+// Members of the body and of stream_options. Finding or removing one walks over all of them.
+constexpr size_t kMaxFields = 1000;
 
 absl::Status InField(absl::string_view field, const absl::Status& status) {
   if (status.ok()) return status;
@@ -58,7 +62,14 @@ absl::Status TakeModel(Json& body, absl::Span<const std::string> models, std::st
   SDAR_RETURN_IF_ERROR(TakeInto(body, "model", out));
   if (std::find(models.begin(), models.end(), out) != models.end()) return absl::OkStatus();
   return absl::NotFoundError(
-      absl::StrCat("model: expected '", models.front(), "', got '", out.substr(0, 80), "'"));
+      absl::StrCat("model: expected '", models.front(), "', got '", Shorten(out), "'"));
+}
+
+absl::Status CheckFields(absl::string_view name, const Json& fields) {
+  if (!fields.is_object()) return InField(name, Mistyped("an object", fields));
+  if (fields.size() <= kMaxFields) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": expected at most ", kMaxFields, " fields, got ", fields.size()));
 }
 
 absl::Status TakeStreaming(Json& body, OpenAiCall& out) {
@@ -66,12 +77,12 @@ absl::Status TakeStreaming(Json& body, OpenAiCall& out) {
   Json options = Take(body, "stream_options");
   if (options.is_null()) return absl::OkStatus();
   if (!out.stream) return absl::InvalidArgumentError("stream_options: only with stream");
-  if (!options.is_object()) return InField("stream_options", Mistyped("an object", options));
+  SDAR_RETURN_IF_ERROR(CheckFields("stream_options", options));
   SDAR_RETURN_IF_ERROR(
       InField("stream_options", TakeInto(options, "include_usage", out.include_usage)));
   if (options.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("stream_options: unknown field '", options.begin().key(), "'"));
+      absl::StrCat("stream_options: unknown field '", Shorten(options.begin().key()), "'"));
 }
 
 // All that is left of the body.
@@ -82,7 +93,8 @@ absl::Status TakeSampling(Json& body, RequestFields& fields) {
   for (const auto& [key, value] : body.items()) {
     const auto reader = readers.find(key);
     if (reader == readers.end()) {
-      return absl::InvalidArgumentError(absl::StrCat(key, ": it is not known or not supported"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(Shorten(key), ": it is not known or not supported"));
     }
     if (!value.is_null()) SDAR_RETURN_IF_ERROR(InField(key, reader->second(value)));
   }
@@ -107,7 +119,7 @@ absl::Status TakeUnsupported(Json& body) {
 }
 
 absl::Status TakeCommon(Json& body, absl::Span<const std::string> models, OpenAiCall& out) {
-  if (!body.is_object()) return InField("the body", Mistyped("an object", body));
+  SDAR_RETURN_IF_ERROR(CheckFields("the body", body));
   SDAR_RETURN_IF_ERROR(TakeModel(body, models, out.model));
   SDAR_RETURN_IF_ERROR(TakeStreaming(body, out));
   SDAR_RETURN_IF_ERROR(TakeInto(body, "request_id", out.call.request_id));
@@ -125,10 +137,13 @@ absl::StatusOr<Json> TakeMessages(Json& body) {
     Json& message = messages[i];
     const std::string field = absl::StrCat("messages[", i, "]");
     if (!message.is_object()) return InField(field, Mistyped("an object", message));
-    const Json role = message.value("role", Json());
-    if (!role.is_string()) return InField(field + ".role", Mistyped("a string", role));
+    const auto role = message.find("role");
+    if (role == message.end() || !role->is_string()) {
+      return InField(field + ".role", Mistyped("a string", role == message.end() ? Json() : *role));
+    }
     // Assistants that call tools may say nothing; templates take no null for a text.
-    if (message.value("content", Json()).is_null()) message["content"] = "";
+    const auto content = message.find("content");
+    if (content == message.end() || content->is_null()) message["content"] = "";
   }
   return messages;
 }
@@ -154,6 +169,11 @@ absl::StatusOr<ChatRequest> TakeChat(Json& body) {
   if (!variables.is_null() && !variables.is_object()) {
     return InField("chat_template_kwargs", Mistyped("an object", variables));
   }
+  if (variables.size() > kMaxChatVariables) {
+    return absl::InvalidArgumentError(absl::StrCat("chat_template_kwargs: expected at most ",
+                                                   kMaxChatVariables, " names, got ",
+                                                   variables.size()));
+  }
   if (variables.is_object()) chat.variables = std::move(variables);
   std::optional<bool> thinking;
   SDAR_RETURN_IF_ERROR(TakeInto(body, "enable_thinking", thinking));
@@ -162,12 +182,10 @@ absl::StatusOr<ChatRequest> TakeChat(Json& body) {
   return chat;
 }
 
-absl::StatusOr<OpenAiCall> ParseChatCompletion(const Json& body,
-                                               absl::Span<const std::string> models,
+absl::StatusOr<OpenAiCall> ParseChatCompletion(Json rest, absl::Span<const std::string> models,
                                                const TextCodec& text) {
   OpenAiCall out;
   out.chat = true;
-  Json rest = body;
   SDAR_RETURN_IF_ERROR(TakeCommon(rest, models, out));
   SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(rest));
   SDAR_RETURN_IF_ERROR(TakeUnsupported(rest));
@@ -182,16 +200,17 @@ absl::StatusOr<OpenAiCall> ParseChatCompletion(const Json& body,
   return out;
 }
 
-absl::StatusOr<OpenAiCall> ParseCompletion(const Json& body, absl::Span<const std::string> models,
+absl::StatusOr<OpenAiCall> ParseCompletion(Json rest, absl::Span<const std::string> models,
                                            const TextCodec& text) {
   OpenAiCall out;
-  Json rest = body;
   SDAR_RETURN_IF_ERROR(TakeCommon(rest, models, out));
   Json prompt = Take(rest, "prompt");
   // A list of one text is how some clients write one.
-  if (prompt.is_array() && prompt.size() == 1 && prompt[0].is_string()) prompt = Json(prompt[0]);
+  if (prompt.is_array() && prompt.size() == 1 && prompt[0].is_string())
+    prompt = Json(std::move(prompt[0]));
   if (prompt.is_string()) {
-    SDAR_ASSIGN_OR_RETURN(out.call.prompt, text.tokenizer().Encode(prompt.get<std::string>()));
+    SDAR_ASSIGN_OR_RETURN(out.call.prompt,
+                          text.tokenizer().Encode(prompt.get_ref<const std::string&>()));
   } else if (!ReadValue(prompt, out.call.prompt).ok()) {
     return InField("prompt", Mistyped("one text or a list of token ids", prompt));
   }

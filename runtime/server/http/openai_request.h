@@ -29,16 +29,16 @@ struct OpenAiCall {
 // (README), enable_thinking, chat_template_kwargs and provisional. Null counts as absent.
 // models: the names that are served, the first one is the default. InvalidArgument begins with the
 // field; so does what names one that is not known or not supported. NotFound: another model.
-absl::StatusOr<OpenAiCall> ParseChatCompletion(const Json& body,
-                                               absl::Span<const std::string> models,
+// Takes the body apart: move it in where it is not needed any more. At most 1000 fields.
+absl::StatusOr<OpenAiCall> ParseChatCompletion(Json body, absl::Span<const std::string> models,
                                                const TextCodec& text);
 
 // The body of POST /v1/completions, likewise; one prompt, as text or token ids.
-absl::StatusOr<OpenAiCall> ParseCompletion(const Json& body, absl::Span<const std::string> models,
+absl::StatusOr<OpenAiCall> ParseCompletion(Json body, absl::Span<const std::string> models,
                                            const TextCodec& text);
 
 // {"messages": [..], "tools": [..], ...} of a chat or tokenize body as the chat template takes it.
-// Removes from `body` what it has read.
+// Removes from `body` what it has read. At most kMaxChatVariables names in chat_template_kwargs.
 absl::StatusOr<ChatRequest> TakeChat(Json& body);
 
 }  // namespace sdar

@@ -27,21 +27,15 @@ size_t MaybeMark(absl::string_view text, absl::string_view mark) {
   return text.size();
 }
 
-size_t LeadingSpace(absl::string_view text) {
-  return text.size() - absl::StripLeadingAsciiWhitespace(text).size();
-}
-
-size_t WithoutTrailingSpace(absl::string_view text) {
-  return absl::StripTrailingAsciiWhitespace(text).size();
-}
-
 // {"name": .., "arguments": {..}}; arguments may be a string that holds the object.
 std::optional<ToolCall> ParseToolCall(absl::string_view body) {
   const absl::StatusOr<Json> json = ParseJson(body, "tool call");
   if (!json.ok() || !json->is_object() || !json->contains("name")) return std::nullopt;
   const Json& name = (*json)["name"];
   if (!name.is_string()) return std::nullopt;
-  const Json arguments = json->value("arguments", Json::object());
+  const auto found = json->find("arguments");
+  if (found == json->end()) return ToolCall{name.get<std::string>(), "{}"};
+  const Json& arguments = *found;
   if (arguments.is_object()) return ToolCall{name.get<std::string>(), DumpJson(arguments)};
   if (arguments.is_string()) return ToolCall{name.get<std::string>(), arguments.get<std::string>()};
   return std::nullopt;
@@ -57,7 +51,45 @@ OutputPiece OutputSplitter::Push(absl::string_view text) {
   OutputPiece out;
   while (Advance(out)) {
   }
+  // Moved at most once for every byte that was taken.
+  if (begin_ >= held_.size() - begin_) held_.erase(0, std::exchange(begin_, 0));
   return out;
+}
+
+void OutputSplitter::Drop(size_t count) {
+  begin_ += count;
+  searched_ = 0;
+  text_end_ = 0;
+}
+
+// Drops text of which nothing is searched again.
+void OutputSplitter::DropSearched(size_t count) {
+  begin_ += count;
+  searched_ -= count;
+  text_end_ = 0;
+}
+
+// Drops leading white space; false when nothing else is there.
+bool OutputSplitter::DropSpace() {
+  const size_t space = held().size() - absl::StripLeadingAsciiWhitespace(held()).size();
+  bytes_read_ += space + 1;
+  Drop(space);
+  return !held().empty();
+}
+
+OutputSplitter::UpToMark OutputSplitter::FindMark(absl::string_view mark) {
+  const absl::string_view text = held();
+  UpToMark up_to;
+  const size_t found = text.find(mark, searched_);
+  up_to.found = found != absl::string_view::npos;
+  up_to.mark = up_to.found ? found : searched_ + MaybeMark(text.substr(searched_), mark);
+  const absl::string_view fresh = text.substr(searched_, up_to.mark - searched_);
+  bytes_read_ += (up_to.found ? up_to.mark + mark.size() : text.size()) - searched_;
+  const size_t fresh_end = absl::StripTrailingAsciiWhitespace(fresh).size();
+  if (fresh_end > 0) text_end_ = searched_ + fresh_end;
+  searched_ = up_to.mark;
+  up_to.length = text_end_;
+  return up_to;
 }
 
 // False when more text is needed to go on.
@@ -76,73 +108,69 @@ bool OutputSplitter::Advance(OutputPiece& out) {
 }
 
 bool OutputSplitter::TakeStart() {
-  const absl::string_view text = absl::StripLeadingAsciiWhitespace(held_);
-  if (absl::StartsWith(kThink, text) && text.size() < kThink.size()) return false;
-  if (absl::StartsWith(text, kThink)) {
-    held_.erase(0, held_.size() - text.size() + kThink.size());
+  // White space in front is content unless <think> follows; it is looked at once.
+  const absl::string_view text = held();
+  while (searched_ < text.size() &&
+         absl::ascii_isspace(static_cast<unsigned char>(text[searched_]))) {
+    ++searched_;
+    ++bytes_read_;
+  }
+  const absl::string_view rest = text.substr(searched_);
+  if (absl::StartsWith(kThink, rest) && rest.size() < kThink.size()) return false;
+  if (absl::StartsWith(rest, kThink)) {
+    Drop(searched_ + kThink.size());
     part_ = Part::kReasoning;
     at_edge_ = true;
   } else {
+    searched_ = 0;
     part_ = Part::kContent;
   }
   return true;
 }
 
 bool OutputSplitter::TakeReasoning(OutputPiece& out) {
-  if (at_edge_) {
-    held_.erase(0, LeadingSpace(held_));
-    if (held_.empty()) return false;
-    at_edge_ = false;
-  }
-  const size_t end = absl::string_view(held_).find(kThinkEnd);
-  const absl::string_view held = held_;
+  if (at_edge_ && !DropSpace()) return false;
+  at_edge_ = false;
   // White space in front of the end belongs to the mark.
-  const size_t certain = end != absl::string_view::npos ? end : MaybeMark(held, kThinkEnd);
-  const size_t length = WithoutTrailingSpace(held.substr(0, certain));
-  out.reasoning.append(held_, 0, length);
-  if (end == absl::string_view::npos) {
-    held_.erase(0, length);
+  const UpToMark end = FindMark(kThinkEnd);
+  absl::StrAppend(&out.reasoning, held().substr(0, end.length));
+  if (!end.found) {
+    DropSearched(end.length);
     return false;
   }
-  held_.erase(0, end + kThinkEnd.size());
+  Drop(end.mark + kThinkEnd.size());
   part_ = Part::kContent;
   at_edge_ = true;
   return true;
 }
 
-// How much of what is held is content whatever comes.
-size_t OutputSplitter::ContentEnd() const {
-  if (!options_.tool_calls) return held_.size();
-  const size_t mark = absl::string_view(held_).find(kToolCall);
-  const size_t certain = mark != absl::string_view::npos ? mark : MaybeMark(held_, kToolCall);
-  return WithoutTrailingSpace(absl::string_view(held_).substr(0, certain));
-}
-
 bool OutputSplitter::TakeContent(OutputPiece& out) {
-  if (at_edge_) {
-    held_.erase(0, LeadingSpace(held_));
-    if (held_.empty()) return false;
-    at_edge_ = false;
-  }
-  const size_t mark =
-      options_.tool_calls ? absl::string_view(held_).find(kToolCall) : absl::string_view::npos;
-  const size_t length = ContentEnd();
-  out.content.append(held_, 0, length);
-  if (mark == absl::string_view::npos) {
-    held_.erase(0, length);
+  if (at_edge_ && !DropSpace()) return false;
+  at_edge_ = false;
+  if (!options_.tool_calls) {
+    bytes_read_ += held().size();
+    absl::StrAppend(&out.content, held());
+    Drop(held().size());
     return false;
   }
-  opening_ = held_.substr(length, mark + kToolCall.size() - length);
-  held_.erase(0, mark + kToolCall.size());
+  const UpToMark start = FindMark(kToolCall);
+  absl::StrAppend(&out.content, held().substr(0, start.length));
+  if (!start.found) {
+    DropSearched(start.length);
+    return false;
+  }
+  const size_t end = start.mark + kToolCall.size();
+  opening_ = std::string(held().substr(start.length, end - start.length));
+  Drop(end);
   part_ = Part::kToolCall;
   return true;
 }
 
 bool OutputSplitter::TakeToolCall(OutputPiece& out) {
-  const size_t end = absl::string_view(held_).find(kToolCallEnd);
-  if (end == absl::string_view::npos) return false;
-  const std::string body = held_.substr(0, end);
-  held_.erase(0, end + kToolCallEnd.size());
+  const UpToMark end = FindMark(kToolCallEnd);
+  if (!end.found) return false;
+  const std::string body(held().substr(0, end.mark));
+  Drop(end.mark + kToolCallEnd.size());
   part_ = Part::kContent;
   EndToolCall(body, out);
   return true;
@@ -159,7 +187,10 @@ void OutputSplitter::EndToolCall(absl::string_view body, OutputPiece& out) {
 
 OutputPiece OutputSplitter::Flush() {
   OutputPiece out;
-  std::string rest = std::exchange(held_, std::string());
+  std::string rest(held());
+  held_.clear();
+  Drop(0);
+  begin_ = 0;
   switch (part_) {
     case Part::kReasoning:
       out.reasoning = std::move(rest);

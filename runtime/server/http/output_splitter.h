@@ -22,9 +22,10 @@ struct OutputPiece {
 };
 
 // Reads the marks of Qwen3's chat template, which SDAR's is: <think>..</think> in front, and
-// <tool_call>{"name": .., "arguments": {..}}</tool_call> anywhere behind it. A tool call comes
+// <tool_call>{"name": .., "arguments": {..}}</tool_call> anywhere after it. A tool call comes
 // whole, and one that is none is content, marks included. What may become a mark is held back. The
-// white space between the parts belongs to none of them. One output; one thread.
+// white space between the parts belongs to none of them. Takes time linear in the output, however
+// it is cut. One output; one thread.
 class OutputSplitter {
  public:
   struct Options {
@@ -38,22 +39,41 @@ class OutputSplitter {
   // What is still held: the end of the output.
   OutputPiece Flush();
 
+  // Bytes looked at so far, each as often as it was.
+  size_t bytes_read() const { return bytes_read_; }
+
  private:
   enum class Part { kStart, kReasoning, kContent, kToolCall };
+  // What is known of the text up to the next mark.
+  struct UpToMark {
+    bool found = false;
+    size_t mark = 0;    // where it begins, or may begin
+    size_t length = 0;  // of the text before it, without the white space that belongs to the mark
+  };
 
   bool Advance(OutputPiece& out);
   bool TakeStart();
   bool TakeReasoning(OutputPiece& out);
   bool TakeContent(OutputPiece& out);
   bool TakeToolCall(OutputPiece& out);
-  size_t ContentEnd() const;
   void EndToolCall(absl::string_view body, OutputPiece& out);
+
+  absl::string_view held() const { return absl::string_view(held_).substr(begin_); }
+  void Drop(size_t count);
+  void DropSearched(size_t count);
+  bool DropSpace();
+  UpToMark FindMark(absl::string_view mark);
 
   Options options_;
   Part part_;
   bool at_edge_ = false;  // only white space has come since the last part: it is dropped
   std::string opening_;   // of the tool call: the white space in front, and the mark
   std::string held_;
+  size_t begin_ = 0;     // what precedes it in `held_` is done with
+  size_t searched_ = 0;  // bytes of held() in which no mark begins
+  size_t text_end_ =
+      0;  // bytes of held() up to the last that is not white space, of those searched
+  size_t bytes_read_ = 0;
 };
 
 }  // namespace sdar

@@ -223,5 +223,51 @@ TEST(OpenAiRequestTest, CompletionsThatCannotBeAreRefusedByTheFieldsName) {
   }
 }
 
+// Fields named "PREFIX0", "PREFIX1" and so on.
+std::string ManyFields(const std::string& prefix, int count) {
+  std::string fields;
+  for (int i = 0; i < count; ++i) {
+    fields += (i == 0 ? "\"" : ",\"") + prefix + std::to_string(i) + "\":0";
+  }
+  return fields;
+}
+
+TEST(OpenAiRequestTest, BodiesOfVeryManyFieldsAreRefusedAtOnce) {
+  const std::string many = ManyFields("f", 2000);
+  EXPECT_THAT(Chat(many), StatusIs(absl::StatusCode::kInvalidArgument,
+                                   StartsWith("the body: expected at most 1000 fields")));
+  EXPECT_THAT(Completion("{" + many + "}"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       StartsWith("the body: expected at most 1000 fields, got 2000")));
+  EXPECT_THAT(Chat("\"stream\":true,\"stream_options\":{" + many + "}"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       StartsWith("stream_options: expected at most 1000 fields")));
+}
+
+TEST(OpenAiRequestTest, TemplateVariablesAreCounted) {
+  EXPECT_THAT(Chat("\"chat_template_kwargs\":{" + ManyFields("v", 256) + "}"), IsOk());
+  EXPECT_THAT(Chat("\"chat_template_kwargs\":{" + ManyFields("v", 257) + "}"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "chat_template_kwargs: expected at most 256 names, got 257"));
+}
+
+TEST(OpenAiRequestTest, ErrorsQuoteOnlyTheStartOfWhatTheyRefuse) {
+  const std::string text(1000000, 'x');
+  for (const std::string& fields :
+       {"\"" + text + "\":1", "\"model\":\"" + text + "\"", "\"temperature\":\"" + text + "\"",
+        "\"stream\":true,\"stream_options\":{\"" + text + "\":1}",
+        "\"remasking_strategy\":\"" + text + "\"", "\"drafts\":\"" + text + "\"",
+        "\"logit_bias\":{\"" + text + "\":1}", "\"tool_choice\":\"" + text + "\"",
+        "\"response_format\":{\"type\":\"" + text + "\"}", "\"tools\":\"" + text + "\"",
+        "\"chat_template_kwargs\":[\"" + text + "\"]",
+        "\"chat_template_kwargs\":{\"" + text + "\":18446744073709551615}",
+        "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"" + text + "\"}]}]",
+        "\"messages\":[\"" + text + "\"]", "\"stop_token_ids\":[\"" + text + "\"]"}) {
+    const absl::Status status = Chat(fields).status();
+    EXPECT_FALSE(status.ok()) << fields.substr(0, 40);
+    EXPECT_LE(status.message().size(), 400u) << fields.substr(0, 40);
+  }
+}
+
 }  // namespace
 }  // namespace sdar

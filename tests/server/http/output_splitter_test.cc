@@ -100,5 +100,48 @@ TEST(OutputSplitterTest, CertainTextIsNotHeld) {
   EXPECT_EQ(splitter.Push("s>").content, " <tools>");
 }
 
+// Feeds `text` byte by byte and says how many bytes were looked at for each of them.
+double ReadsPerByte(const std::string& text, OutputSplitter::Options options) {
+  OutputSplitter splitter(options);
+  size_t size = 0;
+  for (const char c : text) {
+    const OutputPiece piece = splitter.Push(absl::string_view(&c, 1));
+    size += piece.content.size() + piece.reasoning.size();
+  }
+  splitter.Flush();
+  EXPECT_LE(size, text.size());
+  return static_cast<double>(splitter.bytes_read()) / static_cast<double>(text.size());
+}
+
+std::string Repeat(const std::string& text, size_t count) {
+  std::string out;
+  for (size_t i = 0; i < count; ++i) out += text;
+  return out;
+}
+
+TEST(OutputSplitterTest, EveryByteIsReadAFewTimesHoweverTheTextIsMade) {
+  constexpr size_t kCount = 200000;
+  for (const std::string& text :
+       {Repeat(" ", kCount), Repeat("\n", kCount) + "a", "a" + Repeat(" ", kCount),
+        "<think>" + Repeat("\n", kCount), "<think>a" + Repeat(" ", kCount) + "</think>b",
+        "<tool_call>" + Repeat("{", kCount), "<tool_call>" + Repeat(" ", kCount) + "</tool_call>",
+        Repeat("<tool_call", kCount / 10), Repeat("<tool_call>", kCount / 10),
+        Repeat("<tool_call>{}</tool_call> ", kCount / 20), Repeat("<", kCount),
+        "<think>" + Repeat("</think", kCount / 7),
+        "<tool_call>" + Repeat("</tool_call", kCount / 10),
+        Repeat("<tool_call>{\"name\":\"f\"}</tool_call>\n", kCount / 30)}) {
+    for (const OutputSplitter::Options options : {kPlain, kTools}) {
+      EXPECT_LE(ReadsPerByte(text, options), 14) << text.substr(0, 30);  // a mark's size and some
+    }
+  }
+}
+
+TEST(OutputSplitterTest, ManyCallsInOnePieceAreReadOnce) {
+  OutputSplitter splitter(kTools);
+  const std::string text = Repeat("<tool_call>{\"name\":\"f\"}</tool_call>\n", 20000);
+  EXPECT_EQ(splitter.Push(text).tool_calls.size(), 20000u);
+  EXPECT_LE(splitter.bytes_read(), 3 * text.size());
+}
+
 }  // namespace
 }  // namespace sdar
