@@ -18,8 +18,10 @@
 namespace sdar {
 namespace {
 
-// Limits on what one search may cost; ordinary patterns stay far below.
-constexpr uint32_t kMatchLimit = 10'000'000;
+// Limits on what one search may cost. Ordinary patterns take a few steps for each byte of a run of
+// white space, and far fewer elsewhere.
+constexpr size_t kMatchLimit = 10'000'000;
+constexpr size_t kMatchLimitPerByte = 8;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 
 std::string Pcre2Message(int code) {
@@ -60,7 +62,6 @@ struct CompiledPattern {
   };
 
   std::unique_ptr<pcre2_code, Deleter> code;
-  std::unique_ptr<pcre2_match_context, Deleter> context;
 };
 
 namespace {
@@ -79,21 +80,18 @@ absl::StatusOr<std::unique_ptr<CompiledPattern>> Compile(const std::string& patt
   }
   // Without JIT (a platform that has none) the interpreter matches the same.
   pcre2_jit_compile(compiled->code.get(), PCRE2_JIT_COMPLETE);
-  compiled->context.reset(pcre2_match_context_create(nullptr));
-  pcre2_set_match_limit(compiled->context.get(), kMatchLimit);
-  pcre2_set_heap_limit(compiled->context.get(), kHeapLimitKib);
   return compiled;
 }
 
 // Searches on from `start`; the interpreter stands in where JIT's stack is too small.
 int Search(const CompiledPattern& pattern, absl::string_view text, size_t start,
-           pcre2_match_data* data) {
+           pcre2_match_data* data, pcre2_match_context* context) {
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const int found = pcre2_match(pattern.code.get(), subject, text.size(), start, PCRE2_NO_UTF_CHECK,
-                                data, pattern.context.get());
+                                data, context);
   if (found != PCRE2_ERROR_JIT_STACKLIMIT) return found;
   return pcre2_match(pattern.code.get(), subject, text.size(), start,
-                     PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, pattern.context.get());
+                     PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, context);
 }
 
 // One text on its way through the patterns. Match data belongs to one call, which makes const use
@@ -102,8 +100,14 @@ class Splitting {
  public:
   using Patterns = std::vector<std::unique_ptr<CompiledPattern>>;
 
-  Splitting(const Patterns& patterns, Pretokenizer::WordSink sink)
-      : patterns_(patterns), sink_(sink) {
+  // size: of the whole text, in bytes.
+  Splitting(const Patterns& patterns, size_t size, Pretokenizer::WordSink sink)
+      : patterns_(patterns), sink_(sink), context_(pcre2_match_context_create(nullptr)) {
+    if (context_ == nullptr) return;
+    const size_t limit = kMatchLimit + kMatchLimitPerByte * size;
+    pcre2_set_match_limit(context_.get(),
+                          static_cast<uint32_t>(std::min<size_t>(limit, UINT32_MAX)));
+    pcre2_set_heap_limit(context_.get(), kHeapLimitKib);
     for (const auto& pattern : patterns) {
       data_.emplace_back(pcre2_match_data_create_from_pattern(pattern->code.get(), nullptr));
     }
@@ -119,6 +123,7 @@ class Splitting {
 
   const Patterns& patterns_;
   Pretokenizer::WordSink sink_;
+  std::unique_ptr<pcre2_match_context, CompiledPattern::Deleter> context_;
   std::vector<std::unique_ptr<pcre2_match_data, CompiledPattern::Deleter>> data_;
 };
 
@@ -128,11 +133,11 @@ absl::Status Splitting::Run(absl::string_view text, size_t level) {
     sink_(text);
     return absl::OkStatus();
   }
-  pcre2_match_data* const data = data_[level].get();
+  pcre2_match_data* const data = context_ == nullptr ? nullptr : data_[level].get();
   if (data == nullptr) return absl::ResourceExhaustedError("pre-tokenizer pattern: out of memory");
   size_t done = 0;
   for (size_t start = 0; start < text.size();) {
-    const int found = Search(*patterns_[level], text, start, data);
+    const int found = Search(*patterns_[level], text, start, data, context_.get());
     if (found == PCRE2_ERROR_NOMATCH) break;
     if (found < 0) {
       return absl::ResourceExhaustedError(
@@ -178,7 +183,7 @@ absl::StatusOr<Pretokenizer> Pretokenizer::Create(const std::vector<std::string>
 
 absl::Status Pretokenizer::Split(absl::string_view text, WordSink sink) const {
   if (text.empty()) return absl::OkStatus();
-  return Splitting(patterns_, sink).Run(text, 0);
+  return Splitting(patterns_, text.size(), sink).Run(text, 0);
 }
 
 }  // namespace sdar

@@ -80,6 +80,13 @@ TEST(TokenizerLinearTest, TextsMadeToBeSlowAreEncodedToTheByte) {
   }
 }
 
+TEST(TokenizerLinearTest, ARunOfSpacesMayBeAsLongAsABody) {
+  const Tokenizer tokenizer = LinearTestTokenizer();
+  const auto ids = tokenizer.Encode(std::string(16 << 20, ' '));
+  ASSERT_THAT(ids, IsOk());
+  EXPECT_EQ(ids->size(), size_t{16} << 20);
+}
+
 TEST(TokenizerLinearTest, TokensThatTakeSpaceTakeItOnce) {
   const Tokenizer tokenizer = LinearTestTokenizer();
   const auto ids = tokenizer.Encode(Repeat("  <strip>  "));
