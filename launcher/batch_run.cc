@@ -27,8 +27,8 @@ absl::Status BatchRun::Run(const std::vector<InputLine>& lines, const std::atomi
     {
       absl::MutexLock lock(&mutex_);
       // Wakes up now and then to look at `stop` and to show progress.
-      mutex_.AwaitWithTimeout(absl::Condition(this, &BatchRun::HeadIsAnswered),
-                              absl::Milliseconds(200));
+      news_.AwaitUntil(mutex_, SteadyTime::Now() + absl::Milliseconds(200),
+                       [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HeadIsAnswered(); });
     }
     SDAR_RETURN_IF_ERROR(WriteAnswered());
     ShowProgress(next, lines.size());
@@ -66,6 +66,7 @@ absl::Status BatchRun::SubmitLine(const std::string& text, Line& line) {
     const auto on_update = [this, record](SequenceUpdate update) {
       absl::MutexLock lock(&mutex_);
       record->Add(std::move(update));
+      if (record->done()) news_.NotifyAll();
     };
     submissions.push_back({std::move(samples[i]), on_update});
   }

@@ -12,10 +12,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
+#include "common/steady_condition.h"
 #include "common/steady_time.h"
 #include "launcher/batch/answer_file.h"
-#include "launcher/generation_record.h"
 #include "launcher/batch/input_lines.h"
+#include "launcher/generation_record.h"
 #include "launcher/jsonl_request.h"
 #include "launcher/progress_bar.h"
 #include "runtime/engine/router.h"
@@ -71,6 +72,7 @@ class BatchRun {
   int64_t num_tokens_ = 0;
 
   absl::Mutex mutex_;
+  SteadyCondition news_;
   std::deque<std::unique_ptr<Line>>
       lines_;  // in input order; the records in them are guarded by mutex_
 };

@@ -11,12 +11,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {
@@ -68,7 +68,7 @@ absl::Status AccessKeys::Read() {
 }
 
 void AccessKeys::ReadAgainIfChanged() {
-  const absl::Time now = absl::Now();
+  const SteadyTime now = SteadyTime::Now();
   if (now < next_look_) return;
   next_look_ = now + look_interval_;
   std::error_code error;

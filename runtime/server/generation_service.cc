@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 #include "runtime/server/grpc_call.h"
 #include "runtime/server/request_identity.h"
 #include "runtime/server/request_translation.h"
@@ -33,9 +33,16 @@ void FillTotals(const EngineStatus& total, sdar::v1::GetStatusResponse& response
   response.set_prefix_cache_hit_tokens(total.prefix_cache_hit_tokens);
   response.set_preemptions(total.preemptions);
   response.set_step_age_seconds(absl::ToDoubleSeconds(total.step_age));
-  if (total.last_step != absl::InfinitePast()) {
-    response.set_last_step_age_seconds(absl::ToDoubleSeconds(absl::Now() - total.last_step));
+  if (total.last_step != SteadyTime::InfinitePast()) {
+    response.set_last_step_age_seconds(absl::ToDoubleSeconds(SteadyTime::Now() - total.last_step));
   }
+}
+
+// gRPC gives deadlines by the wall clock. What is left now holds, whatever that clock does later.
+SteadyTime DeadlineOf(const grpc::CallbackServerContext& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return SteadyTime::InfiniteFuture();
+  return SteadyTime::Now() + absl::FromChrono(deadline - std::chrono::system_clock::now());
 }
 
 absl::Status CheckGrpcAccess(const GenerationService& service,
@@ -93,7 +100,7 @@ GenerateReactor* GenerationService::Generate(grpc::CallbackServerContext* contex
     CountRefusal(access);
     return RefuseGrpcCall(access);
   }
-  auto call = Translate(*request, absl::FromChrono(context->deadline()));
+  auto call = Translate(*request, DeadlineOf(*context));
   if (!call.ok()) {
     CountRefusal(call.status());
     return RefuseGrpcCall(call.status());
@@ -124,16 +131,18 @@ absl::Status GenerationService::Register(const std::shared_ptr<GenerateStream>& 
 void GenerationService::Close(const std::shared_ptr<GenerateStream>& stream) {
   absl::MutexLock lock(&mutex_);
   open_.erase(stream);
+  closed_.NotifyAll();
   const auto with_id = by_id_.find(stream->request_id());
   if (with_id != by_id_.end() && with_id->second == stream) by_id_.erase(with_id);
 }
 
 absl::StatusOr<GenerationCall> GenerationService::Translate(
-    const sdar::v1::GenerateRequest& request, absl::Time call_deadline) const {
+    const sdar::v1::GenerateRequest& request, SteadyTime call_deadline) const {
   GenerationCall call;
   call.request_id = request.request_id();
   SDAR_ASSIGN_OR_RETURN(call.fields, TranslateFields(request));
-  SDAR_ASSIGN_OR_RETURN(call.deadline, TranslateDeadline(request, call_deadline, absl::Now()));
+  SDAR_ASSIGN_OR_RETURN(call.deadline,
+                        TranslateDeadline(request, call_deadline, SteadyTime::Now()));
   SDAR_ASSIGN_OR_RETURN(call.prompt, TranslatePrompt(request, text_));
   call.provisional = request.output().provisional();
   return call;
@@ -202,7 +211,7 @@ void GenerationService::FailAll(const absl::Status& status, absl::Duration timeo
   for (const auto& stream : open) stream->Fail(status);
   absl::MutexLock lock(&mutex_);
   const auto all_over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return open_.empty(); };
-  mutex_.AwaitWithTimeout(absl::Condition(&all_over), timeout);
+  closed_.AwaitUntil(mutex_, SteadyTime::Now() + timeout, all_over);
 }
 
 size_t GenerationService::num_open_calls() const {
@@ -220,17 +229,17 @@ HealthView GenerationService::View() const {
 }
 
 std::string GenerationService::FindTrouble() const {
-  return sdar::FindTrouble(View(), config_.health_limits, absl::Now());
+  return sdar::FindTrouble(View(), config_.health_limits, SteadyTime::Now());
 }
 
 std::string GenerationService::FindStall() const {
   HealthView view = View();
   view.refusal = absl::OkStatus();
-  return sdar::FindTrouble(view, config_.stall_limits, absl::Now());
+  return sdar::FindTrouble(view, config_.stall_limits, SteadyTime::Now());
 }
 
 std::vector<RankHealth> GenerationService::HealthOfRanks(const EngineStatus& first_replica,
-                                                         absl::Time now) const {
+                                                         SteadyTime now) const {
   std::vector<RankHealth> ranks = config_.rank_health();
   ranks[0] = {first_replica.finished_steps, now, first_replica.step_age};
   return ranks;
@@ -238,7 +247,7 @@ std::vector<RankHealth> GenerationService::HealthOfRanks(const EngineStatus& fir
 
 std::string GenerationService::Metrics() const {
   JobView view;
-  view.now = absl::Now();
+  view.now = SteadyTime::Now();
   view.status = router_.GetStatus();
   view.ranks = HealthOfRanks(view.status.replicas[0], view.now);
   view.healthy = FindTrouble().empty();
@@ -323,7 +332,7 @@ grpc::ServerUnaryReactor* GenerationService::GetStatus(grpc::CallbackServerConte
   for (const EngineStatus& replica : status.replicas)
     FillReplica(replica, *response->add_replicas());
   response->set_unhealthy(FindTrouble());
-  const absl::Time now = absl::Now();
+  const SteadyTime now = SteadyTime::Now();
   for (const RankHealth& rank : HealthOfRanks(status.replicas[0], now)) {
     response->add_rank_steps(rank.finished_steps);
     response->add_rank_silence_seconds(absl::ToDoubleSeconds(now - rank.last_heard));

@@ -16,6 +16,8 @@
 #include "absl/time/time.h"
 #include <grpcpp/grpcpp.h>
 
+#include "common/steady_condition.h"
+#include "common/steady_time.h"
 #include "runtime/engine/request_fields.h"
 #include "runtime/engine/router.h"
 #include "runtime/engine/watchdog.h"
@@ -102,7 +104,7 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
 
  private:
   absl::StatusOr<GenerationCall> Translate(const sdar::v1::GenerateRequest& request,
-                                           absl::Time call_deadline) const;
+                                           SteadyTime call_deadline) const;
   absl::Status Submit(std::vector<GenerationRequest> samples,
                       const std::shared_ptr<GenerateStream>& stream);
   absl::Status TokenizeInto(const sdar::v1::TokenizeRequest& request,
@@ -110,7 +112,7 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   HealthView View() const;
   absl::Status Register(const std::shared_ptr<GenerateStream>& stream);
   absl::StatusOr<std::shared_ptr<GenerateStream>> TryOpen(GenerationCall call);
-  std::vector<RankHealth> HealthOfRanks(const EngineStatus& first_replica, absl::Time now) const;
+  std::vector<RankHealth> HealthOfRanks(const EngineStatus& first_replica, SteadyTime now) const;
 
   Config config_;
   const TextCodec& text_;
@@ -119,6 +121,7 @@ class GenerationService : public sdar::v1::GenerationService::CallbackService {
   std::atomic<uint64_t> next_request_{1};
 
   mutable absl::Mutex mutex_;
+  SteadyCondition closed_;  // open_ has become smaller
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   std::set<std::shared_ptr<GenerateStream>> open_ ABSL_GUARDED_BY(mutex_);
   // Of these, the last with an id: another may have it once that one has ended.

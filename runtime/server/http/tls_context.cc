@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {
@@ -56,7 +56,7 @@ absl::Status TlsContext::Load() {
 
 std::shared_ptr<TlsContext::Context> TlsContext::Current() {
   absl::MutexLock lock(&mutex_);
-  const absl::Time now = absl::Now();
+  const SteadyTime now = SteadyTime::Now();
   if (now < next_look_) return context_;
   next_look_ = now + kFilesLookInterval;
   if (Written() == written_) return context_;

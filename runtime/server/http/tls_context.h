@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 
 #include "boost/asio/ssl/context.hpp"
+#include "common/steady_time.h"
 #include "runtime/server/tls_files.h"
 
 namespace sdar {
@@ -37,7 +38,7 @@ class TlsContext {
   absl::Mutex mutex_;
   std::shared_ptr<Context> context_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::filesystem::file_time_type> written_ ABSL_GUARDED_BY(mutex_);
-  absl::Time next_look_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  SteadyTime next_look_ ABSL_GUARDED_BY(mutex_) = SteadyTime::InfinitePast();
 };
 
 }  // namespace sdar
