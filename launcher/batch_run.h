@@ -6,15 +6,16 @@
 #include <atomic>
 #include <deque>
 #include <memory>
-#include <ostream>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 
+#include "common/steady_condition.h"
+#include "common/steady_time.h"
+#include "launcher/batch/answer_file.h"
+#include "launcher/batch/input_lines.h"
 #include "launcher/generation_record.h"
 #include "launcher/jsonl_request.h"
 #include "launcher/progress_bar.h"
@@ -22,21 +23,16 @@
 
 namespace sdar {
 
-struct BatchRunOptions {
-  bool trace = false;
-  std::set<std::string> done_ids;  // ids, as JSON text, that need no answer any more
-};
-
-// Runs on the main thread beside engines that run on others.
+// Runs on the main thread next to engines that run on others.
 class BatchRun {
  public:
-  // Requires: everything passed outlives this.
-  BatchRun(const BatchRunOptions& options, const TextCodec& text, const RequestDefaults& defaults,
-           Router& router, std::ostream& out);
+  // with_trace: records hold every denoising step. Requires: everything passed outlives this.
+  BatchRun(bool with_trace, const TextCodec& text, const RequestDefaults& defaults, Router& router,
+           AnswerFile& out);
 
-  // Serves every line. Returns when all are answered, or when `stop` was set and what was running
-  // is. DataLoss when the output cannot be written.
-  absl::Status Run(const std::vector<std::string>& lines, const std::atomic<bool>& stop);
+  // Serves every line that is not answered yet. Returns when all are, or when `stop` was set and
+  // what was running is. DataLoss when the output cannot be written.
+  absl::Status Run(const std::vector<InputLine>& lines, const std::atomic<bool>& stop);
 
   int num_failed() const { return num_failed_; }
   int num_skipped() const { return num_skipped_; }
@@ -53,29 +49,30 @@ class BatchRun {
     bool with_logprobs = false;
   };
 
-  void StartLine(const std::string& text, int number);
+  void StartLine(const InputLine& input);
   absl::Status SubmitLine(const std::string& text, Line& line);
   bool IsAnswered(const Line& line) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HeadIsAnswered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !lines_.empty() && IsAnswered(*lines_.front());
   }
   absl::Status WriteAnswered();
-  void WriteLine(const Line& line);
+  absl::Status WriteLine(const Line& line);
   void ShowProgress(size_t next_line, size_t num_lines);
 
-  BatchRunOptions options_;
+  const bool with_trace_;
   const TextCodec& text_;
   const RequestDefaults& defaults_;
   Router& router_;
-  std::ostream& out_;
+  AnswerFile& out_;
   ProgressBar bar_{"generating"};
-  absl::Time started_;
+  const SteadyTime started_ = SteadyTime::Now();
   int num_failed_ = 0;
   int num_skipped_ = 0;
   int num_answered_ = 0;
   int64_t num_tokens_ = 0;
 
   absl::Mutex mutex_;
+  SteadyCondition news_;
   std::deque<std::unique_ptr<Line>>
       lines_;  // in input order; the records in them are guarded by mutex_
 };

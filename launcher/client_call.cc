@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include <unistd.h>
 
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {
@@ -110,9 +110,10 @@ Generation Generate(sdar::v1::GenerationService::StubInterface& stub,
                     Interrupts& interrupts,
                     absl::FunctionRef<void(const GenerateResponse&)> on_event) {
   Generation out;
-  const absl::Time start = absl::Now();
+  const SteadyTime start = SteadyTime::Now();
   grpc::ClientContext context;
-  if (timeout > absl::ZeroDuration()) context.set_deadline(absl::ToChronoTime(start + timeout));
+  if (timeout > absl::ZeroDuration())
+    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   interrupts.Begin(&context);
   const auto reader = stub.Generate(&context, request);
   GenerateResponse response;
@@ -121,14 +122,14 @@ Generation Generate(sdar::v1::GenerationService::StubInterface& stub,
     collected = Collect(response, out);
     if (!collected.ok()) break;
     if (out.first_text == absl::ZeroDuration() && !response.delta().text().empty()) {
-      out.first_text = absl::Now() - start;
+      out.first_text = SteadyTime::Now() - start;
     }
     on_event(response);
   }
   if (!collected.ok()) context.TryCancel();
   const absl::Status ended = FromGrpc(reader->Finish());
   out.interrupted = interrupts.End();
-  out.total = absl::Now() - start;
+  out.total = SteadyTime::Now() - start;
   out.status = collected;
   if (collected.ok()) out.status = ended.ok() ? CheckComplete(out) : ended;
   return out;

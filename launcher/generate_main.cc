@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-generate: answers a file of requests, alone or under mpirun.
 #include <atomic>
+#include <csignal>
 #include <fstream>
 #include <limits>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,8 +16,11 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "launcher/batch/answer_file.h"
 #include "launcher/batch_run.h"
+#include "launcher/distinct_files.h"
 #include "launcher/flags.h"
+#include "launcher/batch/input_lines.h"
 #include "launcher/job_main.h"
 #include "launcher/job_options.h"
 #include "launcher/jsonl_files.h"
@@ -40,9 +46,13 @@ FlagSpec MakeFlags(Options& options) {
   spec.purpose =
       "Answers one JSON request a line, {\"id\", \"prompt\" | \"prompt_ids\" | \"messages\", any "
       "sampling field},\n"
-      "with one record a line in the same order. Runs alone or under mpirun. SIGTERM and Ctrl-C "
-      "finish what\n"
-      "runs (under mpirun send it SIGUSR1); --resume continues such a file.";
+      "with one record for each sample, in the same order. Runs alone or under mpirun. SIGTERM and "
+      "Ctrl-C\n"
+      "finish what runs (under mpirun send it SIGUSR1). A line's records are written together. "
+      "They survive\n"
+      "the end of this program from then on, and a power failure within a second. --resume "
+      "continues\n"
+      "whatever an interrupted run left: every sample is there once.";
   spec.usage = "sdar-generate --model=DIR [--input=FILE | --prompt=TEXT] [--output=FILE] [flags]";
   spec.options.add_options()("input", Flag(&options.input),
                              "file of JSON lines; - is standard input")(
@@ -50,65 +60,45 @@ FlagSpec MakeFlags(Options& options) {
       "prompt", TextFlag(&options.prompt), "answer this text instead of a file")(
       "trace", SwitchFlag(&options.trace), "add every denoising step to the records")(
       "resume", SwitchFlag(&options.resume),
-      "append to --output and skip the ids that are answered in it");
+      "keep the answers in --output, take error records and an unfinished answer out, and append "
+      "what is missing");
   AddJobFlags(options.job, spec);
   return spec;
 }
 
-absl::StatusOr<std::vector<std::string>> ReadLines(const Options& options) {
+absl::StatusOr<std::vector<InputLine>> ReadLines(const Options& options) {
   if (!options.prompt.empty()) {
-    return std::vector<std::string>{DumpJson({{"id", 0}, {"prompt", options.prompt}})};
+    std::istringstream line(DumpJson({{"id", 0}, {"prompt", options.prompt}}));
+    return ReadInputLines(line);
   }
   std::ifstream file;
   SDAR_ASSIGN_OR_RETURN(std::istream * in, OpenInput(options.input, file));
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(*in, line);) lines.push_back(std::move(line));
-  if (in->bad()) return absl::DataLossError("--input: reading failed");
-  return lines;
-}
-
-// The ids answered in an earlier run's output, as JSON text. Cuts off a last line that was not
-// finished.
-absl::StatusOr<std::set<std::string>> ReadDoneIds(const std::string& path) {
-  std::set<std::string> ids;
-  absl::StatusOr<std::string> content = ReadFile(path);
-  if (absl::IsNotFound(content.status())) return ids;
-  SDAR_RETURN_IF_ERROR(content.status());
-  const size_t end = content->rfind('\n') == std::string::npos ? 0 : content->rfind('\n') + 1;
-  for (size_t begin = 0; begin < end;) {
-    const size_t newline = content->find('\n', begin);
-    SDAR_ASSIGN_OR_RETURN(const Json record,
-                          ParseJson(absl::string_view(*content).substr(begin, newline - begin),
-                                    absl::StrCat("--resume: ", path)));
-    if (record.is_object() && record.contains("id")) ids.insert(DumpJson(record["id"]));
-    begin = newline + 1;
-  }
-  if (end < content->size()) {
-    std::ofstream cut(path, std::ios::binary | std::ios::trunc);
-    cut.write(content->data(), static_cast<std::streamsize>(end));
-    if (!cut.flush()) return absl::DataLossError(absl::StrCat(path, ": writing failed"));
-  }
-  return ids;
+  return ReadInputLines(*in);
 }
 
 // What rank 0 needs before the model is loaded, so that a bad file costs no loading.
 struct Files {
-  std::vector<std::string> lines;
-  std::set<std::string> done_ids;
-  std::ofstream output;
-  std::ostream* out = nullptr;
+  std::vector<InputLine> lines;
+  std::optional<AnswerFile> output;
 };
 
-absl::Status OpenFiles(const Options& options, Files& files) {
+absl::Status CheckFiles(const Options& options) {
   if (options.resume && options.output == "-") {
     return absl::InvalidArgumentError("--resume: needs --output=FILE");
   }
+  const std::vector<NamedFile> written = {{"--output", options.output},
+                                          {"--record-plans", options.job.record_plans}};
+  const std::string input = options.prompt.empty() ? options.input : "";
+  SDAR_RETURN_IF_ERROR(CheckDistinct({{"--input", input}}, written));
+  return CheckOutsideModel(options.job.model, written);
+}
+
+// Changes nothing in an output that is there.
+absl::Status OpenFiles(const Options& options, Files& files) {
+  SDAR_RETURN_IF_ERROR(CheckFiles(options));
   SDAR_ASSIGN_OR_RETURN(files.lines, ReadLines(options));
-  if (options.resume) {
-    SDAR_ASSIGN_OR_RETURN(files.done_ids, ReadDoneIds(options.output));
-  }
-  SDAR_ASSIGN_OR_RETURN(files.out, OpenOutput(options.output, options.resume, files.output));
-  return absl::OkStatus();
+  SDAR_ASSIGN_OR_RETURN(files.output, AnswerFile::Open(options.output));
+  return options.resume ? files.output->FindAnswered(files.lines) : absl::OkStatus();
 }
 
 absl::Status Generate(const Options& options, Files& files, Job& job, SignalWatcher& signals) {
@@ -117,13 +107,13 @@ absl::Status Generate(const Options& options, Files& files, Job& job, SignalWatc
     if (stop.exchange(true)) std::_Exit(128 + signal);
     spdlog::info("finishing what runs; once more ends at once");
   });
-  BatchRun run({options.trace, files.done_ids}, job.text(), job.defaults(), job.router(),
-               *files.out);
+  BatchRun run(options.trace, job.text(), job.defaults(), job.router(), *files.output);
   std::thread engine([&] {
     const absl::Status status = job.RunEngine();
     if (!status.ok()) job.Abandon(status);
   });
-  const absl::Status status = run.Run(files.lines, stop);
+  absl::Status status = files.output->Begin();
+  if (status.ok()) status = run.Run(files.lines, stop);
   job.Stop(absl::CancelledError("stopped"));
   engine.join();
   SDAR_RETURN_IF_ERROR(job.Finish());
@@ -143,6 +133,8 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
   if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  // A file that reaches the limit of its size is an error of that write.
+  std::signal(SIGXFSZ, SIG_IGN);
   SignalWatcher signals;
   Files files;
   Job::Hooks hooks;

@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 #include "launcher/agreement.h"
 #include "launcher/memory_amount.h"
 #include "launcher/progress_bar.h"
@@ -27,7 +28,7 @@ std::string HostName() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks hooks) {
-  const absl::Time started = absl::Now();
+  const SteadyTime started = SteadyTime::Now();
   auto job = std::unique_ptr<Job>(new Job(options, std::move(hooks)));
   SDAR_RETURN_IF_ERROR(job->Connect());
   Communicator& world = *job->world_;
@@ -49,15 +50,15 @@ absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks
   SDAR_RETURN_IF_ERROR(job->RunPhase("text", &Job::LoadText));
   SDAR_RETURN_IF_ERROR(job->StartWatchdog());
   if (job->is_coordinator() && job->engine_ != nullptr) job->MakeRouter();
-  job->load_phases_.emplace_back("ready", absl::Now() - started);
+  job->load_phases_.emplace_back("ready", SteadyTime::Now() - started);
   return job;
 }
 
 // All ranks run it, and go on together or not at all.
 absl::Status Job::RunPhase(const char* name, absl::Status (Job::*phase)()) {
-  const absl::Time started = absl::Now();
+  const SteadyTime started = SteadyTime::Now();
   absl::Status status = AgreeOnStatus(*world_, (this->*phase)());
-  load_phases_.emplace_back(name, absl::Now() - started);
+  load_phases_.emplace_back(name, SteadyTime::Now() - started);
   return status;
 }
 
@@ -132,7 +133,7 @@ absl::Status Job::ChoosePages() {
 }
 
 absl::Status Job::LoadWeights() {
-  const absl::Time started = absl::Now();
+  const SteadyTime started = SteadyTime::Now();
   ProgressBar bar("loading");
   const Progress progress = [&](double fraction) {
     if (is_coordinator()) bar.Show(fraction);
@@ -142,7 +143,7 @@ absl::Status Job::LoadWeights() {
       weights_, LoadShardedWeights(
                     config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
                     {group_size(), group_->rank(), format}, backend(), progress));
-  load_time_ = absl::Now() - started;
+  load_time_ = SteadyTime::Now() - started;
   return absl::OkStatus();
 }
 

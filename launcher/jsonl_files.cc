@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/jsonl_files.h"
 
+#include <filesystem>
 #include <iostream>
+#include <system_error>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -10,6 +12,11 @@ namespace sdar {
 
 absl::StatusOr<std::istream*> OpenInput(const std::string& path, std::ifstream& file) {
   if (path == "-") return &std::cin;
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--input: expected a file, got the folder '", path, "'"));
+  }
   file.open(path, std::ios::binary);
   if (!file) return absl::NotFoundError(absl::StrCat("--input: cannot open '", path, "'"));
   return &file;

@@ -14,7 +14,8 @@
 
 namespace sdar {
 
-// The stream of --input: standard input for "-", else `file`, opened. NotFound names the path.
+// The stream of --input: standard input for "-", else `file`, opened. NotFound names the path,
+// and so does InvalidArgument for a folder.
 absl::StatusOr<std::istream*> OpenInput(const std::string& path, std::ifstream& file);
 
 // The stream of --output: standard output for "-", else `file`, opened to append or anew. NotFound

@@ -56,12 +56,17 @@ absl::StatusOr<std::vector<TokenId>> ReadPrompt(const Json& record, const TextCo
 
 }  // namespace
 
+Json IdOfLine(const Json& record, int line_number) {
+  const auto id = record.is_object() ? record.find("id") : record.end();
+  return id == record.end() || id->is_null() ? Json(line_number) : *id;
+}
+
 absl::StatusOr<JsonlRequest> ParseJsonlRequest(absl::string_view line, int line_number,
                                                const TextCodec& text, Json& id) {
   id = line_number;
   SDAR_ASSIGN_OR_RETURN(const Json record, ParseJson(line, "the line"));
   if (!record.is_object()) return Mistyped("an object", record);
-  if (record.contains("id")) id = record["id"];
+  id = IdOfLine(record, line_number);
   JsonlRequest request;
   request.id = id;
   const auto readers = RequestFieldReaders(request.fields);

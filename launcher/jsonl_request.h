@@ -19,6 +19,9 @@ struct JsonlRequest {
   RequestFields fields;
 };
 
+// What names a line: its id, or its number where the id is absent or null.
+Json IdOfLine(const Json& record, int line_number);
+
 // Reads {"id", "prompt" | "prompt_ids" | "messages" (+ "tools", "enable_thinking"), any sampling
 // field}. InvalidArgument names the field, what was expected and what was there; an unknown field
 // is one. `id` is set as soon as it is known, also when the rest is wrong.

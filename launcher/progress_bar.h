@@ -7,9 +7,10 @@
 #include <cstdio>
 #include <string>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include <unistd.h>
+
+#include "common/steady_time.h"
 
 namespace sdar {
 
@@ -26,7 +27,7 @@ class ProgressBar {
   // fraction: 0 .. 1; note: what to say behind the bar.
   void Show(double fraction, const std::string& note = "") {
     constexpr int kWidth = 30;
-    const absl::Time now = absl::Now();
+    const SteadyTime now = SteadyTime::Now();
     if (!shown_ || (drawn_ && fraction < 1 && now - last_ < absl::Milliseconds(100))) return;
     last_ = now;
     drawn_ = true;
@@ -41,7 +42,7 @@ class ProgressBar {
   std::string title_;
   bool shown_;
   bool drawn_ = false;
-  absl::Time last_;
+  SteadyTime last_;
 };
 
 }  // namespace sdar

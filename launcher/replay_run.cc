@@ -2,9 +2,9 @@
 #include "launcher/replay_run.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 #include "launcher/progress_bar.h"
 
 namespace sdar {
@@ -66,10 +66,10 @@ absl::StatusOr<ReplayReport> Replay(PlanRecordReader& record, Job& job,
   while (!stop.load()) {
     SDAR_ASSIGN_OR_RETURN(const std::optional<RecordedStep> step, record.Next());
     if (!step || step->plan().kind() == StepPlan::SHUTDOWN) break;
-    const absl::Time begin = absl::Now();
+    const SteadyTime begin = SteadyTime::Now();
     const auto result = RunPlan(step->plan(), job);
     if (!result.ok()) return absl::AbortedError(result.status().message());
-    report.seconds += absl::ToDoubleSeconds(absl::Now() - begin);
+    report.seconds += absl::ToDoubleSeconds(SteadyTime::Now() - begin);
     ++report.steps;
     if (step->plan().kind() != StepPlan::FORWARD) continue;
     ++report.forwards;

@@ -13,6 +13,7 @@
 
 #include "common/json.h"
 #include "common/status_macros.h"
+#include "launcher/distinct_files.h"
 #include "launcher/flags.h"
 #include "launcher/job_main.h"
 #include "launcher/jsonl_files.h"
@@ -64,6 +65,10 @@ struct Files {
 };
 
 absl::Status OpenFiles(const Options& options, Files& files) {
+  const std::vector<NamedFile> written = {{"--output", options.output},
+                                          {"--logits", options.logits}};
+  SDAR_RETURN_IF_ERROR(CheckDistinct({{"--input", options.input}}, written));
+  SDAR_RETURN_IF_ERROR(CheckOutsideModel(options.job.model, written));
   std::ifstream file;
   SDAR_ASSIGN_OR_RETURN(std::istream * in, OpenInput(options.input, file));
   int number = 0;

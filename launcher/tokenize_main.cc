@@ -3,12 +3,14 @@
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 #include "common/json.h"
 #include "common/status_macros.h"
+#include "launcher/distinct_files.h"
 #include "launcher/flags.h"
 #include "launcher/jsonl_files.h"
 #include "launcher/tokenize_line.h"
@@ -64,6 +66,9 @@ absl::Status Run(const Options& options) {
   if (options.model.empty()) {
     return absl::InvalidArgumentError("--model is required (--help lists the flags)");
   }
+  const std::vector<NamedFile> written = {{"--output", options.output}};
+  SDAR_RETURN_IF_ERROR(CheckDistinct({{"--input", options.input}}, written));
+  SDAR_RETURN_IF_ERROR(CheckOutsideModel(options.model, written));
   SDAR_ASSIGN_OR_RETURN(const LineTokenizer tokenizer, LineTokenizer::Load(options.model));
   std::ifstream input_file;
   std::ofstream output_file;

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/time/clock.h"
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/steady_time.h"
 #include "launcher/launch/mpirun_line.h"
 #include "launcher/launch/peers.h"
 
@@ -53,15 +53,16 @@ int JobSupervisor::Run() {
     int exit_code = 0;
     if (!AwaitMachines(exit_code)) return exit_code;
     RemoveStaleSharedMemory();
-    const absl::Time begin = absl::Now();
+    const SteadyTime begin = SteadyTime::Now();
     exit_code = RunOnce();
     if (stopping_ && exit_code == kDrainedEarly) exit_code = 0;
     if (!WorthAnotherTry(exit_code)) return exit_code;
-    if (absl::Now() - begin > kHealthyRun) delay = kFirstDelay;
+    if (SteadyTime::Now() - begin > kHealthyRun) delay = kFirstDelay;
     ++restarts_;
-    spdlog::warn("the job ended with exit code {} after {}; start {} follows in {}", exit_code,
-                 absl::FormatDuration(absl::Trunc(absl::Now() - begin, absl::Milliseconds(100))),
-                 restarts_ + 1, absl::FormatDuration(delay));
+    spdlog::warn(
+        "the job ended with exit code {} after {}; start {} follows in {}", exit_code,
+        absl::FormatDuration(absl::Trunc(SteadyTime::Now() - begin, absl::Milliseconds(100))),
+        restarts_ + 1, absl::FormatDuration(delay));
     if (!Pause(delay)) return 0;
     delay = std::min(delay * 2, kLongestDelay);
   }
@@ -115,24 +116,24 @@ void JobSupervisor::Stop(const ChildProcess& job, int signal) {
   spdlog::info("signal {}: the job may drain for {}", signal,
                absl::FormatDuration(absl::Seconds(options_.stop_timeout_s)));
   pressure_ = Pressure::kDraining;
-  next_pressure_ = absl::Now() + absl::Seconds(options_.stop_timeout_s);
+  next_pressure_ = SteadyTime::Now() + absl::Seconds(options_.stop_timeout_s);
   job.Signal(SIGUSR1);
 }
 
 void JobSupervisor::Escalate(const ChildProcess& job) {
   if (pressure_ == Pressure::kDraining) {
     pressure_ = Pressure::kTerminated;
-    next_pressure_ = absl::Now() + kTerminateTimeout;
+    next_pressure_ = SteadyTime::Now() + kTerminateTimeout;
     return job.Signal(SIGTERM);
   }
   spdlog::warn("mpirun has not ended after SIGTERM: killing it");
   pressure_ = Pressure::kKilled;
-  next_pressure_ = absl::InfiniteFuture();
+  next_pressure_ = SteadyTime::InfiniteFuture();
   job.KillGroup();
 }
 
 bool JobSupervisor::Pause(absl::Duration duration) {
-  const absl::Time deadline = absl::Now() + duration;
+  const SteadyTime deadline = SteadyTime::Now() + duration;
   while (true) {
     const std::optional<int> signal = signals_.Next(deadline);
     if (!signal.has_value()) return true;

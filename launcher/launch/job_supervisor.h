@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 
+#include "common/steady_time.h"
 #include "launcher/launch/child_process.h"
 #include "launcher/launch/hosts.h"
 #include "launcher/launch/launch_options.h"
@@ -45,7 +46,7 @@ class JobSupervisor {
   // How hard the job has been asked to end, and when to ask harder.
   enum class Pressure { kNone, kDraining, kTerminated, kKilled };
   Pressure pressure_ = Pressure::kNone;
-  absl::Time next_pressure_ = absl::InfiniteFuture();
+  SteadyTime next_pressure_ = SteadyTime::InfiniteFuture();
 };
 
 }  // namespace sdar

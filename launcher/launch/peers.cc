@@ -8,7 +8,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <netdb.h>
@@ -19,6 +18,7 @@
 
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {
@@ -73,13 +73,13 @@ absl::string_view AddressBytes(const sockaddr* address) {
 }
 
 // Waits for `events`; false after the deadline.
-bool Await(int fd, short events, absl::Time deadline) {
+bool Await(int fd, short events, SteadyTime deadline) {
   pollfd entry = {fd, events, 0};
-  const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
+  const int64_t left = absl::ToInt64Milliseconds(deadline - SteadyTime::Now());
   return left > 0 && poll(&entry, 1, static_cast<int>(left)) == 1;
 }
 
-absl::Status ProbeAddress(const addrinfo& address, absl::Time deadline) {
+absl::Status ProbeAddress(const addrinfo& address, SteadyTime deadline) {
   const Socket socket(
       ::socket(address.ai_family, address.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (connect(socket.fd(), address.ai_addr, address.ai_addrlen) != 0 && errno != EINPROGRESS) {
@@ -123,7 +123,7 @@ bool IsThisMachine(const std::string& host) {
 
 absl::Status ProbeSsh(const std::string& host, int port, absl::Duration timeout) {
   SDAR_ASSIGN_OR_RETURN(const Addresses addresses, Resolve(host, port));
-  const absl::Time deadline = absl::Now() + timeout;
+  const SteadyTime deadline = SteadyTime::Now() + timeout;
   absl::Status status = absl::UnavailableError("no address");
   for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
     status = ProbeAddress(*address, deadline);
@@ -134,8 +134,8 @@ absl::Status ProbeSsh(const std::string& host, int port, absl::Duration timeout)
 
 absl::Status AwaitPeers(const std::vector<Host>& hosts, int port, absl::Duration timeout,
                         const std::function<bool(absl::Duration)>& pause) {
-  const absl::Time deadline = absl::Now() + timeout;
-  absl::Time next_log = absl::Now();
+  const SteadyTime deadline = SteadyTime::Now() + timeout;
+  SteadyTime next_log = SteadyTime::Now();
   std::vector<std::string> missing = Names(hosts);
   while (true) {
     absl::Status first = absl::OkStatus();
@@ -149,13 +149,13 @@ absl::Status AwaitPeers(const std::vector<Host>& hosts, int port, absl::Duration
     }
     if (still.empty()) return absl::OkStatus();
     missing = std::move(still);
-    if (absl::Now() > deadline) {
+    if (SteadyTime::Now() > deadline) {
       return absl::DeadlineExceededError(absl::StrCat(
           "--peer-timeout: ", missing.size(), " machine(s) cannot be reached: ", first.message()));
     }
-    if (absl::Now() >= next_log) {
+    if (SteadyTime::Now() >= next_log) {
       spdlog::info("waiting for {} machine(s): {}", missing.size(), std::string(first.message()));
-      next_log = absl::Now() + kLogInterval;
+      next_log = SteadyTime::Now() + kLogInterval;
     }
     if (!pause(kRoundInterval)) return absl::CancelledError("stopped while waiting for machines");
   }

@@ -7,8 +7,9 @@
 #include <ctime>
 #include <optional>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+
+#include "common/steady_time.h"
 
 namespace sdar {
 
@@ -23,13 +24,13 @@ class SignalQueue {
   }
 
   // The next signal; none has come by `deadline` where there is none.
-  std::optional<int> Next(absl::Time deadline) const {
+  std::optional<int> Next(SteadyTime deadline) const {
     while (true) {
-      const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+      const absl::Duration left = std::max(deadline - SteadyTime::Now(), absl::ZeroDuration());
       const timespec timeout = absl::ToTimespec(std::min(left, absl::Hours(1)));
       const int signal = sigtimedwait(&set_, nullptr, &timeout);
       if (signal > 0) return signal;
-      if (absl::Now() >= deadline) return std::nullopt;
+      if (SteadyTime::Now() >= deadline) return std::nullopt;
     }
   }
 

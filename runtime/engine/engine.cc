@@ -4,10 +4,10 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {
@@ -83,13 +83,13 @@ EngineStatus Engine::GetStatus() const {
 
 absl::Duration Engine::CurrentStepAge() const {
   const int64_t started = step_started_ns_.load(std::memory_order_relaxed);
-  return started == 0 ? absl::ZeroDuration() : absl::Now() - absl::FromUnixNanos(started);
+  return started == 0 ? absl::ZeroDuration() : SteadyTime::Now() - SteadyTime::FromNanos(started);
 }
 
 void Engine::PublishStatus() {
   absl::MutexLock lock(&mutex_);
   const uint64_t finished = worker_.next_step();
-  if (finished != status_.finished_steps) status_.last_step = absl::Now();
+  if (finished != status_.finished_steps) status_.last_step = SteadyTime::Now();
   status_.finished_steps = finished;
   status_.running = scheduler_.num_running();
   status_.waiting = scheduler_.num_waiting();
@@ -122,7 +122,7 @@ bool Engine::TakeInbox() {
   }
   for (auto& sequence : submitted) scheduler_.Add(std::move(sequence));
   for (const auto& [id, status] : cancelled) scheduler_.Cancel(id, status);
-  scheduler_.ExpireDeadlines(absl::Now());
+  scheduler_.ExpireDeadlines(SteadyTime::Now());
   if (stopping) scheduler_.CancelAll(stop_status);
   PublishStatus();
   return !stopping;
@@ -141,7 +141,7 @@ absl::Status Engine::Run() {
   while (TakeInbox()) {
     plan.Clear();
     plan.set_kind(StepPlan::FORWARD);
-    const absl::Time begin = absl::Now();
+    const SteadyTime begin = SteadyTime::Now();
     SDAR_RETURN_IF_ERROR(scheduler_.FillPlan(plan) ? RunStep(plan, begin) : GoIdle());
     PublishStatus();
   }
@@ -161,7 +161,7 @@ absl::Status Engine::GoIdle() {
 absl::StatusOr<StepResult> Engine::RunPlan(StepPlan& plan) {
   plan.set_version(kStepPlanVersion);
   plan.set_step_id(worker_.next_step());
-  step_started_ns_.store(absl::GetCurrentTimeNanos(), std::memory_order_relaxed);
+  step_started_ns_.store(SteadyTime::Now().ToNanos(), std::memory_order_relaxed);
   SDAR_RETURN_IF_ERROR(channel_.Send(plan));
   auto result = worker_.Execute(plan);
   step_started_ns_.store(0, std::memory_order_relaxed);
@@ -177,7 +177,7 @@ void Engine::Record(const StepPlan& plan, const StepResult& result) {
   recorder_.reset();
 }
 
-absl::Status Engine::RunStep(StepPlan& plan, absl::Time begin) {
+absl::Status Engine::RunStep(StepPlan& plan, SteadyTime begin) {
   idle_ = false;
   SDAR_ASSIGN_OR_RETURN(const StepResult result, RunPlan(plan));
   bool more = true;
@@ -186,7 +186,7 @@ absl::Status Engine::RunStep(StepPlan& plan, absl::Time begin) {
                           Resolve(scheduler_.RowsToResolve(result.summaries)));
     more = scheduler_.Apply(result.summaries, resolved);
   }
-  scheduler_.NoteStepTime(absl::Now() - begin);
+  scheduler_.NoteStepTime(SteadyTime::Now() - begin);
   return absl::OkStatus();
 }
 

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "common/steady_time.h"
 #include "runtime/engine/plan_record.h"
 #include "runtime/engine/scheduler.h"
 #include "runtime/engine/step_channel.h"
@@ -36,11 +37,11 @@ struct EngineStatus {
   int64_t free_pages = 0;
   int64_t total_pages = 0;
   uint64_t finished_steps = 0;
-  absl::Time last_step = absl::InfinitePast();  // when the last step ended
-  absl::Duration step_age;                      // of the step in progress; zero between steps
-  int64_t cached_pages = 0;                     // pages in the prefix cache, in use or not
-  uint64_t prefix_cache_queried_tokens = 0;     // prompt tokens that were looked up in it
-  uint64_t prefix_cache_hit_tokens = 0;         // of these, those found
+  SteadyTime last_step = SteadyTime::InfinitePast();  // when the last step ended
+  absl::Duration step_age;                            // of the step in progress; zero between steps
+  int64_t cached_pages = 0;                           // pages in the prefix cache, in use or not
+  uint64_t prefix_cache_queried_tokens = 0;           // prompt tokens that were looked up in it
+  uint64_t prefix_cache_hit_tokens = 0;               // of these, those found
   uint64_t preemptions = 0;
   StepCounters steps;
 };
@@ -85,7 +86,7 @@ class Engine {
   bool TakeInbox();
   absl::StatusOr<StepResult> RunPlan(sdar::v1::StepPlan& plan);
   void Record(const sdar::v1::StepPlan& plan, const StepResult& result);
-  absl::Status RunStep(sdar::v1::StepPlan& plan, absl::Time begin);
+  absl::Status RunStep(sdar::v1::StepPlan& plan, SteadyTime begin);
   absl::StatusOr<ResolvedLogits> Resolve(absl::Span<const int32_t> rows);
   absl::Status GoIdle();
   void PublishStatus();

@@ -12,6 +12,7 @@
 
 #include "common/ids.h"
 #include "common/shared_list.h"
+#include "common/steady_time.h"
 #include "runtime/diffusion/block_state.h"
 #include "runtime/diffusion/decoding_options.h"
 
@@ -32,11 +33,12 @@ struct GenerationRequest {
   RemaskingOptions remasking;
   StoppingOptions stopping;
   bool skip_special_tokens = true;
-  int top_logprobs = 0;                          // alternatives to report with every token
-  bool trace = false;                            // report every denoising step
-  bool provisional = false;                      // report the block after every denoising step
-  int priority = 0;                              // higher goes first, and gives its pages up last
-  absl::Time deadline = absl::InfiniteFuture();  // ends with DeadlineExceeded then, wherever it is
+  int top_logprobs = 0;      // alternatives to report with every token
+  bool trace = false;        // report every denoising step
+  bool provisional = false;  // report the block after every denoising step
+  int priority = 0;          // higher goes first, and gives its pages up last
+  SteadyTime deadline =
+      SteadyTime::InfiniteFuture();  // ends with DeadlineExceeded then, wherever it is
   int drafts = 0;  // guessed later states evaluated beside the true one: 0 .. kMaxDrafts a step, or
                    // kAutomaticDrafts
 };
@@ -100,7 +102,7 @@ struct SequenceUsage {
   int64_t forward_passes = 0;
   int64_t cached_tokens = 0;  // prompt tokens whose K/V came from the prefix cache
   int64_t preemptions = 0;    // times its pages were taken and later recomputed
-  absl::Time started = absl::InfiniteFuture();  // when it first had a slot
+  SteadyTime started = SteadyTime::InfiniteFuture();  // when it first had a slot
 };
 
 // How a sequence ended. `status` is not OK when it did not end by itself: cancelled, or the job

@@ -44,6 +44,7 @@ void ReplicaClient::Finish() {
   {
     absl::MutexLock lock(&mutex_);
     closing_ = true;
+    news_.NotifyAll();
   }
   writer_.join();
   reader_.join();  // rank 0 ends the stream once it has read to our end
@@ -72,8 +73,9 @@ void ReplicaClient::ReadLoop() {
 
 void ReplicaClient::Take(const sdar::v1::SubmitSequences& order) {
   std::vector<Submission> samples;
+  const SteadyTime now = SteadyTime::Now();
   for (const auto& sequence : order.sequences()) {
-    samples.push_back({FromMessage(sequence.request()),
+    samples.push_back({FromMessage(sequence.request(), now),
                        [this, ticket = sequence.ticket()](const SequenceUpdate& update) {
                          Report(ticket, update);
                        }});
@@ -113,10 +115,11 @@ void ReplicaClient::Cancel(const sdar::v1::CancelSequence& order) {
 void ReplicaClient::Report(uint64_t ticket, const SequenceUpdate& update) {
   FromReplica::Update message;
   message.set_ticket(ticket);
-  *message.mutable_news() = ToMessage(update);
+  *message.mutable_news() = ToMessage(update, SteadyTime::Now());
   absl::MutexLock lock(&mutex_);
   if (update.end) open_.erase(ticket);
   updates_.push_back(std::move(message));
+  news_.NotifyAll();
 }
 
 // Every message brings the engine's status; one is sent for the status alone when it has changed.
@@ -126,15 +129,18 @@ void ReplicaClient::WriteLoop() {
     std::vector<FromReplica::Update> updates;
     if (!first) {
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithTimeout(absl::Condition(this, &ReplicaClient::HasNews), kStatusInterval);
+      news_.AwaitUntil(mutex_, SteadyTime::Now() + kStatusInterval,
+                       [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasNews(); });
       updates.swap(updates_);
       closing = closing_;
     }
     FromReplica news;
     news.set_replica(static_cast<uint32_t>(replica_));
-    *news.mutable_status() = ToMessage(engine_.status());
+    *news.mutable_status() = ToMessage(engine_.status(), SteadyTime::Now());
     for (FromReplica::Update& update : updates) *news.add_updates() = std::move(update);
-    const std::string status = news.status().SerializeAsString();
+    sdar::v1::ReplicaStatus lasting = news.status();
+    lasting.clear_last_step_age_nanos();  // finished_steps tells whether there was another
+    const std::string status = lasting.SerializeAsString();
     if (updates.empty() && status == last_status) continue;
     last_status = status;
     if (!stream_->Write(news)) return;

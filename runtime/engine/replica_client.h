@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include <grpcpp/grpcpp.h>
 
+#include "common/steady_condition.h"
 #include "runtime/engine/router.h"
 #include "sdar/v1/replica.grpc.pb.h"
 
@@ -47,6 +48,7 @@ class ReplicaClient {
   const Replica engine_;
   const std::function<void(const absl::Status&)> stop_;
   absl::Mutex mutex_;
+  SteadyCondition news_;
   absl::flat_hash_map<uint64_t, SequenceId> open_ ABSL_GUARDED_BY(mutex_);      // by ticket
   std::vector<sdar::v1::FromReplica::Update> updates_ ABSL_GUARDED_BY(mutex_);  // to be sent
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "common/steady_time.h"
+
 namespace sdar {
 namespace {
 
@@ -133,7 +135,7 @@ ProvisionalBlock ProvisionalOf(const SequenceNews::Provisional& message) {
   return block;
 }
 
-void FillEnd(const SequenceEnd& end, SequenceNews::End& message) {
+void FillEnd(const SequenceEnd& end, SteadyTime now, SequenceNews::End& message) {
   *message.mutable_status() = ToMessage(end.status);
   message.set_reason(static_cast<int32_t>(end.reason));
   if (end.stop_token) message.set_stop_token(*end.stop_token);
@@ -144,12 +146,12 @@ void FillEnd(const SequenceEnd& end, SequenceNews::End& message) {
   message.set_forward_passes(end.usage.forward_passes);
   message.set_cached_tokens(end.usage.cached_tokens);
   message.set_preemptions(end.usage.preemptions);
-  if (end.usage.started != absl::InfiniteFuture()) {
-    message.set_started_unix_nanos(absl::ToUnixNanos(end.usage.started));
+  if (end.usage.started != SteadyTime::InfiniteFuture()) {
+    message.set_started_age_nanos(absl::ToInt64Nanoseconds(now - end.usage.started));
   }
 }
 
-SequenceEnd EndOf(const SequenceNews::End& message) {
+SequenceEnd EndOf(const SequenceNews::End& message, SteadyTime now) {
   SequenceEnd end;
   end.status = FromMessage(message.status());
   end.reason = static_cast<FinishReason>(message.reason());
@@ -161,8 +163,8 @@ SequenceEnd EndOf(const SequenceNews::End& message) {
   end.usage.forward_passes = message.forward_passes();
   end.usage.cached_tokens = message.cached_tokens();
   end.usage.preemptions = message.preemptions();
-  if (message.has_started_unix_nanos()) {
-    end.usage.started = absl::FromUnixNanos(message.started_unix_nanos());
+  if (message.has_started_age_nanos()) {
+    end.usage.started = now - absl::Nanoseconds(message.started_age_nanos());
   }
   return end;
 }
@@ -182,7 +184,7 @@ CountHistogram CountsOf(const sdar::v1::CountHistogram& message) {
 
 }  // namespace
 
-SequenceRequest ToMessage(const GenerationRequest& request) {
+SequenceRequest ToMessage(const GenerationRequest& request, SteadyTime now) {
   SequenceRequest message;
   AddAll(request.prompt, *message.mutable_prompt());
   FillSampling(request.sampling, message);
@@ -198,13 +200,13 @@ SequenceRequest ToMessage(const GenerationRequest& request) {
   message.set_provisional(request.provisional);
   message.set_priority(request.priority);
   message.set_drafts(request.drafts);
-  if (request.deadline != absl::InfiniteFuture()) {
-    message.set_deadline_unix_nanos(absl::ToUnixNanos(request.deadline));
+  if (request.deadline != SteadyTime::InfiniteFuture()) {
+    message.set_timeout_nanos(absl::ToInt64Nanoseconds(request.deadline - now));
   }
   return message;
 }
 
-GenerationRequest FromMessage(const SequenceRequest& message) {
+GenerationRequest FromMessage(const SequenceRequest& message, SteadyTime now) {
   GenerationRequest request;
   request.prompt = ToVector(message.prompt());
   request.sampling = SamplingOf(message);
@@ -220,23 +222,23 @@ GenerationRequest FromMessage(const SequenceRequest& message) {
   request.provisional = message.provisional();
   request.priority = message.priority();
   request.drafts = message.drafts();
-  if (message.has_deadline_unix_nanos()) {
-    request.deadline = absl::FromUnixNanos(message.deadline_unix_nanos());
+  if (message.has_timeout_nanos()) {
+    request.deadline = now + absl::Nanoseconds(message.timeout_nanos());
   }
   return request;
 }
 
-SequenceNews ToMessage(const SequenceUpdate& update) {
+SequenceNews ToMessage(const SequenceUpdate& update, SteadyTime now) {
   SequenceNews message;
   message.set_text(update.text);
   for (const RevealedToken& token : update.tokens) FillToken(token, *message.add_tokens());
   for (const TraceStep& step : update.trace) FillTrace(step, *message.add_trace());
   if (update.provisional) FillProvisional(*update.provisional, *message.mutable_provisional());
-  if (update.end) FillEnd(*update.end, *message.mutable_end());
+  if (update.end) FillEnd(*update.end, now, *message.mutable_end());
   return message;
 }
 
-SequenceUpdate FromMessage(const SequenceNews& message) {
+SequenceUpdate FromMessage(const SequenceNews& message, SteadyTime now) {
   SequenceUpdate update;
   update.text = message.text();
   for (const SequenceNews::Token& token : message.tokens()) {
@@ -244,11 +246,11 @@ SequenceUpdate FromMessage(const SequenceNews& message) {
   }
   for (const SequenceNews::Trace& step : message.trace()) update.trace.push_back(TraceOf(step));
   if (message.has_provisional()) update.provisional = ProvisionalOf(message.provisional());
-  if (message.has_end()) update.end = EndOf(message.end());
+  if (message.has_end()) update.end = EndOf(message.end(), now);
   return update;
 }
 
-sdar::v1::ReplicaStatus ToMessage(const EngineStatus& status) {
+sdar::v1::ReplicaStatus ToMessage(const EngineStatus& status, SteadyTime now) {
   sdar::v1::ReplicaStatus message;
   message.set_running(status.running);
   message.set_waiting(status.waiting);
@@ -257,8 +259,8 @@ sdar::v1::ReplicaStatus ToMessage(const EngineStatus& status) {
   message.set_free_pages(status.free_pages);
   message.set_total_pages(status.total_pages);
   message.set_finished_steps(status.finished_steps);
-  if (status.last_step != absl::InfinitePast()) {
-    message.set_last_step_unix_nanos(absl::ToUnixNanos(status.last_step));
+  if (status.last_step != SteadyTime::InfinitePast()) {
+    message.set_last_step_age_nanos(absl::ToInt64Nanoseconds(now - status.last_step));
   }
   message.set_step_age_nanos(absl::ToInt64Nanoseconds(status.step_age));
   message.set_cached_pages(status.cached_pages);
@@ -275,7 +277,7 @@ sdar::v1::ReplicaStatus ToMessage(const EngineStatus& status) {
   return message;
 }
 
-EngineStatus FromMessage(const sdar::v1::ReplicaStatus& message) {
+EngineStatus FromMessage(const sdar::v1::ReplicaStatus& message, SteadyTime now) {
   EngineStatus status;
   status.running = static_cast<int>(message.running());
   status.waiting = static_cast<int>(message.waiting());
@@ -284,8 +286,8 @@ EngineStatus FromMessage(const sdar::v1::ReplicaStatus& message) {
   status.free_pages = message.free_pages();
   status.total_pages = message.total_pages();
   status.finished_steps = message.finished_steps();
-  if (message.has_last_step_unix_nanos()) {
-    status.last_step = absl::FromUnixNanos(message.last_step_unix_nanos());
+  if (message.has_last_step_age_nanos()) {
+    status.last_step = now - absl::Nanoseconds(message.last_step_age_nanos());
   }
   status.step_age = absl::Nanoseconds(message.step_age_nanos());
   status.cached_pages = message.cached_pages();

@@ -71,7 +71,9 @@ absl::Status ReplicaServer::AwaitReplicas(absl::Duration timeout) {
     }
     return missing.empty();
   };
-  if (mutex_.AwaitWithTimeout(absl::Condition(&all_here), timeout)) return absl::OkStatus();
+  if (connected_.AwaitUntil(mutex_, SteadyTime::Now() + timeout, all_here)) {
+    return absl::OkStatus();
+  }
   return absl::DeadlineExceededError(absl::StrCat("replicas that have not reached rank 0 in ",
                                                   absl::FormatDuration(timeout), ": ",
                                                   absl::StrJoin(missing, ", ")));
@@ -98,9 +100,10 @@ Replica ReplicaServer::AsReplica(int replica) {
 
 absl::StatusOr<std::vector<SequenceId>> ReplicaServer::Submit(size_t replica,
                                                               std::vector<Submission> samples) {
+  const SteadyTime now = SteadyTime::Now();
   ToReplica order;  // filled without the lock, but for the tickets
   for (const Submission& sample : samples) {
-    *order.mutable_submit()->add_sequences()->mutable_request() = ToMessage(sample.request);
+    *order.mutable_submit()->add_sequences()->mutable_request() = ToMessage(sample.request, now);
   }
   absl::MutexLock lock(&mutex_);
   Remote& remote = remotes_[replica];
@@ -157,9 +160,10 @@ void ReplicaServer::Heard(Stream* stream, const FromReplica& news) {
     if (stream->replica == 0) {
       stream->replica = replica;
       remote.stream = stream;
+      connected_.NotifyAll();
       WriteNext(remote);
     }
-    if (news.has_status()) remote.status = FromMessage(news.status());
+    if (news.has_status()) remote.status = FromMessage(news.status(), SteadyTime::Now());
   }
   for (const FromReplica::Update& update : news.updates()) Deliver(replica, update);
 }
@@ -178,7 +182,7 @@ void ReplicaServer::Deliver(size_t replica, const FromReplica::Update& update) {
       callback = found->second;
     }
   }
-  callback(FromMessage(update.news()));
+  callback(FromMessage(update.news(), SteadyTime::Now()));
 }
 
 void ReplicaServer::Gone(Stream* stream) {

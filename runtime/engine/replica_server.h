@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include <grpcpp/grpcpp.h>
 
+#include "common/steady_condition.h"
 #include "runtime/engine/router.h"
 #include "sdar/v1/replica.grpc.pb.h"
 
@@ -69,6 +70,7 @@ class ReplicaServer {
   const std::function<void(const absl::Status&)> on_lost_;
   std::unique_ptr<Service> service_;
   absl::Mutex mutex_;
+  SteadyCondition connected_;
   std::vector<Remote> remotes_ ABSL_GUARDED_BY(mutex_);  // by replica; the first is not used
 };
 

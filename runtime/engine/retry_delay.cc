@@ -6,6 +6,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
+#include "common/steady_time.h"
+
 namespace sdar {
 namespace {
 
@@ -28,13 +30,13 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
   return absl::Milliseconds(milliseconds);
 }
 
-void EndRate::NoteEnd(absl::Time now) {
+void EndRate::NoteEnd(SteadyTime now) {
   ends_.push_back(now);
   if (ends_.size() > kEndsRemembered) ends_.pop_front();
 }
 
 // Counts the time since the oldest end it remembers, so that the rate falls while nothing ends.
-absl::Duration EndRate::TimeToDrain(int64_t waiting, absl::Time now) const {
+absl::Duration EndRate::TimeToDrain(int64_t waiting, SteadyTime now) const {
   if (ends_.empty()) return kUnknown;
   const absl::Duration each = (now - ends_.front()) / static_cast<int64_t>(ends_.size());
   return std::clamp(each * waiting, kShortest, kLongest);

@@ -8,6 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
+#include "common/steady_time.h"
+
 namespace sdar {
 
 // The status payload that holds the delay, in decimal milliseconds.
@@ -21,13 +23,13 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status);
 // How fast sequences have been ending lately. One thread.
 class EndRate {
  public:
-  void NoteEnd(absl::Time now);
+  void NoteEnd(SteadyTime now);
   // How long `waiting` sequences take to leave the queue at that rate: 100 ms .. 60 s, and 1 s
   // where nothing has ended yet.
-  absl::Duration TimeToDrain(int64_t waiting, absl::Time now) const;
+  absl::Duration TimeToDrain(int64_t waiting, SteadyTime now) const;
 
  private:
-  std::deque<absl::Time> ends_;  // the last few, ascending
+  std::deque<SteadyTime> ends_;  // the last few, ascending
 };
 
 }  // namespace sdar

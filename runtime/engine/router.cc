@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {
@@ -96,7 +96,8 @@ absl::StatusOr<std::vector<SequenceId>> Router::Enqueue(std::vector<Submission> 
     open.queued = key;
     open.rows = RowsOf(sample.request);
     open.deadline = sample.request.deadline;
-    if (open.deadline != absl::InfiniteFuture()) deadlines_.emplace(open.deadline, id);
+    if (open.deadline != SteadyTime::InfiniteFuture()) deadlines_.emplace(open.deadline, id);
+    if (open.deadline < wakes_at_) deadline_news_.NotifyAll();
     request.samples.push_back({id, std::move(sample)});
   }
   waiting_ += count;
@@ -116,7 +117,7 @@ absl::Status Router::CheckRoom(int64_t samples, int64_t prompt_tokens) const {
     return absl::OkStatus();
   }
   return WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat("the queue is full: ", full)),
-                        end_rate_.TimeToDrain(waiting_, absl::Now()));
+                        end_rate_.TimeToDrain(waiting_, SteadyTime::Now()));
 }
 
 std::optional<int> Router::ChooseReplica(int64_t samples, absl::Span<const uint64_t> pages) const {
@@ -236,7 +237,7 @@ void Router::OnUpdate(SequenceId id, const UpdateCallback& callback, SequenceUpd
     absl::MutexLock lock(&mutex_);
     const auto open = open_.find(id);
     if (open != open_.end()) Close(open);
-    end_rate_.NoteEnd(absl::Now());
+    end_rate_.NoteEnd(SteadyTime::Now());
   }
   callback(std::move(update));
   DispatchAll();
@@ -288,6 +289,7 @@ void Router::Stop(const absl::Status& status) {
     absl::MutexLock lock(&mutex_);
     if (!stopped_.ok()) return;
     stopped_ = status;
+    deadline_news_.NotifyAll();
     while (!queue_.empty()) EndWaiting(queue_.begin()->second.samples[0].id, status, ended);
   }
   CallEnded(ended);
@@ -310,14 +312,16 @@ void Router::DeadlineLoop() {
     {
       absl::MutexLock lock(&mutex_);
       if (!stopped_.ok()) return;
-      const absl::Time now = absl::Now();
+      const SteadyTime now = SteadyTime::Now();
       while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
         EndWaiting(deadlines_.begin()->second,
                    absl::DeadlineExceededError("the deadline passed in the queue"), ended);
       }
       if (ended.empty()) {
-        wakes_at_ = deadlines_.empty() ? absl::InfiniteFuture() : deadlines_.begin()->first;
-        mutex_.AwaitWithDeadline(absl::Condition(this, &Router::DeadlineLoopHasNews), wakes_at_);
+        wakes_at_ = deadlines_.empty() ? SteadyTime::InfiniteFuture() : deadlines_.begin()->first;
+        deadline_news_.AwaitUntil(
+            mutex_, wakes_at_,
+            [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return DeadlineLoopHasNews(); });
         continue;
       }
     }

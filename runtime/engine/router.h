@@ -16,6 +16,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "common/steady_condition.h"
+#include "common/steady_time.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/generation_request.h"
 #include "runtime/engine/prefix_affinity.h"
@@ -94,7 +96,7 @@ class Router {
     int replica = -1;                      // -1: it waits
     std::optional<SequenceId> at_replica;  // absent while it is handed over
     int64_t rows = 0;
-    absl::Time deadline;
+    SteadyTime deadline;
     absl::Status cancelled;  // while it was handed over
   };
   struct Load {
@@ -133,8 +135,9 @@ class Router {
   mutable absl::Mutex mutex_;
   std::map<QueueKey, Request> queue_ ABSL_GUARDED_BY(mutex_);
   OpenMap open_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::pair<absl::Time, SequenceId>> deadlines_ ABSL_GUARDED_BY(mutex_);  // of the queue
-  absl::Time wakes_at_ ABSL_GUARDED_BY(mutex_);      // until when the deadlines' thread sleeps
+  std::set<std::pair<SteadyTime, SequenceId>> deadlines_ ABSL_GUARDED_BY(mutex_);  // of the queue
+  SteadyCondition deadline_news_;                    // for the deadlines' thread
+  SteadyTime wakes_at_ ABSL_GUARDED_BY(mutex_);      // until when the deadlines' thread sleeps
   std::vector<Load> loads_ ABSL_GUARDED_BY(mutex_);  // by replica
   PrefixAffinity affinity_ ABSL_GUARDED_BY(mutex_);
   EndRate end_rate_ ABSL_GUARDED_BY(mutex_);

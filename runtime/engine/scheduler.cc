@@ -3,9 +3,8 @@
 
 #include <algorithm>
 
-#include "absl/time/clock.h"
-
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {
@@ -29,8 +28,8 @@ Scheduler::Scheduler(const SchedulerConfig& config)
 }
 
 void Scheduler::Add(std::unique_ptr<Sequence> sequence) {
-  const absl::Time deadline = sequence->request().deadline;
-  if (deadline != absl::InfiniteFuture()) deadlines_.emplace(deadline, sequence->id());
+  const SteadyTime deadline = sequence->request().deadline;
+  if (deadline != SteadyTime::InfiniteFuture()) deadlines_.emplace(deadline, sequence->id());
   waiting_.emplace(sequence->seniority(), std::move(sequence));
 }
 
@@ -62,7 +61,7 @@ void Scheduler::CancelAll(const absl::Status& status) {
   while (!running_.empty()) Cancel(running_.back()->sequence->id(), status);
 }
 
-void Scheduler::ExpireDeadlines(absl::Time now) {
+void Scheduler::ExpireDeadlines(SteadyTime now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto [deadline, id] = *deadlines_.begin();
     SDAR_CHECK(Cancel(id, absl::DeadlineExceededError("the request's deadline has passed")));
@@ -122,7 +121,7 @@ bool Scheduler::Start(std::unique_ptr<Sequence>& sequence) {
     counters_.prefix_cache_queried_tokens += known;
     counters_.prefix_cache_hit_tokens += sequence->num_committed();
   }
-  sequence->NoteStart(absl::Now());
+  sequence->NoteStart(SteadyTime::Now());
   auto running = std::make_unique<Running>();
   running->sequence = std::move(sequence);
   running->slot = free_slots_.back();

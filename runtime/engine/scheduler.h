@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 
 #include "common/logit_summary.h"
+#include "common/steady_time.h"
 #include "runtime/engine/draft_planner.h"
 #include "runtime/engine/page_allocator.h"
 #include "runtime/engine/prefix_cache.h"
@@ -63,7 +64,7 @@ class Scheduler {
   bool Cancel(SequenceId id, const absl::Status& status);
   void CancelAll(const absl::Status& status);
   // Ends the sequences whose deadline is not after `now` with DeadlineExceeded.
-  void ExpireDeadlines(absl::Time now);
+  void ExpireDeadlines(SteadyTime now);
 
   // Adds released slots and the next segments to `plan`. False when there is nothing to run. Every
   // plan must be followed by Apply with its outcome, with cancellations allowed in between.
@@ -146,7 +147,7 @@ class Scheduler {
   PrefixCache cache_;
   absl::btree_map<Seniority, std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Running>> running_;
-  absl::btree_set<std::pair<absl::Time, SequenceId>> deadlines_;
+  absl::btree_set<std::pair<SteadyTime, SequenceId>> deadlines_;
   std::vector<SlotId> free_slots_;
   std::vector<SlotId> released_;  // to be told to the ranks with the next plan
   std::vector<Planned> planned_;

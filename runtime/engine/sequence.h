@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "common/steady_time.h"
 #include "runtime/diffusion/block_state.h"
 #include "runtime/diffusion/drafts.h"
 #include "runtime/engine/generation_request.h"
@@ -59,7 +60,7 @@ class Sequence {
   std::optional<SequenceId> leader() const { return leader_; }
 
   // It has a slot. The first time counts.
-  void NoteStart(absl::Time now) { usage_.started = std::min(usage_.started, now); }
+  void NoteStart(SteadyTime now) { usage_.started = std::min(usage_.started, now); }
   // The K/V of the first `committed` known positions are there already. Requires: none are yet.
   void SkipCommitted(int64_t committed);
   // The K/V are lost; what was revealed, and the step of the active block, stay.

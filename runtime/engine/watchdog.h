@@ -17,6 +17,8 @@
 #include "absl/time/time.h"
 #include <grpcpp/grpcpp.h>
 
+#include "common/steady_condition.h"
+#include "common/steady_time.h"
 #include "runtime/engine/doorbell.h"
 #include "sdar/v1/watchdog.grpc.pb.h"
 
@@ -38,7 +40,7 @@ struct StepProgress {
 // What rank 0 knows of a rank.
 struct RankHealth {
   uint64_t finished_steps = 0;
-  absl::Time last_heard;
+  SteadyTime last_heard;
   absl::Duration step_age;
 };
 
@@ -90,6 +92,7 @@ class WatchdogServer {
   std::thread monitor_;
 
   mutable absl::Mutex mutex_;
+  SteadyCondition changed_;                                   // streams_, lost_rank_, leaving_
   std::vector<RankStream*> streams_ ABSL_GUARDED_BY(mutex_);  // by rank; null: not connected
   std::vector<RankHealth> health_ ABSL_GUARDED_BY(mutex_);
   int lost_rank_ ABSL_GUARDED_BY(mutex_) = -1;           // whose stream broke
@@ -131,6 +134,7 @@ class WatchdogClient {
   std::atomic<bool> leaving_{false};
   std::atomic<bool> lost_{false};
   absl::Mutex mutex_;
+  SteadyCondition news_;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t rings_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t rings_sent_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
+#include "common/steady_time.h"
 #include "runtime/engine/watchdog.h"
 
 namespace sdar {
@@ -17,7 +17,7 @@ WatchdogClient::WatchdogClient(const WatchdogOptions& options, int rank, const s
       doorbell_(doorbell),
       progress_(std::move(progress)),
       on_lost_(std::move(on_lost)),
-      last_heard_ns_(absl::GetCurrentTimeNanos()),
+      last_heard_ns_(SteadyTime::Now().ToNanos()),
       stub_(sdar::v1::WatchdogService::NewStub(
           grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
   context_.set_wait_for_ready(true);
@@ -31,6 +31,7 @@ WatchdogClient::~WatchdogClient() {
   {
     absl::MutexLock lock(&mutex_);
     closing_ = true;
+    news_.NotifyAll();
   }
   context_.TryCancel();
   reader_.join();
@@ -41,7 +42,7 @@ WatchdogClient::~WatchdogClient() {
 void WatchdogClient::ReadLoop() {
   sdar::v1::WatchdogEvent event;
   while (stream_->Read(&event)) {
-    last_heard_ns_.store(absl::GetCurrentTimeNanos());
+    last_heard_ns_.store(SteadyTime::Now().ToNanos());
     doorbell_.RingTo(event.doorbell());
   }
   Lose(absl::UnavailableError("rank 0 is gone"));
@@ -50,6 +51,7 @@ void WatchdogClient::ReadLoop() {
 void WatchdogClient::Ring(uint64_t count) {
   absl::MutexLock lock(&mutex_);
   rings_ = std::max(rings_, count);
+  news_.NotifyAll();
 }
 
 void WatchdogClient::BeatLoop() {
@@ -68,11 +70,11 @@ void WatchdogClient::BeatLoop() {
     if (!stream_->Write(beat)) return;  // the reader notices too
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithTimeout(absl::Condition(this, &WatchdogClient::HasNews),
-                              options_.beat_interval);
+      news_.AwaitUntil(mutex_, SteadyTime::Now() + options_.beat_interval,
+                       [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasNews(); });
       if (closing_) return;
     }
-    const absl::Duration silence = absl::Now() - absl::FromUnixNanos(last_heard_ns_.load());
+    const absl::Duration silence = SteadyTime::Now() - SteadyTime::FromNanos(last_heard_ns_.load());
     if (silence > options_.max_silence) {
       return Lose(absl::UnavailableError(
           absl::StrCat("rank 0 has been silent for ", absl::FormatDuration(silence))));

@@ -4,9 +4,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 #include "runtime/engine/watchdog.h"
 
 namespace sdar {
@@ -87,6 +87,7 @@ WatchdogServer::~WatchdogServer() {
   {
     absl::MutexLock lock(&mutex_);
     leaving_ = true;
+    changed_.NotifyAll();
   }
   if (monitor_.joinable()) monitor_.join();
   if (server_ != nullptr) {
@@ -115,7 +116,7 @@ absl::Status WatchdogServer::AwaitRanks(absl::Duration timeout) {
   const auto all_here = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return std::count(streams_.begin() + 1, streams_.end(), nullptr) == 0;
   };
-  if (!mutex_.AwaitWithTimeout(absl::Condition(&all_here), timeout)) {
+  if (!changed_.AwaitUntil(mutex_, SteadyTime::Now() + timeout, all_here)) {
     std::vector<int> missing;
     for (int r = 1; r < num_ranks_; ++r) {
       if (streams_[static_cast<size_t>(r)] == nullptr) missing.push_back(r);
@@ -132,6 +133,7 @@ absl::Status WatchdogServer::AwaitRanks(absl::Duration timeout) {
 void WatchdogServer::StopWatching() {
   absl::MutexLock lock(&mutex_);
   leaving_ = true;
+  changed_.NotifyAll();
 }
 
 void WatchdogServer::Ring(uint64_t count) {
@@ -157,7 +159,7 @@ std::vector<RankHealth> WatchdogServer::Health() const {
   absl::MutexLock lock(&mutex_);
   std::vector<RankHealth> health = health_;
   const StepProgress mine = progress_();
-  health[0] = {mine.finished_steps, absl::Now(), mine.step_age};
+  health[0] = {mine.finished_steps, SteadyTime::Now(), mine.step_age};
   return health;
 }
 
@@ -165,8 +167,8 @@ void WatchdogServer::Heard(RankStream* stream, const Heartbeat& beat) {
   absl::MutexLock lock(&mutex_);
   if (beat.rank() == 0 || beat.rank() >= static_cast<uint32_t>(num_ranks_)) return;
   stream->rank = static_cast<int>(beat.rank());
-  streams_[beat.rank()] = stream;
-  health_[beat.rank()] = {beat.finished_steps(), absl::Now(),
+  if (std::exchange(streams_[beat.rank()], stream) != stream) changed_.NotifyAll();
+  health_[beat.rank()] = {beat.finished_steps(), SteadyTime::Now(),
                           absl::Nanoseconds(beat.step_age_nanos())};
   RingGroup(GroupOf(stream->rank), beat.doorbell());
 }
@@ -175,14 +177,16 @@ void WatchdogServer::Gone(RankStream* stream) {
   absl::MutexLock lock(&mutex_);
   if (stream->rank < 0 || streams_[static_cast<size_t>(stream->rank)] != stream) return;
   streams_[static_cast<size_t>(stream->rank)] = nullptr;
-  if (watching_ && lost_rank_ < 0) lost_rank_ = stream->rank;
+  if (!watching_ || lost_rank_ >= 0) return;
+  lost_rank_ = stream->rank;
+  changed_.NotifyAll();
 }
 
 absl::Status WatchdogServer::FindFailure() const {
   if (lost_rank_ >= 0) return absl::UnavailableError(absl::StrCat("rank ", lost_rank_, " is gone"));
   const StepProgress mine = progress_();
   SDAR_RETURN_IF_ERROR(mine.collectives);
-  const absl::Time now = absl::Now();
+  const SteadyTime now = SteadyTime::Now();
   for (int r = 0; r < num_ranks_; ++r) {
     const RankHealth& health = health_[static_cast<size_t>(r)];
     const absl::Duration silence = r == 0 ? absl::ZeroDuration() : now - health.last_heard;
@@ -200,7 +204,7 @@ absl::Status WatchdogServer::FindFailure() const {
 }
 
 void WatchdogServer::MonitorLoop() {
-  absl::Time next_beat = absl::Now();
+  SteadyTime next_beat = SteadyTime::Now();
   while (true) {
     absl::Status failure;
     {
@@ -208,9 +212,9 @@ void WatchdogServer::MonitorLoop() {
       const auto urgent = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
         return leaving_ || lost_rank_ >= 0;
       };
-      mutex_.AwaitWithDeadline(absl::Condition(&urgent), next_beat);
+      changed_.AwaitUntil(mutex_, next_beat, urgent);
       if (leaving_) return;
-      next_beat = absl::Now() + options_.beat_interval;
+      next_beat = SteadyTime::Now() + options_.beat_interval;
       failure = FindFailure();
       SendToAll();
     }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "common/steady_time.h"
+
 namespace sdar {
 namespace {
 
@@ -15,14 +17,14 @@ double ToMilliseconds(absl::Duration duration) {
 
 }  // namespace
 
-CallRecord::CallRecord(absl::Time arrival, int64_t prompt_tokens, int num_samples,
+CallRecord::CallRecord(SteadyTime arrival, int64_t prompt_tokens, int num_samples,
                        ServerMetrics& metrics)
     : arrival_(arrival),
       prompt_tokens_(prompt_tokens),
       metrics_(metrics),
       samples_(static_cast<size_t>(num_samples)) {}
 
-void CallRecord::Note(int index, const SequenceUpdate& update, absl::Time now) {
+void CallRecord::Note(int index, const SequenceUpdate& update, SteadyTime now) {
   Sample& sample = samples_[static_cast<size_t>(index)];
   const bool answered = !update.tokens.empty() || (update.end && update.end->status.ok());
   if (answered && !to_first_token_) {
@@ -55,12 +57,12 @@ FinishedReason CallRecord::ReasonOf(const absl::Status& status) const {
   return cut ? FinishedReason::kLength : FinishedReason::kStop;
 }
 
-void CallRecord::End(const absl::Status& status, absl::Time now) {
+void CallRecord::End(const absl::Status& status, SteadyTime now) {
   status_ = status;
   ended_.reason = ReasonOf(status);
   ended_.prompt_tokens = prompt_tokens_;
   ended_.total = now - arrival_;
-  if (started_ != absl::InfiniteFuture()) {
+  if (started_ != SteadyTime::InfiniteFuture()) {
     // The clock of another host may be a little behind.
     ended_.queued = std::max(started_ - arrival_, absl::ZeroDuration());
   }

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 
 #include "common/json.h"
+#include "common/steady_time.h"
 #include "runtime/engine/generation_request.h"
 #include "runtime/server/metrics/server_metrics.h"
 
@@ -19,31 +20,31 @@ namespace sdar {
 class CallRecord {
  public:
   // arrival: of the call. Requires: metrics outlive this.
-  CallRecord(absl::Time arrival, int64_t prompt_tokens, int num_samples, ServerMetrics& metrics);
+  CallRecord(SteadyTime arrival, int64_t prompt_tokens, int num_samples, ServerMetrics& metrics);
 
   // News of sample `index`, on its way to the client.
-  void Note(int index, const SequenceUpdate& update, absl::Time now);
+  void Note(int index, const SequenceUpdate& update, SteadyTime now);
   // The client is told how the call ended. Once; nothing is noted after it.
-  void End(const absl::Status& status, absl::Time now);
+  void End(const absl::Status& status, SteadyTime now);
 
   // What the log says of the call: counts, times and reasons, never text. After End.
   Json Summary() const;
 
  private:
   struct Sample {
-    std::optional<absl::Time> first;  // when its first tokens came
-    absl::Time last;                  // when its last ones did
+    std::optional<SteadyTime> first;  // when its first tokens came
+    SteadyTime last;                  // when its last ones did
     int64_t tokens = 0;
     std::optional<FinishReason> reason;
   };
 
   FinishedReason ReasonOf(const absl::Status& status) const;
 
-  const absl::Time arrival_;
+  const SteadyTime arrival_;
   const int64_t prompt_tokens_;
   ServerMetrics& metrics_;
   std::vector<Sample> samples_;
-  absl::Time started_ = absl::InfiniteFuture();  // when one of them first had a slot
+  SteadyTime started_ = SteadyTime::InfiniteFuture();  // when one of them first had a slot
   std::optional<absl::Duration> to_first_token_;
   int64_t denoising_steps_ = 0;
   int64_t cached_tokens_ = 0;  // of the prompt, once per sample

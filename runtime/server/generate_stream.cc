@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/log.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 
@@ -52,7 +52,7 @@ void GenerateStream::Update(int index, const SequenceUpdate& update) {
   {
     absl::MutexLock lock(&mutex_);
     if (status_.ok()) {
-      record_.Note(index, update, absl::Now());
+      record_.Note(index, update, SteadyTime::Now());
       Take(index, update);
     }
     if (update.end) --samples_left_;
@@ -155,7 +155,7 @@ void GenerateStream::WriteNext() {
   }
   if (status_.ok() && samples_left_ > 0) return;
   finished_ = true;
-  record_.End(status_, absl::Now());  // before the client can ask for the metrics
+  record_.End(status_, SteadyTime::Now());  // before the client can ask for the metrics
   const bool cut = sent_ && absl::IsUnavailable(status_);
   sink_.finish(cut ? absl::AbortedError(status_.message()) : status_);
 }

@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
+#include "common/steady_time.h"
 #include "runtime/engine/router.h"
 #include "runtime/server/call_record.h"
 #include "runtime/text/tokenizer.h"
@@ -35,7 +36,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   struct Options {
     std::string request_id;
     std::string trace_id;  // for the log; empty: none
-    absl::Time arrival;
+    SteadyTime arrival;
     int64_t prompt_tokens = 0;
     int num_samples = 1;
     bool with_logprobs = false;

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 #include "common/ids.h"
+#include "common/steady_time.h"
 #include "runtime/engine/request_fields.h"
 
 namespace sdar {
@@ -21,8 +21,8 @@ struct GenerationCall {
   std::vector<TokenId> prompt;
   RequestFields fields;
   bool provisional = false;  // also the block's state after every denoising step
-  absl::Time deadline = absl::InfiniteFuture();
-  absl::Time arrival = absl::Now();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
+  SteadyTime arrival = SteadyTime::Now();
 };
 
 }  // namespace sdar

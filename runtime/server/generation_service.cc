@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 #include "runtime/server/request_identity.h"
 
 namespace sdar {
@@ -34,8 +34,8 @@ void FillTotals(const EngineStatus& total, sdar::v1::GetStatusResponse& response
   response.set_prefix_cache_hit_tokens(total.prefix_cache_hit_tokens);
   response.set_preemptions(total.preemptions);
   response.set_step_age_seconds(absl::ToDoubleSeconds(total.step_age));
-  if (total.last_step != absl::InfinitePast()) {
-    response.set_last_step_age_seconds(absl::ToDoubleSeconds(absl::Now() - total.last_step));
+  if (total.last_step != SteadyTime::InfinitePast()) {
+    response.set_last_step_age_seconds(absl::ToDoubleSeconds(SteadyTime::Now() - total.last_step));
   }
 }
 
@@ -97,6 +97,7 @@ absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::Register(
 void GenerationService::Close(const std::shared_ptr<GenerateStream>& stream) {
   absl::MutexLock lock(&mutex_);
   open_.erase(stream);
+  closed_.NotifyAll();
   const auto with_id = by_id_.find(stream->request_id());
   if (with_id != by_id_.end() && with_id->second == stream) by_id_.erase(with_id);
 }
@@ -161,7 +162,7 @@ void GenerationService::FailAll(const absl::Status& status, absl::Duration timeo
   for (const auto& stream : open) stream->Fail(status);
   absl::MutexLock lock(&mutex_);
   const auto all_over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return open_.empty(); };
-  mutex_.AwaitWithTimeout(absl::Condition(&all_over), timeout);
+  closed_.AwaitUntil(mutex_, SteadyTime::Now() + timeout, all_over);
 }
 
 size_t GenerationService::num_open_calls() const {
@@ -179,17 +180,17 @@ HealthView GenerationService::View() const {
 }
 
 std::string GenerationService::FindTrouble() const {
-  return sdar::FindTrouble(View(), config_.health_limits, absl::Now());
+  return sdar::FindTrouble(View(), config_.health_limits, SteadyTime::Now());
 }
 
 std::string GenerationService::FindStall() const {
   HealthView view = View();
   view.refusal = absl::OkStatus();
-  return sdar::FindTrouble(view, config_.stall_limits, absl::Now());
+  return sdar::FindTrouble(view, config_.stall_limits, SteadyTime::Now());
 }
 
 std::vector<RankHealth> GenerationService::HealthOfRanks(const EngineStatus& first_replica,
-                                                         absl::Time now) const {
+                                                         SteadyTime now) const {
   std::vector<RankHealth> ranks = config_.rank_health();
   ranks[0] = {first_replica.finished_steps, now, first_replica.step_age};
   return ranks;
@@ -197,7 +198,7 @@ std::vector<RankHealth> GenerationService::HealthOfRanks(const EngineStatus& fir
 
 std::string GenerationService::Metrics() const {
   JobView view;
-  view.now = absl::Now();
+  view.now = SteadyTime::Now();
   view.status = router_.GetStatus();
   view.ranks = HealthOfRanks(view.status.replicas[0], view.now);
   view.healthy = FindTrouble().empty();
@@ -226,7 +227,7 @@ sdar::v1::GetStatusResponse GenerationService::GetStatus() const {
     FillReplica(replica, *response.add_replicas());
   }
   response.set_unhealthy(FindTrouble());
-  const absl::Time now = absl::Now();
+  const SteadyTime now = SteadyTime::Now();
   for (const RankHealth& rank : HealthOfRanks(status.replicas[0], now)) {
     response.add_rank_steps(rank.finished_steps);
     response.add_rank_silence_seconds(absl::ToDoubleSeconds(now - rank.last_heard));

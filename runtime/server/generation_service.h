@@ -14,6 +14,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "common/steady_condition.h"
+#include "common/steady_time.h"
 #include "runtime/engine/request_fields.h"
 #include "runtime/engine/router.h"
 #include "runtime/engine/watchdog.h"
@@ -91,7 +93,7 @@ class GenerationService {
   absl::StatusOr<std::shared_ptr<GenerateStream>> Register(const GenerationCall& call,
                                                            GenerateStream::Options options);
   absl::StatusOr<std::shared_ptr<GenerateStream>> TryOpen(GenerationCall call);
-  std::vector<RankHealth> HealthOfRanks(const EngineStatus& first_replica, absl::Time now) const;
+  std::vector<RankHealth> HealthOfRanks(const EngineStatus& first_replica, SteadyTime now) const;
 
   Config config_;
   const TextCodec& text_;
@@ -99,6 +101,7 @@ class GenerationService {
   ServerMetrics metrics_;
 
   mutable absl::Mutex mutex_;
+  SteadyCondition closed_;  // open_ has become smaller
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   std::set<std::shared_ptr<GenerateStream>> open_ ABSL_GUARDED_BY(mutex_);
   // Of these, the last with an id: another may have it once that one has ended.

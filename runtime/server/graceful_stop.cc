@@ -3,9 +3,8 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
-
 #include "common/log.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 
@@ -30,13 +29,14 @@ void GracefulStop::EngineEnded() { Raise(State::kEnded); }
 void GracefulStop::Raise(State to) {
   absl::MutexLock lock(&mutex_);
   if (state_ < to) state_ = to;
+  raised_.NotifyAll();
 }
 
 bool GracefulStop::AwaitState(State at_least, absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
   const auto reached = [this, at_least]()
                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return state_ >= at_least; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&reached), timeout);
+  return raised_.AwaitUntil(mutex_, SteadyTime::Now() + timeout, reached);
 }
 
 void GracefulStop::Loop() {
@@ -50,10 +50,10 @@ void GracefulStop::AwaitCalls() {
   service_.Refuse(absl::UnavailableError("the server is draining: it takes no new calls"));
   spdlog::info("draining: {} open call(s) may take {}", service_.num_open_calls(),
                absl::FormatDuration(timeouts_.drain));
-  const absl::Time deadline = absl::Now() + timeouts_.drain;
+  const SteadyTime deadline = SteadyTime::Now() + timeouts_.drain;
   while (service_.num_open_calls() > 0) {
     if (AwaitState(State::kStopping, kInterval)) return;
-    if (absl::Now() < deadline) continue;
+    if (SteadyTime::Now() < deadline) continue;
     spdlog::warn("draining: {} call(s) are still open after {}", service_.num_open_calls(),
                  absl::FormatDuration(timeouts_.drain));
     return;

@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "common/steady_condition.h"
 #include "runtime/server/generation_service.h"
 
 namespace sdar {
@@ -49,6 +50,7 @@ class GracefulStop {
   const std::function<void(const absl::Status&)> stop_engine_;
   const Timeouts timeouts_;
   absl::Mutex mutex_;
+  SteadyCondition raised_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kServing;
   std::thread thread_;
 };

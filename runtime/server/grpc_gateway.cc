@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/server/grpc_gateway.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 #include "runtime/engine/retry_delay.h"
 #include "runtime/server/request_identity.h"
 #include "runtime/server/request_translation.h"
@@ -18,6 +19,13 @@ absl::string_view MetadataOf(const grpc::CallbackServerContext& context, const c
   const auto found = context.client_metadata().find(name);
   if (found == context.client_metadata().end()) return "";
   return {found->second.data(), found->second.size()};
+}
+
+// gRPC gives deadlines by the wall clock. What is left now holds, whatever that clock does later.
+SteadyTime DeadlineOf(const grpc::CallbackServerContext& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return SteadyTime::InfiniteFuture();
+  return SteadyTime::Now() + absl::FromChrono(deadline - std::chrono::system_clock::now());
 }
 
 grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
@@ -89,8 +97,8 @@ absl::StatusOr<GenerationCall> GrpcGateway::Translate(
   }
   call.trace_id = TraceIdOf(MetadataOf(context, "traceparent"));
   SDAR_ASSIGN_OR_RETURN(call.fields, TranslateFields(request));
-  SDAR_ASSIGN_OR_RETURN(
-      call.deadline, TranslateDeadline(request, absl::FromChrono(context.deadline()), absl::Now()));
+  SDAR_ASSIGN_OR_RETURN(call.deadline,
+                        TranslateDeadline(request, DeadlineOf(context), SteadyTime::Now()));
   SDAR_ASSIGN_OR_RETURN(call.prompt, TranslatePrompt(request, service_.text()));
   call.provisional = request.output().provisional();
   return call;

@@ -5,9 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/steady_time.h"
+
 namespace sdar {
 
-std::string FindTrouble(const HealthView& view, const HealthLimits& limits, absl::Time now) {
+std::string FindTrouble(const HealthView& view, const HealthLimits& limits, SteadyTime now) {
   if (!view.refusal.ok()) return std::string(view.refusal.message());
   if (view.step_age > limits.step_age) {
     return absl::StrCat("a step has been running for ", absl::FormatDuration(view.step_age));
@@ -32,6 +34,7 @@ HealthWatch::~HealthWatch() {
   {
     absl::MutexLock lock(&mutex_);
     closing_ = true;
+    closes_.NotifyAll();
   }
   thread_.join();
 }
@@ -41,7 +44,10 @@ void HealthWatch::Loop() {
   while (true) {
     {
       absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&closing_), interval_)) return;
+      if (closes_.AwaitUntil(mutex_, SteadyTime::Now() + interval_,
+                             [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return closing_; })) {
+        return;
+      }
     }
     const std::string trouble = find_trouble_();
     if (trouble.empty() == healthy) continue;

@@ -12,6 +12,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "common/steady_condition.h"
+#include "common/steady_time.h"
 #include "runtime/engine/watchdog.h"
 
 namespace sdar {
@@ -30,7 +32,7 @@ struct HealthLimits {
 };
 
 // Why the job should get no new calls, in words; empty when it should. Pure; any thread.
-std::string FindTrouble(const HealthView& view, const HealthLimits& limits, absl::Time now);
+std::string FindTrouble(const HealthView& view, const HealthLimits& limits, SteadyTime now);
 
 // Asks for trouble again and again on a thread of its own, and tells when it comes or
 // goes. Until the first trouble the job counts as healthy.
@@ -49,6 +51,7 @@ class HealthWatch {
   const std::function<void(const std::string&)> on_change_;
   const absl::Duration interval_;
   absl::Mutex mutex_;
+  SteadyCondition closes_;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -8,6 +8,7 @@
 
 #include "common/json.h"
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {
@@ -84,8 +85,8 @@ absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& r
   return fields;
 }
 
-absl::StatusOr<absl::Time> TranslateDeadline(const sdar::v1::GenerateRequest& request,
-                                             absl::Time call_deadline, absl::Time now) {
+absl::StatusOr<SteadyTime> TranslateDeadline(const sdar::v1::GenerateRequest& request,
+                                             SteadyTime call_deadline, SteadyTime now) {
   if (!request.scheduling().has_timeout_seconds()) return call_deadline;
   const double timeout = request.scheduling().timeout_seconds();
   if (!(timeout > 0)) {

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "common/steady_time.h"
 #include "runtime/engine/request_fields.h"
 #include "runtime/text/text_codec.h"
 #include "sdar/v1/generation.pb.h"
@@ -20,8 +21,8 @@ absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& r
 
 // When the answer must be there: at the call's deadline, or after timeout_seconds if that is
 // sooner. InvalidArgument: timeout_seconds is no positive number.
-absl::StatusOr<absl::Time> TranslateDeadline(const sdar::v1::GenerateRequest& request,
-                                             absl::Time call_deadline, absl::Time now);
+absl::StatusOr<SteadyTime> TranslateDeadline(const sdar::v1::GenerateRequest& request,
+                                             SteadyTime call_deadline, SteadyTime now);
 
 // A conversation as the chat template takes it. InvalidArgument when its JSON parts are not JSON.
 absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat);

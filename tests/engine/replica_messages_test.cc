@@ -3,10 +3,10 @@
 
 #include <limits>
 
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/steady_time.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
@@ -16,14 +16,18 @@ namespace {
 constexpr double kThird = 1.0 / 3.0;
 constexpr double kTiny = std::numeric_limits<double>::denorm_min();
 
+// The same moment by the sender's clock and by the receiver's, which have nothing in common.
+const SteadyTime kSent = SteadyTime() + absl::Nanoseconds(1764000000123456789);
+const SteadyTime kReceived = SteadyTime() + absl::Seconds(5);
+
 // Through the bytes of the wire and back.
 template <typename Value>
 Value RoundTrip(const Value& value) {
-  auto message = ToMessage(value);
+  auto message = ToMessage(value, kSent);
   const std::string bytes = message.SerializeAsString();
   message.Clear();
   EXPECT_TRUE(message.ParseFromString(bytes));
-  return FromMessage(message);
+  return FromMessage(message, kReceived);
 }
 
 GenerationRequest FullRequest() {
@@ -39,7 +43,7 @@ GenerationRequest FullRequest() {
   request.provisional = true;
   request.priority = -100;
   request.drafts = kAutomaticDrafts;
-  request.deadline = absl::FromUnixNanos(1764000000123456789);
+  request.deadline = kSent + absl::Nanoseconds(1234567891234);
   return request;
 }
 
@@ -71,12 +75,12 @@ TEST(ReplicaMessagesTest, ARequestArrivesAsItWas) {
   EXPECT_EQ(got.provisional, sent.provisional);
   EXPECT_EQ(got.priority, sent.priority);
   EXPECT_EQ(got.drafts, sent.drafts);
-  EXPECT_EQ(got.deadline, sent.deadline);
+  EXPECT_EQ(got.deadline, kReceived + absl::Nanoseconds(1234567891234));
 }
 
 TEST(ReplicaMessagesTest, WhatARequestDoesNotSetStaysUnset) {
   const GenerationRequest got = RoundTrip(GenerationRequest());
-  EXPECT_EQ(got.deadline, absl::InfiniteFuture());
+  EXPECT_EQ(got.deadline, SteadyTime::InfiniteFuture());
   EXPECT_TRUE(got.prompt.empty());
   EXPECT_TRUE(got.skip_special_tokens);
   EXPECT_TRUE(got.sampling.greedy());
@@ -124,7 +128,7 @@ TEST(ReplicaMessagesTest, AnEndArrivesAsItWas) {
                          FinishReason::kStop,
                          0,
                          "",
-                         {1, 2, 3, 4, 5, 6, absl::FromUnixNanos(7)}};
+                         {1, 2, 3, 4, 5, 6, kSent - absl::Nanoseconds(7)}};
   const SequenceUpdate got = RoundTrip(sent);
   ASSERT_TRUE(got.end.has_value());
   EXPECT_THAT(got.end->status, StatusIs(absl::StatusCode::kDeadlineExceeded, "late"));
@@ -137,15 +141,14 @@ TEST(ReplicaMessagesTest, AnEndArrivesAsItWas) {
   EXPECT_EQ(got.end->usage.forward_passes, 4);
   EXPECT_EQ(got.end->usage.cached_tokens, 5);
   EXPECT_EQ(got.end->usage.preemptions, 6);
-  EXPECT_EQ(got.end->usage.started, absl::FromUnixNanos(7));
+  EXPECT_EQ(got.end->usage.started, kReceived - absl::Nanoseconds(7));
   EXPECT_FALSE(got.provisional.has_value());
 }
 
 TEST(ReplicaMessagesTest, AStatusArrivesAsItWas) {
   EngineStatus sent;
-  EXPECT_EQ(RoundTrip(sent).last_step, absl::InfinitePast());
-  sent = {1, 2,  3,  4,  5, 6, 7, absl::FromUnixNanos(1764000000123456789), absl::Nanoseconds(8),
-          9, 10, 11, 12, {}};
+  EXPECT_EQ(RoundTrip(sent).last_step, SteadyTime::InfinitePast());
+  sent = {1, 2, 3, 4, 5, 6, 7, kSent - absl::Seconds(77), absl::Nanoseconds(8), 9, 10, 11, 12, {}};
   sent.steps.forward_passes = 13;
   sent.steps.rows = 14;
   sent.steps.drafts = 15;
@@ -161,7 +164,7 @@ TEST(ReplicaMessagesTest, AStatusArrivesAsItWas) {
   EXPECT_EQ(got.free_pages, 5);
   EXPECT_EQ(got.total_pages, 6);
   EXPECT_EQ(got.finished_steps, 7u);
-  EXPECT_EQ(got.last_step, sent.last_step);
+  EXPECT_EQ(got.last_step, kReceived - absl::Seconds(77));
   EXPECT_EQ(got.step_age, sent.step_age);
   EXPECT_EQ(got.cached_pages, 9);
   EXPECT_EQ(got.prefix_cache_queried_tokens, 10u);

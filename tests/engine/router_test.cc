@@ -5,10 +5,10 @@
 #include <atomic>
 #include <random>
 
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/steady_time.h"
 #include "tests/engine/router_fixture.h"
 #include "tests/status_matchers.h"
 
@@ -167,13 +167,13 @@ TEST(RouterTest, ADeadlineThatPassesInTheQueueEndsTheSequence) {
   RouterFixture f(1);
   f.Submit(1, 2);
   std::vector<Submission> late = f.Make(2);
-  late[0].request.deadline = absl::Now() + absl::Milliseconds(20);
+  late[0].request.deadline = SteadyTime::Now() + absl::Milliseconds(20);
   f.Submit(std::move(late));
   std::vector<Submission> sooner = f.Make(3);
-  sooner[0].request.deadline = absl::Now() + absl::Milliseconds(5);
+  sooner[0].request.deadline = SteadyTime::Now() + absl::Milliseconds(5);
   f.Submit(std::move(sooner));
   std::vector<Submission> patient = f.Make(4);
-  patient[0].request.deadline = absl::Now() + absl::Hours(1);
+  patient[0].request.deadline = SteadyTime::Now() + absl::Hours(1);
   f.Submit(std::move(patient));
   f.ends.Await(2);
   EXPECT_THAT(f.ends.Of(2), StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("queue")));
@@ -301,7 +301,7 @@ TEST(RouterTest, ManyThreadsLeaveNothingBehind) {
                    static_cast<int>(random() % 3));
         if (random() % 4 == 0) {
           const auto soon = absl::Microseconds(static_cast<int64_t>(random() % 2000));
-          for (Submission& sample : samples) sample.request.deadline = absl::Now() + soon;
+          for (Submission& sample : samples) sample.request.deadline = SteadyTime::Now() + soon;
         }
         const auto ids = f.router->Submit(std::move(samples));
         if (!ids.ok()) continue;

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/steady_time.h"
 #include "tests/engine/simulation.h"
 #include "tests/status_matchers.h"
 
@@ -46,7 +47,7 @@ class LoadTest : public ::testing::TestWithParam<Load> {
  protected:
   // The tokens that a request gives when it has the ranks to itself.
   static Simulation::Outcome Alone(GenerationRequest request) {
-    request.deadline = absl::InfiniteFuture();
+    request.deadline = SteadyTime::InfiniteFuture();
     request.drafts = 0;
     SchedulerConfig roomy{1, 256, 64, kPageSize, true};
     roomy.prefix_cache = false;
@@ -63,7 +64,8 @@ class LoadTest : public ::testing::TestWithParam<Load> {
     GenerationRequest request = RandomRequest(random_, GetParam().config.num_pages);
     if (GetParam().drafts) request.drafts = static_cast<int>(random_() % 10) - 1;
     if (random_() % 6 == 0) {
-      request.deadline = absl::FromUnixSeconds(step_ + 1 + static_cast<int64_t>(random_() % 400));
+      request.deadline =
+          SteadyTime() + absl::Seconds(step_ + 1 + static_cast<int64_t>(random_() % 400));
     }
     const SequenceId leader = s.Add(request);
     requests_.push_back(request);
@@ -93,7 +95,7 @@ TEST_P(LoadTest, NothingDeadlocksStarvesLeaksOrChangesWhatIsGenerated) {
   simulation_.Between([&] { CancelOne(); });
   for (; step_ < kSteps; ++step_) {
     AddSome();
-    scheduler.ExpireDeadlines(absl::FromUnixSeconds(step_));
+    scheduler.ExpireDeadlines(SteadyTime() + absl::Seconds(step_));
     const bool work = scheduler.num_running() + scheduler.num_waiting() > 0;
     ASSERT_EQ(simulation_.Step(), work);
     ASSERT_FALSE(HasFailure()) << "step " << step_;

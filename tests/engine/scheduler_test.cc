@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/steady_time.h"
 #include "tests/engine/simulation.h"
 #include "tests/status_matchers.h"
 
@@ -162,14 +163,14 @@ TEST(SchedulerTest, ADeadlineEndsASequenceThatRunsAndOneThatWaits) {
   Simulation simulation({1, 64, 8, 64, true});
   for (int i = 0; i < 2; ++i) {
     GenerationRequest request = SimulatedRequest(5, 40);
-    request.deadline = absl::FromUnixSeconds(100 + i);
+    request.deadline = SteadyTime() + absl::Seconds(100 + i);
     simulation.Add(request);
   }
   const SequenceId patient = simulation.Add(SimulatedRequest(5, 8));
   ASSERT_TRUE(simulation.Step());
-  simulation.scheduler().ExpireDeadlines(absl::FromUnixSeconds(99));
+  simulation.scheduler().ExpireDeadlines(SteadyTime() + absl::Seconds(99));
   EXPECT_TRUE(simulation.ended().empty());
-  simulation.scheduler().ExpireDeadlines(absl::FromUnixSeconds(101));
+  simulation.scheduler().ExpireDeadlines(SteadyTime() + absl::Seconds(101));
   for (uint64_t id : {1, 2}) {
     EXPECT_THAT(simulation.ended().at(id).end.status,
                 StatusIs(absl::StatusCode::kDeadlineExceeded, _));
@@ -267,7 +268,7 @@ TEST(SchedulerTest, CountsPassesBlocksAndReveals) {
   int64_t steps = 0;
   for (const auto& [id, outcome] : simulation.ended()) {
     steps += outcome.end.usage.denoising_steps;
-    EXPECT_NE(outcome.end.usage.started, absl::InfiniteFuture());
+    EXPECT_NE(outcome.end.usage.started, SteadyTime::InfiniteFuture());
   }
   const StepCounters& counters = simulation.scheduler().counters().steps;
   EXPECT_EQ(counters.forward_passes, passes);

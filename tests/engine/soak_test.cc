@@ -9,10 +9,10 @@
 #include <random>
 #include <thread>
 
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/steady_time.h"
 #include "runtime/engine/router.h"
 #include "runtime/server/delivery.h"
 #include "tests/engine/golden_runs.h"
@@ -163,7 +163,7 @@ class Client {
       sample.priority = priority;
       if (fate == Fate::kTimed && submissions.empty()) {
         const auto millis = static_cast<int64_t>(random_() % 300);
-        sample.deadline = absl::Now() + absl::Milliseconds(millis - 5);
+        sample.deadline = SteadyTime::Now() + absl::Milliseconds(millis - 5);
       }
       submissions.push_back({std::move(sample), front_.delivery.Later(front_.ledger.Open(key))});
     }
@@ -264,8 +264,8 @@ void ExpectNothingHeld(Front& front) {
     return status.running == 0 && status.waiting == 0 && status.free_slots == status.total_slots &&
            status.free_pages == status.total_pages;
   };
-  const absl::Time give_up = absl::Now() + absl::Seconds(30);
-  while (!at_rest() && absl::Now() < give_up) std::this_thread::yield();
+  const SteadyTime give_up = SteadyTime::Now() + absl::Seconds(30);
+  while (!at_rest() && SteadyTime::Now() < give_up) std::this_thread::yield();
   const EngineStatus status = front.router.GetStatus().total;
   EXPECT_EQ(status.running, 0);
   EXPECT_EQ(status.waiting, 0);
@@ -280,12 +280,12 @@ TEST(EngineSoakTest, EveryAcceptedSequenceEndsOnceAndNothingIsLeft) {
   Front front;
   Client first(front, 0);
   for (size_t i = 0; i < front.asked.size(); ++i) ASSERT_TRUE(first.AskAlone(i));
-  const absl::Time end = absl::Now() + SoakTime();
+  const SteadyTime end = SteadyTime::Now() + SoakTime();
   std::vector<std::thread> clients;
   for (unsigned i = 0; i < kClients; ++i) {
     clients.emplace_back([&, i] {
       Client client(front, 1 + i);
-      while (absl::Now() < end && front.go_on) client.Turn();
+      while (SteadyTime::Now() < end && front.go_on) client.Turn();
       client.FinishAll();
     });
   }

@@ -4,6 +4,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/steady_time.h"
 #include "tests/server/metrics/scraped.h"
 
 namespace sdar {
@@ -27,14 +28,14 @@ class CallRecordTest : public ::testing::Test {
     update.end->usage.cached_tokens = 16;
     return update;
   }
-  absl::Time At(int ms) const { return arrival_ + absl::Milliseconds(ms); }
+  SteadyTime At(int ms) const { return arrival_ + absl::Milliseconds(ms); }
   std::string Scrape() const {
     JobView view;
     view.status.replicas.resize(1);
     return metrics_.Scrape(view);
   }
 
-  const absl::Time arrival_ = absl::FromUnixSeconds(1000);
+  const SteadyTime arrival_ = SteadyTime() + absl::Seconds(1000);
   ServerMetrics metrics_{ServerMetricsOptions()};
 };
 

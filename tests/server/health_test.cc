@@ -8,13 +8,15 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/steady_time.h"
+
 namespace sdar {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const absl::Time kNow = absl::FromUnixSeconds(1000);
+const SteadyTime kNow = SteadyTime() + absl::Seconds(1000);
 
 HealthView Healthy() {
   HealthView view;

@@ -4,6 +4,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/steady_time.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
@@ -59,8 +60,8 @@ TEST(RequestTranslationTest, PrioritiesMayBeNegativeAndAreBounded) {
 }
 
 TEST(RequestTranslationTest, TheDeadlineIsTheSoonerOfTheCallsAndTheTimeout) {
-  const absl::Time now = absl::FromUnixSeconds(1000);
-  const absl::Time call = now + absl::Seconds(10);
+  const SteadyTime now = SteadyTime() + absl::Seconds(1000);
+  const SteadyTime call = now + absl::Seconds(10);
   sdar::v1::GenerateRequest request;
   EXPECT_EQ(*TranslateDeadline(request, call, now), call);
   request.mutable_scheduling()->set_timeout_seconds(2.5);

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "common/steady_time.h"
 
 namespace sdar {
 namespace {

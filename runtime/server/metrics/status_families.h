@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 
+#include "common/steady_time.h"
 #include "prometheus/metric_family.h"
 #include "runtime/engine/router.h"
 #include "runtime/engine/watchdog.h"
@@ -18,7 +19,7 @@ struct JobView {
   RouterStatus status;
   std::vector<RankHealth> ranks;
   bool healthy = true;
-  absl::Time now;
+  SteadyTime now;
 };
 
 // Gauges of the moment, and counters and histograms that the engines keep. Pure.

@@ -10,6 +10,7 @@
 #include "spdlog/sinks/ostream_sink.h"
 
 #include "common/log.h"
+#include "common/steady_time.h"
 #include "runtime/server/http/http_server.h"
 #include "tests/server/http/http_client.h"
 #include "tests/server/http/started_server.h"
@@ -38,7 +39,7 @@ void Answer(const Submission& sample) {
   last.end->usage.completion_tokens = 3;
   last.end->usage.denoising_steps = 2;
   last.end->usage.forward_passes = 3;
-  last.end->usage.started = absl::Now();
+  last.end->usage.started = SteadyTime::Now();
   sample.callback(last);
 }
 

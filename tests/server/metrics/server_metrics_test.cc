@@ -28,7 +28,7 @@ ServerMetricsOptions TinyOptions() {
 // Two replicas of one rank each.
 JobView SomeView() {
   JobView view;
-  view.now = absl::FromUnixSeconds(1000);
+  view.now = SteadyTime() + absl::Seconds(1000);
   view.ranks = {{5, view.now, {}}, {4, view.now - absl::Milliseconds(250), {}}};
   for (int r = 0; r < 2; ++r) {
     EngineStatus replica;
