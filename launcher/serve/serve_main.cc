@@ -19,6 +19,7 @@
 #include "launcher/flags.h"
 #include "launcher/job_main.h"
 #include "launcher/serve/listeners.h"
+#include "launcher/serve/memory_trim.h"
 #include "launcher/serve/serve_options.h"
 #include "launcher/signal_watcher.h"
 #include "runtime/server/access_keys.h"
@@ -105,6 +106,7 @@ absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Li
   const GenerationService::Config config = ServiceConfig(options, job, access);
   GenerationService service(config, job.text(), job.router());
   TextWorkers workers{TextWorkersOptions()};
+  const MemoryTrim trim;
   const absl::Status listens =
       listeners.Serve(service, workers, ServedNames(options, config.model_info));
   if (!listens.ok()) {

@@ -32,7 +32,7 @@ constexpr int kHandshakeMs = 10'000;
 // Of one call, as of HTTP's heads.
 constexpr int kMaxMetadataBytes = 16 << 10;
 // Of all connections' buffers together; beyond it gRPC takes memory back from them.
-constexpr size_t kMaxMemoryBytes = size_t{256} << 20;
+constexpr size_t kMaxMemoryBytes = size_t{128} << 20;
 
 void AddLimits(grpc::ServerBuilder& builder) {
   // Without it a second server would share the port, and the kernel would deal out the calls.

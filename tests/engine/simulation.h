@@ -69,9 +69,11 @@ inline LogitSummary CertainOf(TokenId id, double confidence) {
   summary.sum_exp = 1 / confidence;
   summary.sum_weighted = -0.1;
   summary.allowed_sum_exp = 1 / confidence;
-  summary.num_allowed = kSimulatedVocabulary;
+  summary.num_allowed = 1;
   summary.num_candidates = 1;
   summary.candidates[0] = {id, 0};
+  summary.drawn_id = id;
+  summary.drawn_z = 0;
   return summary;
 }
 

@@ -3,7 +3,8 @@
 set -eu
 [ $# -eq 1 ] || { echo "usage: make_corpus.sh OUTPUT_FOLDER" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
-mkdir -p "$1/tokenizer_fuzz" "$1/chat_template_fuzz" "$1/chat_template_work_fuzz" "$1/jsonl_request_fuzz" "$1/plan_record_fuzz"
+mkdir -p "$1/tokenizer_fuzz" "$1/chat_template_fuzz" "$1/chat_template_work_fuzz" "$1/jsonl_request_fuzz" "$1/plan_record_fuzz" \
+  "$1/http_request_fuzz" "$1/request_fuzz"
 python3 - "$root" "$1" <<'PYTHON'
 import json, pathlib, re, struct, sys
 
@@ -91,6 +92,26 @@ records = {
                     segment(0, DENOISE, 0, [MASK] * 4, b"\x0f", [], drawing)),
     "scores": record(FORWARD + segment(0, PREFILL, 0, [1, 2, 3, 4, 5, 6], b"\x3f", [0], b"", [2, 3, 4, 5, 6, 7])),
 }
+
+# Connections' bytes, and bodies behind the byte that says what they are.
+body = json.dumps({"prompt": "Hello!", "max_tokens": 8}).encode()
+host = b"Host: localhost\r\n"
+connections = {
+    "length": b"POST /v1/completions?a=b HTTP/1.1\r\n" + host + b"Content-Length: %d\r\n\r\n" % len(body) + body + b"\r\n",
+    "chunked": b"POST / HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nGET /",
+    "pipelined": (b"GET /livez HTTP/1.1\r\n" + host + b"\r\n") * 3,
+    "absolute": b"OPTIONS http://a:1/b HTTP/1.0\r\nExpect: 100-continue\r\n\r\n",
+}
+for name, content in connections.items():
+    (out / "http_request_fuzz" / name).write_bytes(content)
+for i, line in enumerate(lines[:2]):
+    fields = {k: v for k, v in line.items() if k not in ("id", "prompt_ids")}
+    (out / "request_fuzz" / f"completion{i}").write_bytes(b"\1" + json.dumps({"prompt": [1, 2, 300], **fields}).encode())
+    fields.pop("prompt", None)
+    fields.pop("logprobs", None)
+    chat = {"messages": [{"role": "user", "content": "Hi"}], **fields}
+    (out / "request_fuzz" / f"chat{i}").write_bytes(b"\0" + json.dumps(chat).encode())
+(out / "request_fuzz" / "grpc").write_bytes(b"\2" + sized(1, b"id") + sized(2, b"Hello!"))
 for name, content in records.items():
     (out / "plan_record_fuzz" / name).write_bytes(content)
 PYTHON

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// 100,000 requests over HTTP (fewer under a sanitizer), most of them damaged, from several clients
-// at once.
+// What comes in over the wire, most of it damaged: requests over HTTP and TLS, messages over gRPC,
+// beginnings of connections. SDAR_FUZZ_SCALE multiplies the counts (1 without).
 #include <atomic>
+#include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <random>
 #include <string>
@@ -10,164 +12,238 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 
+#include "tests/launcher/http_fuzzer.h"
+#include "tests/launcher/process_usage.h"
 #include "tests/launcher/served_job.h"
+#include "tests/launcher/tls_http_client.h"
 #include "tests/sanitized.h"
-#include "tests/server/http/http_client.h"
 
 namespace sdar {
 namespace {
 
 constexpr int kClients = 4;
-constexpr int kRequestsOfAClient = kSanitized ? 2'500 : 25'000;
+// What may stay behind, whatever came.
+constexpr double kAllowedGrowthMiB = 32;
+constexpr int kAllowedMore = 8;
 
-struct Seed {
-  const char* method;
-  const char* path;
-  const char* body;
-};
+// `count` of a client, fewer under a sanitizer.
+int Scaled(int count) {
+  const char* scale = std::getenv("SDAR_FUZZ_SCALE");
+  const double factor = scale == nullptr ? 1 : std::atof(scale);
+  return std::max(10, static_cast<int>(count * factor) / (kSanitized ? 10 : 1));
+}
 
-// What is right, for the changes to begin from. Answers are short.
-constexpr Seed kSeeds[] = {
-    {"POST", "/v1/chat/completions",
-     R"({"model":"sdar-tiny","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}],)"
-     R"("max_tokens":2,"temperature":0.5,"seed":3,"stream":true,"stream_options":{"include_usage":true}})"},
-    {"POST", "/v1/chat/completions",
-     R"({"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]}],"max_tokens":1,"n":2,"logprobs":true,)"
-     R"("top_logprobs":2,"stop":["a","b"],"logit_bias":{"5":-100},"provisional":true})"},
-    {"POST", "/v1/chat/completions",
-     R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","tool_calls":[{"id":"c","type":"function",)"
-     R"("function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"x"}],)"
-     R"("tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"max_tokens":1})"},
-    {"POST", "/v1/completions",
-     R"({"prompt":"The capital of","max_tokens":2,"echo":false,"top_k":4,"top_p":0.9,"min_p":0.1,"block_length":4,)"
-     R"("denoising_steps":2,"remasking_strategy":"entropy_bounded","entropy_bound":0.3,"min_tokens":1})"},
-    {"POST", "/v1/completions", R"({"prompt":[1,2,3,4],"max_tokens":1,"repetition_penalty":1.1})"},
-    {"POST", "/tokenize", R"({"prompt":"Hello \u00e4\ud83d\ude00","add_special_tokens":true})"},
-    {"POST", "/tokenize",
-     R"({"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":true})"},
-    {"POST", "/detokenize", R"({"tokens":[1,2,957,3]})"},
-    {"GET", "/v1/models", ""},
-    {"GET", "/metrics", ""},
-    {"GET", "/health", ""},
-    {"DELETE", "/v1/models/../../etc/passwd?x=%00", ""},
-};
+// Runs `work(client, stop)` on several threads.
+template <typename Work>
+void OnClients(const Work& work) {
+  std::vector<std::thread> clients;
+  for (unsigned c = 0; c < kClients; ++c) clients.emplace_back([&work, c] { work(c); });
+  for (std::thread& client : clients) client.join();
+}
 
-constexpr const char* kPieces[] = {
-    "null",
-    "-1",
-    "1e999",
-    "18446744073709551616",
-    "\"\\ud800\"",
-    "{}",
-    "[[[[[[[[[[[[[[[[",
-    "\"",
-    ",",
-    ":",
-    "true",
-    "\\",
-    "\0x",
-    "\xff\xfe",
-    "\r\n",
-    "0",
-    "\"n\":1000",
-    "NaN",
-    "{\"a\":",
-    "]",
-};
-
-class Fuzzer {
+// Looks at a job before and after: it serves, says the same, and holds no more.
+class Unharmed {
  public:
-  Fuzzer(std::string address, unsigned seed) : address_(std::move(address)), random_(seed) {}
-
-  // Sends the next request; true when an answer came.
-  bool Step() {
-    if (client_ == nullptr) client_ = std::make_unique<HttpClient>(address_);
-    const Seed& seed = kSeeds[Below(std::size(kSeeds))];
-    std::string body = seed.body;
-    for (size_t i = Below(4); i > 0; --i) Change(body);
-    std::string path = seed.path;
-    if (Below(10) == 0) Change(path);
-    std::string text =
-        HttpClient::Text(seed.method, path, body, Below(4) == 0 ? RandomHeader() : "");
-    const bool raw = Below(50) == 0;  // the framing itself
-    if (raw) Change(text);
-    client_->Send(text);
-    if (raw) client_->FinishSending();  // what is not whole now never will be
-    const HttpAnswer answer = client_->Read();
-    const auto connection = answer.headers.find("connection");
-    if (raw || answer.code == 0 ||
-        (connection != answer.headers.end() && connection->second == "close")) {
-      client_.reset();
+  explicit Unharmed(ServedJob& job) : job_(job), pid_(job.process().pid()) {
+    expected_ = job_.Generate(Ask("Compute 11 + 16.")).text;
+    files_ = NumOpenFiles(pid_);
+  }
+  // What is there once all has been warmed up and the connections of that are closed.
+  void NoteBefore() {
+    EXPECT_TRUE(Eventually([&] { return NumOpenFiles(pid_) <= files_ + kAllowedMore; }));
+    threads_ = NumThreads(pid_);
+    memory_ = ResidentMiB(pid_);
+  }
+  ~Unharmed() {
+    EXPECT_EQ(job_.Generate(Ask("Compute 11 + 16.")).text, expected_) << job_.Log();
+    EXPECT_TRUE(Eventually([&] {
+      const sdar::v1::GetStatusResponse status = job_.Status();
+      return status.free_slots() == status.total_slots() && status.waiting() == 0;
+    }));
+    EXPECT_TRUE(Eventually([&] { return NumOpenFiles(pid_) <= files_ + kAllowedMore; }))
+        << files_ << " files, now " << NumOpenFiles(pid_);
+    const int grpc_threads = 2 * static_cast<int>(std::thread::hardware_concurrency());
+    EXPECT_TRUE(Eventually([&] {
+      return NumThreads(pid_) <= threads_ + grpc_threads + kAllowedMore;
+    })) << threads_
+        << " threads, now " << NumThreads(pid_);
+    const double memory = ResidentMiB(pid_);
+    if (!kSanitized) {
+      EXPECT_LT(memory - memory_, kAllowedGrowthMiB);
     }
-    return answer.code != 0;
+    std::cout << memory_ << " MiB, " << files_ << " files, " << threads_ << " threads; later "
+              << memory << " MiB, " << NumOpenFiles(pid_) << " files, " << NumThreads(pid_)
+              << " threads" << std::endl;
+    job_.process().Signal(SIGTERM);
+    EXPECT_EQ(job_.process().Wait(20), 0) << job_.Log();
   }
 
  private:
-  size_t Below(size_t bound) {
-    return std::uniform_int_distribution<size_t>(0, bound - 1)(random_);
-  }
-
-  std::string RandomHeader() {
-    std::string value = "abcdefghijklmnop";
-    Change(value);
-    for (char& c : value) {
-      if (c == '\r' || c == '\n' || c == '\0') c = '?';
-    }
-    constexpr const char* kNames[] = {"X-Request-Id", "traceparent", "Authorization", "Expect",
-                                      "Accept"};
-    return absl::StrCat(kNames[Below(std::size(kNames))], ": ", value, "\r\n");
-  }
-
-  void Change(std::string& text) {
-    const size_t at = Below(text.size() + 1);
-    switch (Below(5)) {
-      case 0:
-        text.insert(at, kPieces[Below(std::size(kPieces))]);
-        break;
-      case 1:
-        text.erase(at, Below(8) + 1);
-        break;
-      case 2:
-        if (at < text.size()) text[at] = static_cast<char>(Below(256));
-        break;
-      case 3:
-        text.insert(at, text.substr(Below(text.size() + 1), 40));
-        break;
-      default:
-        text = text.substr(0, at) +
-               std::string(kSeeds[Below(std::size(kSeeds))].body).substr(0, Below(80));
-    }
-  }
-
-  const std::string address_;
-  std::mt19937 random_;
-  std::unique_ptr<HttpClient> client_;
+  ServedJob& job_;
+  const pid_t pid_;
+  std::string expected_;
+  int files_ = 0;
+  int threads_ = 0;
+  double memory_ = 0;
 };
 
-TEST(HttpFuzzTest, DamagedRequestsLeaveTheServerServing) {
-  ServedJob job(1, {"--max-sequence-length=64", "--log-level=error"});
-  const std::string expected = job.Generate(Ask("Compute 11 + 16.")).text;
+std::vector<std::string> QuietFlags() { return {"--max-sequence-length=64", "--log-level=error"}; }
+
+// Sends requests from several clients and returns how many were answered.
+int FuzzHttp(const HttpFuzzer::Connect& connect, const std::string& headers, int requests,
+             unsigned seed) {
   std::atomic<int> answered{0};
-  std::vector<std::thread> clients;
-  for (unsigned c = 0; c < kClients; ++c) {
-    clients.emplace_back([&, c] {
-      Fuzzer fuzzer(job.http_address(), c + 1);
-      for (int i = 0; i < kRequestsOfAClient; ++i) answered += fuzzer.Step() ? 1 : 0;
-    });
-  }
-  for (std::thread& client : clients) client.join();
+  OnClients([&](unsigned c) {
+    HttpFuzzer fuzzer(connect, headers, seed + c);
+    for (int i = 0; i < requests; ++i) answered += fuzzer.Step() ? 1 : 0;
+  });
+  return answered;
+}
+
+TEST(HttpFuzzTest, DamagedRequestsLeaveTheServerServing) {
+  ServedJob job(1, QuietFlags());
+  Unharmed unharmed(job);
+  const auto connect = [&] { return std::make_unique<HttpClient>(job.http_address()); };
+  FuzzHttp(connect, "", Scaled(2'000), 100);
+  unharmed.NoteBefore();
+  const int requests = Scaled(12'000);
   // The rest was cut off by the client or had no beginning that could be answered.
-  EXPECT_GT(answered, kClients * kRequestsOfAClient * 9 / 10);
-  EXPECT_EQ(job.Generate(Ask("Compute 11 + 16.")).text, expected) << job.Log();
-  EXPECT_TRUE(Eventually([&] {
-    const sdar::v1::GetStatusResponse status = job.Status();
-    return status.free_slots() == status.total_slots() && status.waiting() == 0;
-  }));
+  EXPECT_GT(FuzzHttp(connect, "", requests, 1), kClients * requests * 8 / 10);
   EXPECT_EQ(HttpClient(job.http_address()).Ask("GET", "/health").code, 200);
+}
+
+// A key and a certificate for one test.
+void MakeCertificate(const ScratchFolder& folder) {
+  const std::string command = absl::StrCat(
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
+      "/CN=localhost -keyout ",
+      folder.File("key"), " -out ", folder.File("certificate"), " 2> /dev/null");
+  ASSERT_EQ(std::system(command.c_str()), 0);  // NOLINT(cert-env33-c)
+}
+
+// Serves with TLS and keys; the test's gRPC calls go to another job.
+std::vector<std::string> SecureFlags(const ScratchFolder& folder) {
+  WriteText(folder.File("tokens"), "a-token-for-this-test\n");
+  return {"--tls-cert=" + folder.File("certificate"), "--tls-key=" + folder.File("key"),
+          "--api-keys-file=" + folder.File("tokens"), "--max-sequence-length=64",
+          "--log-level=error"};
+}
+
+TEST(HttpFuzzTest, DamagedRequestsOverTlsWithAndWithoutAKeyLeaveTheServerServing) {
+  ScratchFolder folder;
+  MakeCertificate(folder);
+  ServedJob job(1, SecureFlags(folder));
+  const auto connect = [&] { return std::make_unique<TlsHttpClient>(job.http_address()); };
+  const int requests = Scaled(1'500);
+  FuzzHttp(connect, "Authorization: Bearer a-token-for-this-test\r\n", requests, 1);
+  FuzzHttp(connect, "", requests, 11);
+  FuzzHttp(connect, "Authorization: Bearer wrong\r\n", requests, 21);
+  EXPECT_EQ(connect()->Ask("GET", "/health").code, 200);
   job.process().Signal(SIGTERM);
   EXPECT_EQ(job.process().Wait(20), 0) << job.Log();
+}
+
+// Starts of connections that are none: random bytes, TLS and HTTP/2 up to some point and changed.
+std::string Beginning(std::mt19937& random) {
+  const auto below = [&](size_t bound) {
+    return std::uniform_int_distribution<size_t>(0, bound - 1)(random);
+  };
+  static const std::string preface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+  static const std::string hello("\x16\x03\x01\x00\x75\x01\x00\x00\x71\x03\x03", 11);
+  std::string bytes = below(3) == 0 ? preface : below(2) == 0 ? hello : "";
+  for (size_t i = below(200); i > 0; --i) bytes += static_cast<char>(below(256));
+  if (below(3) == 0) bytes.resize(below(bytes.size() + 1));
+  if (!bytes.empty() && below(3) == 0) bytes[below(bytes.size())] = static_cast<char>(below(256));
+  return bytes;
+}
+
+void SendBeginnings(const std::string& address, int count, unsigned seed) {
+  OnClients([&](unsigned c) {
+    std::mt19937 random(seed + c);
+    for (int i = 0; i < count; ++i) HttpClient(address).Send(Beginning(random));
+  });
+}
+
+TEST(HttpFuzzTest, BadBeginningsLeaveBothPortsServing) {
+  ScratchFolder folder;
+  MakeCertificate(folder);
+  ServedJob secure(1, SecureFlags(folder));
+  ServedJob job(1, QuietFlags());
+  Unharmed unharmed(job);
+  SendBeginnings(job.address(), Scaled(500), 7);
+  SendBeginnings(job.http_address(), Scaled(500), 8);
+  unharmed.NoteBefore();
+  for (const std::string& address :
+       {job.address(), job.http_address(), secure.address(), secure.http_address()}) {
+    SendBeginnings(address, Scaled(500), 1);
+  }
+  EXPECT_EQ(HttpClient(job.http_address()).Ask("GET", "/health").code, 200);
+  EXPECT_EQ(TlsHttpClient(secure.http_address()).Ask("GET", "/health").code, 200);
+}
+
+// A GenerateRequest, changed.
+std::string DamagedMessage(std::mt19937& random) {
+  const auto below = [&](size_t bound) {
+    return std::uniform_int_distribution<size_t>(0, bound - 1)(random);
+  };
+  sdar::v1::GenerateRequest request = Ask("Hi");
+  request.mutable_stopping()->set_max_tokens(static_cast<uint32_t>(1 + below(3)));
+  request.mutable_stopping()->add_stop_token_ids(static_cast<uint32_t>(below(2000)));
+  request.mutable_sampling()->set_n(static_cast<uint32_t>(1 + below(3)));
+  if (below(5) == 0) request.set_request_id(std::string(below(300), 'x'));
+  std::string bytes = request.SerializeAsString();
+  for (size_t i = below(4); i > 0; --i) {
+    const size_t at = below(bytes.size());
+    if (below(2) == 0)
+      bytes[at] = static_cast<char>(below(256));
+    else
+      bytes.insert(at, bytes.substr(below(bytes.size()), 20));
+  }
+  return bytes;
+}
+
+TEST(GrpcFuzzTest, DamagedMessagesLeaveTheServerServing) {
+  constexpr const char* kMethods[] = {"Generate",  "Tokenize",     "Detokenize", "Abort",
+                                      "GetStatus", "GetModelInfo", "Nothing"};
+  ServedJob job(1, QuietFlags());
+  Unharmed unharmed(job);
+  const auto fuzz = [&](int count, unsigned seed) {
+    OnClients([&](unsigned c) {
+      std::mt19937 random(seed + c);
+      grpc::GenericStub stub(
+          grpc::CreateChannel(job.address(), grpc::InsecureChannelCredentials()));
+      for (int i = 0; i < count; ++i) {
+        const std::string method =
+            absl::StrCat("/sdar.v1.GenerationService/", kMethods[i % std::size(kMethods)]);
+        const grpc::Slice slice(DamagedMessage(random));
+        const grpc::ByteBuffer message(&slice, 1);
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+        grpc::CompletionQueue queue;
+        const auto call = stub.PrepareCall(&context, method, &queue);
+        call->StartCall(nullptr);
+        void* tag;
+        bool ok;
+        queue.Next(&tag, &ok);
+        call->WriteLast(message, {}, nullptr);
+        queue.Next(&tag, &ok);
+        grpc::ByteBuffer answer;
+        do {
+          call->Read(&answer, nullptr);
+        } while (queue.Next(&tag, &ok) && ok);
+        grpc::Status status;
+        call->Finish(&status, nullptr);
+        queue.Next(&tag, &ok);
+        EXPECT_NE(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+      }
+    });
+  };
+  fuzz(Scaled(200), 100);
+  unharmed.NoteBefore();
+  fuzz(Scaled(1'000), 1);
 }
 
 }  // namespace

@@ -53,12 +53,12 @@ class HttpClient {
     to.sin_family = AF_INET;
     to.sin_port = htons(static_cast<uint16_t>(std::atoi(parts.second.c_str())));
     inet_pton(AF_INET, parts.first.c_str(), &to.sin_addr);
-    socket_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const timeval limit = {60, 0};  // no test waits for ever
     setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0) << address;
   }
-  ~HttpClient() { Close(); }
+  virtual ~HttpClient() { Close(); }
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
@@ -72,7 +72,7 @@ class HttpClient {
 
   void Send(absl::string_view bytes) {
     while (!bytes.empty()) {
-      const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t sent = SendSome(bytes);
       if (sent <= 0) return;
       bytes.remove_prefix(static_cast<size_t>(sent));
     }
@@ -136,10 +136,17 @@ class HttpClient {
   // Whether the server has closed the connection.
   bool AtEnd() { return held_.empty() && !Fill(); }
 
+ protected:
+  virtual ssize_t SendSome(absl::string_view bytes) {
+    return send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  virtual ssize_t ReceiveSome(char* bytes, size_t size) { return recv(socket_, bytes, size, 0); }
+  int socket() const { return socket_; }
+
  private:
   bool Fill() {
     char bytes[4096];
-    const ssize_t count = recv(socket_, bytes, sizeof(bytes), 0);
+    const ssize_t count = ReceiveSome(bytes, sizeof(bytes));
     if (count <= 0) return false;
     held_.append(bytes, static_cast<size_t>(count));
     return true;

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fuzzes whole requests: from the bytes of a body, over HTTP or gRPC, through the scheduler on a
+// made-up model, to their ends. Every sample that is accepted ends exactly once.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "common/status_macros.h"
+#include "runtime/engine/request_fields.h"
+#include "runtime/server/http/openai_request.h"
+#include "runtime/server/request_translation.h"
+#include "runtime/text/text_codec.h"
+#include "tests/engine/simulation.h"
+
+namespace {
+
+constexpr int kMaxSteps = 3000;
+
+const sdar::TextCodec& Text() {
+  static const auto* const text = new absl::StatusOr<sdar::TextCodec>(
+      sdar::TextCodec::Load(std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny"));
+  SDAR_CHECK(text->ok());
+  return **text;
+}
+
+struct Parsed {
+  sdar::RequestFields fields;
+  std::vector<sdar::TokenId> prompt;
+};
+
+absl::StatusOr<Parsed> ParseHttp(absl::string_view body, bool chat) {
+  SDAR_ASSIGN_OR_RETURN(sdar::Json json, sdar::ParseJson(body, "the body", 64));
+  const std::vector<std::string> models = {"tiny"};
+  auto call = chat ? sdar::ParseChatCompletion(std::move(json), models, Text())
+                   : sdar::ParseCompletion(std::move(json), models, Text());
+  if (!call.ok()) return call.status();
+  return Parsed{call->call.fields, call->call.prompt};
+}
+
+absl::StatusOr<Parsed> ParseGrpc(absl::string_view bytes) {
+  sdar::v1::GenerateRequest request;
+  if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::InvalidArgumentError("no message");
+  }
+  Parsed out;
+  SDAR_ASSIGN_OR_RETURN(out.fields, sdar::TranslateFields(request));
+  SDAR_ASSIGN_OR_RETURN(out.prompt, sdar::TranslatePrompt(request, Text()));
+  return out;
+}
+
+absl::StatusOr<std::vector<sdar::GenerationRequest>> Build(Parsed parsed) {
+  sdar::RequestLimits limits = {sdar::kSimulatedVocabulary, 512, 64, 12, 128};
+  limits.forbidden = {{sdar::kSimulatedMask, sdar::kSimulatedMask + 1}, {970, 1024}};
+  sdar::RequestDefaults defaults;
+  defaults.generation.eos_token_ids = {958};
+  parsed.fields.max_tokens = std::min<int64_t>(parsed.fields.max_tokens.value_or(40), 40);
+  return sdar::BuildRequests(parsed.fields, std::move(parsed.prompt), defaults, limits);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  const absl::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
+  absl::StatusOr<Parsed> parsed =
+      data[0] % 3 == 2 ? ParseGrpc(bytes) : ParseHttp(bytes, data[0] % 3 == 0);
+  if (!parsed.ok()) return 0;
+  const auto samples = Build(*std::move(parsed));
+  if (!samples.ok()) return 0;
+  sdar::Simulation simulation({4, 128, 12, 64, true});
+  std::optional<sdar::SequenceId> leader;
+  const size_t count = std::min<size_t>(samples->size(), 6);
+  for (size_t i = 0; i < count; ++i) {
+    const sdar::SequenceId id = simulation.Add((*samples)[i], leader);
+    if (!leader) leader = id;
+  }
+  int steps = 0;
+  while (simulation.Step()) SDAR_CHECK(++steps < kMaxSteps);
+  SDAR_CHECK(simulation.ended().size() == count);
+  SDAR_CHECK(!::testing::Test::HasFailure());
+  return 0;
+}
