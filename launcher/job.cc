@@ -12,12 +12,17 @@
 #include "common/status_macros.h"
 #include "common/steady_time.h"
 #include "launcher/agreement.h"
+#include "launcher/exit_deadline.h"
 #include "launcher/memory_amount.h"
 #include "launcher/progress_bar.h"
+#include "launcher/start_deadline.h"
 #include "parallel/local_communicator.h"
 
 namespace sdar {
 namespace {
+
+// How long the ranks may take from their start to the first heartbeats.
+constexpr absl::Duration kMeetTimeout = absl::Seconds(120);
 
 std::string HostName() {
   char name[256] = {};
@@ -30,28 +35,62 @@ std::string HostName() {
 absl::StatusOr<std::unique_ptr<Job>> Job::Start(const JobOptions& options, Hooks hooks) {
   const SteadyTime started = SteadyTime::Now();
   auto job = std::unique_ptr<Job>(new Job(options, std::move(hooks)));
-  SDAR_RETURN_IF_ERROR(job->Connect());
-  Communicator& world = *job->world_;
-  SDAR_ASSIGN_OR_RETURN(job->hosts_, GatherStrings(world, HostName()));
-  SDAR_RETURN_IF_ERROR(job->RunPhase("checkpoint", &Job::OpenModel));
-  SDAR_RETURN_IF_ERROR(AgreeOnValues(
-      world, {{"config.json", DumpJson(ToJson(job->config()))},
-              {"the checkpoint's tensors", absl::StrCat(job->checkpoint_->IndexHash())},
-              {"flags", absl::StrCat(options.Arithmetic(), " ", options.instruction_set, " ",
-                                     options.moe_exchange, " ", options.cuda_graphs, " ",
-                                     options.max_sequences, " ", options.max_batch_rows, " ",
-                                     options.max_sequence_length, " ", options.page_size, " ",
-                                     options.kv_memory, " ", options.tensor_parallel)}}));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->SplitRanks()));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->MakeDevice()));
-  SDAR_RETURN_IF_ERROR(job->RunPhase("weights", &Job::LoadWeights));
-  SDAR_RETURN_IF_ERROR(AgreeOnStatus(world, job->ChoosePages()));
-  SDAR_RETURN_IF_ERROR(job->RunPhase("model", &Job::LoadModel));
-  SDAR_RETURN_IF_ERROR(job->RunPhase("text", &Job::LoadText));
-  SDAR_RETURN_IF_ERROR(job->StartWatchdog());
+  if (absl::Status status = job->Meet(); !status.ok()) {
+    ExitWithin(kEndTimeout, "the job does not start", 1);
+    return status;
+  }
+  if (absl::Status status = job->Load(); !status.ok()) {
+    job->Leave();
+    return status;
+  }
   if (job->is_coordinator() && job->engine_ != nullptr) job->MakeRouter();
   job->load_phases_.emplace_back("ready", SteadyTime::Now() - started);
   return job;
+}
+
+// All ranks find each other; from then on the watchdog sees whether they are still there.
+absl::Status Job::Meet() {
+  std::optional<StartDeadline> deadline;
+  if (StartedByMpi()) deadline.emplace(kMeetTimeout, "the ranks of the job have not met");
+  SDAR_RETURN_IF_ERROR(Connect());
+  SDAR_ASSIGN_OR_RETURN(hosts_, GatherStrings(*world_, HostName()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(*world_, CheckOptions()));
+  return StartWatchdog();
+}
+
+absl::Status Job::CheckOptions() {
+  SDAR_RETURN_IF_ERROR(options_.Validate());
+  SDAR_RETURN_IF_ERROR(hooks_.adjust(options_));
+  return CheckGroups();
+}
+
+absl::Status Job::Load() {
+  SDAR_RETURN_IF_ERROR(RunPhase("checkpoint", &Job::OpenModel));
+  const JobOptions& o = options_;
+  SDAR_RETURN_IF_ERROR(AgreeOnValues(
+      *world_, {{"config.json", DumpJson(ToJson(config()))},
+                {"the checkpoint's tensors", absl::StrCat(checkpoint_->IndexHash())},
+                {"flags", absl::StrCat(o.Arithmetic(), " ", o.instruction_set, " ", o.moe_exchange,
+                                       " ", o.cuda_graphs, " ", o.max_sequences, " ",
+                                       o.max_batch_rows, " ", o.max_sequence_length, " ",
+                                       o.page_size, " ", o.kv_memory, " ", o.tensor_parallel)}}));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(*world_, SplitRanks()));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(*world_, MakeDevice()));
+  tensors_.store(device_.tensors.get());
+  SDAR_RETURN_IF_ERROR(RunPhase("weights", &Job::LoadWeights));
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(*world_, ChoosePages()));
+  SDAR_RETURN_IF_ERROR(RunPhase("model", &Job::LoadModel));
+  SDAR_RETURN_IF_ERROR(RunPhase("text", &Job::LoadText));
+  running_engine_.store(engine_.get());
+  return JoinReplicas();
+}
+
+// All ranks are here with the same error. None may take another's end for a failure.
+void Job::Leave() {
+  ExitWithin(kEndTimeout, "the job does not start", 1);
+  if (watchdog_server_ != nullptr) watchdog_server_->StopWatching();
+  if (watchdog_client_ != nullptr) watchdog_client_->StopWatching();
+  if (absl::Status status = world_->Barrier(); !status.ok()) spdlog::debug("{}", status.ToString());
 }
 
 // All ranks run it, and go on together or not at all.
@@ -65,9 +104,6 @@ absl::Status Job::RunPhase(const char* name, absl::Status (Job::*phase)()) {
 Job::Job(const JobOptions& options, Hooks hooks) : options_(options), hooks_(std::move(hooks)) {}
 
 absl::Status Job::OpenModel() {
-  SDAR_RETURN_IF_ERROR(options_.Validate());
-  SDAR_RETURN_IF_ERROR(hooks_.adjust(options_));
-  SDAR_RETURN_IF_ERROR(CheckGroups());
   if (is_coordinator()) SDAR_RETURN_IF_ERROR(hooks_.prepare());
   SDAR_ASSIGN_OR_RETURN(checkpoint_, Checkpoint::Open(options_.model));
   const ModelConfig& model = config();
@@ -143,6 +179,7 @@ absl::Status Job::LoadWeights() {
       weights_, LoadShardedWeights(
                     config(), [&](absl::string_view name) { return checkpoint_->Find(name); },
                     {group_size(), group_->rank(), format}, backend(), progress));
+  SDAR_RETURN_IF_ERROR(checkpoint_->CheckUnchanged());
   load_time_ = SteadyTime::Now() - started;
   return absl::OkStatus();
 }

@@ -44,8 +44,12 @@ class Job {
     std::function<void(const absl::Status&)> on_failure = [](const absl::Status&) {};
   };
 
-  // Initialises MPI where mpirun started the process, loads this rank's shard, and connects the
-  // watchdog. Errors are the same on every rank.
+  // How long all ranks together may take to end, once they have nothing more to do.
+  static constexpr absl::Duration kEndTimeout = absl::Seconds(10);
+
+  // Initialises MPI where mpirun started the process, connects the watchdog, and loads this rank's
+  // shard. A rank that dies or hangs meanwhile ends the job as it does later; loading may take as
+  // long as it likes. Errors are the same on every rank.
   static absl::StatusOr<std::unique_ptr<Job>> Start(const JobOptions& options, Hooks hooks);
   ~Job();
 
@@ -102,6 +106,10 @@ class Job {
  private:
   Job(const JobOptions& options, Hooks hooks);
 
+  absl::Status Meet();
+  absl::Status CheckOptions();
+  absl::Status Load();
+  void Leave();
   absl::Status RunPhase(const char* name, absl::Status (Job::*phase)());
   absl::Status Connect();
   absl::Status CheckGroups() const;
@@ -122,7 +130,7 @@ class Job {
   absl::Status StartWatchdog();
   absl::StatusOr<std::string> Listen(const WatchdogOptions& options);
   void CallRankZero(const WatchdogOptions& options, const std::string& address);
-  absl::Status AwaitOthers();
+  absl::Status JoinReplicas();
   StepProgress OwnProgress() const;
   absl::StatusOr<CoreShare> FindCores();
   int64_t PagesOf(int64_t memory_bytes) const;
@@ -151,12 +159,16 @@ class Job {
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<TextCodec> text_;
   Doorbell doorbell_;
+  // For the watchdog's threads, which run before there is any of these; null: not yet, or none.
+  std::atomic<Engine*> running_engine_{nullptr};
+  std::atomic<Communicator*> tensors_{nullptr};
   std::atomic<uint64_t> finished_steps_{0};  // of a rank without an engine
   std::unique_ptr<StepChannel> channel_;
   std::unique_ptr<Engine> engine_;  // first ranks with text
   std::unique_ptr<Router> router_;
   std::unique_ptr<ReplicaServer> replica_server_;  // rank 0 of several replicas
   std::unique_ptr<ReplicaClient> replica_client_;  // the other first ranks
+  std::string rank_zero_;                          // address of its watchdog
   std::unique_ptr<WatchdogServer> watchdog_server_;
   std::unique_ptr<WatchdogClient> watchdog_client_;
 };

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "launcher/agreement.h"
+#include "launcher/exit_deadline.h"
 #include "launcher/job.h"
 #include "parallel/local_communicator.h"
 
@@ -30,7 +31,7 @@ LogOptions LogOptionsOf(const JobOptions& options, const Communicator& world) {
   return log;
 }
 
-// How long ranks may take from the end of loading to their first heartbeat.
+// How long ranks may take to connect once rank 0 listens.
 constexpr absl::Duration kConnectTimeout = absl::Seconds(60);
 
 Replica ReplicaOf(Engine& engine) {
@@ -103,13 +104,15 @@ absl::Status Job::SplitRanks() {
 
 StepProgress Job::OwnProgress() const {
   StepProgress progress;
-  if (engine_ == nullptr) {
-    progress.finished_steps = finished_steps_.load();
-  } else {
-    const EngineStatus status = engine_->GetStatus();
+  if (const Engine* engine = running_engine_.load(); engine != nullptr) {
+    const EngineStatus status = engine->GetStatus();
     progress = {status.finished_steps, status.step_age, absl::OkStatus()};
+  } else {
+    progress.finished_steps = finished_steps_.load();
   }
-  if (device_.tensors != nullptr) progress.collectives = device_.tensors->Health();
+  if (const Communicator* tensors = tensors_.load(); tensors != nullptr) {
+    progress.collectives = tensors->Health();
+  }
   return progress;
 }
 
@@ -130,16 +133,17 @@ void Job::CallRankZero(const WatchdogOptions& options, const std::string& addres
   watchdog_client_ = std::make_unique<WatchdogClient>(
       options, rank(), address, doorbell_, [this] { return OwnProgress(); },
       [this](const absl::Status& status) { Abandon(status); });
-  if (engine_ == nullptr) return;
-  replica_client_ = std::make_unique<ReplicaClient>(
-      replica(), address, ReplicaOf(*engine_),
-      [this](const absl::Status& status) { engine_->Stop(status); });
 }
 
-absl::Status Job::AwaitOthers() {
-  SDAR_RETURN_IF_ERROR(watchdog_server_->AwaitRanks(kConnectTimeout));
-  if (replica_server_ == nullptr) return absl::OkStatus();
-  return replica_server_->AwaitReplicas(kConnectTimeout);
+absl::Status Job::JoinReplicas() {
+  if (num_replicas() == 1) return absl::OkStatus();
+  if (!is_coordinator() && engine_ != nullptr) {
+    replica_client_ = std::make_unique<ReplicaClient>(
+        replica(), rank_zero_, ReplicaOf(*engine_),
+        [this](const absl::Status& status) { engine_->Stop(status); });
+  }
+  return AgreeOnStatus(*world_, is_coordinator() ? replica_server_->AwaitReplicas(kConnectTimeout)
+                                                 : absl::OkStatus());
 }
 
 absl::Status Job::StartWatchdog() {
@@ -150,8 +154,13 @@ absl::Status Job::StartWatchdog() {
   if (is_coordinator()) address = Listen(options);
   SDAR_RETURN_IF_ERROR(AgreeOnStatus(*world_, address.status()));
   SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> addresses, GatherStrings(*world_, *address));
-  if (!is_coordinator()) CallRankZero(options, addresses[0]);
-  return AgreeOnStatus(*world_, is_coordinator() ? AwaitOthers() : absl::OkStatus());
+  rank_zero_ = addresses[0];
+  if (!is_coordinator()) CallRankZero(options, rank_zero_);
+  SDAR_RETURN_IF_ERROR(AgreeOnStatus(*world_, is_coordinator()
+                                                  ? watchdog_server_->AwaitRanks(kConnectTimeout)
+                                                  : absl::OkStatus()));
+  if (is_coordinator()) spdlog::debug("all {} ranks are here", num_ranks());
+  return absl::OkStatus();
 }
 
 void Job::MakeRouter() {
@@ -202,6 +211,7 @@ absl::Status Job::SendShutdown() {
 }
 
 absl::Status Job::Finish() {
+  ExitWithin(kEndTimeout, "the job has ended", 1);
   if (watchdog_server_ != nullptr) watchdog_server_->StopWatching();
   return world_->Barrier();
 }

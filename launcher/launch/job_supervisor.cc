@@ -25,8 +25,9 @@ constexpr absl::Duration kHealthyRun = absl::Seconds(60);
 constexpr absl::Duration kTerminateTimeout = absl::Seconds(10);
 // What the programs and mpirun say about bad input and missing files.
 constexpr int kUsageError = 2;
-// Of a rank that SIGUSR1 met before it began to serve.
-constexpr int kDrainedEarly = 128 + SIGUSR1;
+// The order to drain is repeated after so long, then after twice as long, and so on.
+constexpr absl::Duration kFirstReminder = absl::Milliseconds(250);
+constexpr absl::Duration kLongestReminder = absl::Seconds(5);
 
 // As the first process of a container this is the only job there: what an earlier run has left in
 // shared memory is nobody's, and would fill it in time.
@@ -55,7 +56,7 @@ int JobSupervisor::Run() {
     RemoveStaleSharedMemory();
     const SteadyTime begin = SteadyTime::Now();
     exit_code = RunOnce();
-    if (stopping_ && exit_code == kDrainedEarly) exit_code = 0;
+    if (stopping_ && !is_late_) exit_code = 0;
     if (!WorthAnotherTry(exit_code)) return exit_code;
     if (SteadyTime::Now() - begin > kHealthyRun) delay = kFirstDelay;
     ++restarts_;
@@ -95,9 +96,9 @@ int JobSupervisor::RunOnce() {
   if (!job.ok()) return ExitCode("sdar-launch", job.status());
   spdlog::info("started: {}", ShellQuoted(line_));
   while (true) {
-    const std::optional<int> signal = signals_.Next(next_pressure_);
+    const std::optional<int> signal = signals_.Next(std::min(next_pressure_, next_reminder_));
     if (!signal.has_value()) {
-      Escalate(*job);
+      PressOn(*job);
     } else if (*signal != SIGCHLD) {
       Stop(*job, *signal);
     } else if (const std::optional<int> exit_code = job->Reap()) {
@@ -117,10 +118,24 @@ void JobSupervisor::Stop(const ChildProcess& job, int signal) {
                absl::FormatDuration(absl::Seconds(options_.stop_timeout_s)));
   pressure_ = Pressure::kDraining;
   next_pressure_ = SteadyTime::Now() + absl::Seconds(options_.stop_timeout_s);
+  reminder_interval_ = kFirstReminder;
+  next_reminder_ = SteadyTime::Now() + reminder_interval_;
+  job.Signal(SIGUSR1);
+}
+
+// The next thing to do has come due: a reminder, or more pressure.
+void JobSupervisor::PressOn(const ChildProcess& job) {
+  if (next_pressure_ <= SteadyTime::Now()) {
+    is_late_ = true;
+    return Escalate(job);
+  }
+  reminder_interval_ = std::min(reminder_interval_ * 2, kLongestReminder);
+  next_reminder_ = SteadyTime::Now() + reminder_interval_;
   job.Signal(SIGUSR1);
 }
 
 void JobSupervisor::Escalate(const ChildProcess& job) {
+  next_reminder_ = SteadyTime::InfiniteFuture();
   if (pressure_ == Pressure::kDraining) {
     pressure_ = Pressure::kTerminated;
     next_pressure_ = SteadyTime::Now() + kTerminateTimeout;

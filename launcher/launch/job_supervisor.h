@@ -18,7 +18,8 @@ namespace sdar {
 
 // Starts mpirun once the other machines can be reached, and again, after a delay that doubles, when
 // it fails. SIGTERM, SIGHUP and SIGUSR1 let the job drain (mpirun passes SIGUSR1 to every rank); a
-// second one, or SIGINT, ends it at once. Single-threaded.
+// second one, or SIGINT, ends it at once. The order to drain is repeated until the job ends: mpirun
+// loses it while it has not yet started the ranks. Single-threaded.
 class JobSupervisor {
  public:
   // `line`: mpirun's. Requires: signals outlives this.
@@ -26,7 +27,8 @@ class JobSupervisor {
                 std::vector<std::string> line, const SignalQueue& signals);
 
   // Runs the job until it ends for good. Returns the exit code: 0 after a clean end and after a
-  // stop that was asked for, else that of the last run (the lowest failed rank's, by mpirun).
+  // stop that was asked for and came in time, else that of the last run (the lowest failed rank's,
+  // by mpirun).
   int Run();
 
  private:
@@ -34,6 +36,7 @@ class JobSupervisor {
   int RunOnce();
   void Stop(const ChildProcess& job, int signal);
   void Escalate(const ChildProcess& job);
+  void PressOn(const ChildProcess& job);
   bool WorthAnotherTry(int exit_code) const;
   bool Pause(absl::Duration duration);
 
@@ -47,6 +50,9 @@ class JobSupervisor {
   enum class Pressure { kNone, kDraining, kTerminated, kKilled };
   Pressure pressure_ = Pressure::kNone;
   SteadyTime next_pressure_ = SteadyTime::InfiniteFuture();
+  SteadyTime next_reminder_ = SteadyTime::InfiniteFuture();  // of the order to drain
+  absl::Duration reminder_interval_;
+  bool is_late_ = false;  // the job has not ended in the time that it had
 };
 
 }  // namespace sdar

@@ -16,6 +16,7 @@
 
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "launcher/exit_deadline.h"
 #include "launcher/flags.h"
 #include "launcher/job_main.h"
 #include "launcher/serve/listeners.h"
@@ -34,6 +35,8 @@ constexpr char kProgram[] = "sdar-serve";
 constexpr char kVersion[] = "0.1.0";
 // How long open calls may take to hear that the job ends.
 constexpr absl::Duration kFailTimeout = absl::Milliseconds(400);
+// How long the process may take to end once it is to stop and not to drain any more.
+constexpr absl::Duration kStopTimeout = absl::Seconds(5);
 // A rank that has not been heard of for so long has its process restarted by whoever probes it.
 constexpr absl::Duration kStalledSilence = absl::Seconds(30);
 
@@ -128,13 +131,23 @@ absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Li
   timeouts.drain = absl::Seconds(options.drain_timeout_s);
   timeouts.answers = kFailTimeout;
   GracefulStop stop(
-      service, [&job](const absl::Status& status) { job.Stop(status); }, timeouts);
-  signals.OnSignal([&stop](int signal) {
-    const bool drain = signal == SIGUSR1;
-    spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
-    if (drain) stop.Drain();
-    if (!drain) stop.Stop();
-  });
+      service,
+      [&job](const absl::Status& status) {
+        ExitWithin(kStopTimeout, "stopping", 1);
+        job.Stop(status);
+      },
+      timeouts);
+  // Whatever is stuck, a stop that was asked for comes: the bound stands before anything is called.
+  signals.OnSignal(
+      [&stop, drain_bound = timeouts.drain + 2 * kStopTimeout, last = 0](int signal) mutable {
+        if (signal == last) return;  // sdar-launch repeats SIGUSR1
+        last = signal;
+        const bool drain = signal == SIGUSR1;
+        ExitWithin(drain ? drain_bound : kStopTimeout, drain ? "draining" : "stopping", 1);
+        spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
+        if (drain) stop.Drain();
+        if (!drain) stop.Stop();
+      });
   spdlog::info("serving {} on {} (gRPC) and {} (HTTP) with {} replica(s) of {} rank(s)",
                config.model_info.model(), listeners.grpc_address(), listeners.http_address(),
                job.num_replicas(), job.group_size());

@@ -121,6 +121,7 @@ absl::StatusOr<TensorData> Checkpoint::Find(absl::string_view name) const {
   }
   const SafetensorsFile& file = files_[it->second.file];
   const StoredTensor& stored = file.tensors()[it->second.tensor];
+  SDAR_RETURN_IF_ERROR(file.CheckUnchanged());
   const std::optional<DType> dtype = ToDType(stored.dtype);
   if (!dtype) {
     return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", Quoted(name),
@@ -128,6 +129,11 @@ absl::StatusOr<TensorData> Checkpoint::Find(absl::string_view name) const {
                                                    Name(stored.dtype)));
   }
   return TensorData{*dtype, stored.shape, file.Bytes(stored), file.path()};
+}
+
+absl::Status Checkpoint::CheckUnchanged() const {
+  for (const SafetensorsFile& file : files_) SDAR_RETURN_IF_ERROR(file.CheckUnchanged());
+  return absl::OkStatus();
 }
 
 uint64_t Checkpoint::IndexHash() const {

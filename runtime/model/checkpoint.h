@@ -59,8 +59,12 @@ class Checkpoint {
   // tie_word_embeddings is always filled in.
   const ModelConfig& config() const { return config_; }
 
-  // NotFound names the tensor and the folder.
+  // NotFound names the tensor and the folder. DataLoss names its file when that has changed.
   absl::StatusOr<TensorData> Find(absl::string_view name) const;
+
+  // OK when all that was read of tensors so far was what the files held when they were opened.
+  // DataLoss names the file: bytes that cannot be read are zeros. Ask once a model is loaded.
+  absl::Status CheckUnchanged() const;
 
   // A hash over every tensor's name, dtype and shape, the same on every rank with the same weights
   // layout, however they are split into files.

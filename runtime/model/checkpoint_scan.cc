@@ -10,6 +10,7 @@
 
 #include "common/json.h"
 #include "common/status_macros.h"
+#include "runtime/model/pointer_files.h"
 
 namespace sdar {
 namespace {
@@ -26,6 +27,8 @@ void CheckpointScan::Run(const Progress& progress) {
     problems_.push_back(std::move(status));
     return;
   }
+  problems_ = FindPointers(folder);
+  if (!problems_.empty()) return;
   auto config = LoadModelConfig(folder);
   if (!config.ok()) problems_.push_back(config.status());
   if (absl::Status status = FindFiles(); !status.ok()) {

@@ -59,7 +59,8 @@ absl::StatusOr<GenerationDefaults> LoadGenerationConfig(const std::string& folde
   constexpr size_t kMaxBytes = size_t{16} << 20;
   const std::string path = absl::StrCat(folder, "/generation_config.json");
   const auto text = ReadFile(path, kMaxBytes);
-  if (absl::IsNotFound(text.status()) && !std::filesystem::exists(path)) {
+  std::error_code error;
+  if (absl::IsNotFound(text.status()) && !std::filesystem::exists(path, error) && !error) {
     GenerationDefaults defaults;
     defaults.eos_token_ids = config.eos_token_ids;
     return defaults;

@@ -14,6 +14,7 @@
 
 #include "common/json.h"
 #include "common/status_macros.h"
+#include "runtime/model/pointer_files.h"
 
 namespace sdar {
 namespace {
@@ -262,8 +263,12 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::Span<const std::b
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   SDAR_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
-  SDAR_ASSIGN_OR_RETURN(SafetensorsHeader header, ParseSafetensorsHeader(file.bytes(), path));
-  return SafetensorsFile(std::move(file), std::move(header));
+  const auto* text = reinterpret_cast<const char*>(file.bytes().data());
+  SDAR_RETURN_IF_ERROR(CheckNotPointer({text, file.bytes().size()}, path));
+  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(file.bytes(), path);
+  SDAR_RETURN_IF_ERROR(file.CheckUnchanged());
+  SDAR_RETURN_IF_ERROR(header.status());
+  return SafetensorsFile(std::move(file), *std::move(header));
 }
 
 SafetensorsFile::SafetensorsFile(MappedFile file, SafetensorsHeader header)

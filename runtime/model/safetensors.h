@@ -94,6 +94,8 @@ class SafetensorsFile {
   // The bytes of one of tensors(), any alignment; valid as long as this object or what it is moved
   // to.
   absl::Span<const std::byte> Bytes(const StoredTensor& tensor) const;
+  // MappedFile's: whether those bytes were the file's.
+  absl::Status CheckUnchanged() const { return file_.CheckUnchanged(); }
 
  private:
   SafetensorsFile(MappedFile file, SafetensorsHeader header);

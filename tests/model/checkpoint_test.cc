@@ -4,6 +4,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "runtime/model/generation_config.h"
 #include "tests/model/temp_checkpoint.h"
 #include "tests/status_matchers.h"
 
@@ -145,6 +146,55 @@ TEST(CheckpointTest, EveryPrefixOfAFileIsRefused) {
   for (size_t size = 0; size < bytes.size(); size += 97) {
     folder.Write("model.safetensors", bytes.substr(0, size));
     EXPECT_FALSE(Checkpoint::Open(folder.path()).ok()) << size;
+  }
+}
+
+TEST(CheckpointTest, AFileThatChangesAfterItWasOpenedIsNamed) {
+  const TempCheckpoint folder(SmallDenseConfig());
+  SDAR_ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(folder.path()));
+  EXPECT_THAT(checkpoint.CheckUnchanged(), IsOk());
+  std::filesystem::resize_file(folder.File("model.safetensors"), 600);
+  EXPECT_THAT(checkpoint.Find(kEmbedTokensName),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("model.safetensors: expected")));
+  EXPECT_THAT(checkpoint.CheckUnchanged(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("600 now")));
+}
+
+TEST(CheckpointTest, AGitLfsPointerInPlaceOfAnyFileSaysHowToFetchIt) {
+  constexpr char kPointer[] =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 2452743200\n";
+  for (const char* name : {"model.safetensors", "config.json", "tokenizer.json", "merges.txt"}) {
+    const TempCheckpoint folder(SmallDenseConfig());
+    folder.Write(name, kPointer);
+    const absl::Status status = Checkpoint::Open(folder.path()).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(folder.File(name)));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("git -C '" + folder.path()));
+    EXPECT_THAT(VerifyCheckpoint(folder.path(), Progress()), SizeIs(1));
+  }
+}
+
+TEST(CheckpointTest, FilesThatAreCutEmptyOrNoFilesAreNamed) {
+  for (const char* name : {"model.safetensors", "config.json", "generation_config.json"}) {
+    for (const char* content : {"", "{", "{\"a\": [1,"}) {
+      const TempCheckpoint folder(SmallDenseConfig());
+      folder.Write(name, content);
+      const auto config = Checkpoint::Open(folder.path());
+      const absl::Status status =
+          config.ok() ? LoadGenerationConfig(folder.path(), config->config()).status()
+                      : config.status();
+      EXPECT_FALSE(status.ok()) << name << " " << content;
+      EXPECT_THAT(std::string(status.message()), HasSubstr(folder.File(name))) << content;
+    }
+    const TempCheckpoint folder(SmallDenseConfig());
+    std::filesystem::remove(folder.File(name));
+    std::filesystem::create_directory(folder.File(name));
+    const auto config = Checkpoint::Open(folder.path());
+    const absl::Status status = config.ok()
+                                    ? LoadGenerationConfig(folder.path(), config->config()).status()
+                                    : config.status();
+    EXPECT_FALSE(status.ok()) << name;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(folder.File(name)));
   }
 }
 
