@@ -23,7 +23,7 @@ __device__ Expert NextBest(const float* z, int num_experts, const Expert& last, 
   const float kMinusInfinity = __uint_as_float(0xFF800000u);
   Expert best = {kMinusInfinity, num_experts};
   for (int e = static_cast<int>(threadIdx.x) % kWarp; e < num_experts; e += kWarp) {
-    const Expert candidate = {isnan(z[e]) ? kMinusInfinity : z[e], e};  // ids stay in range
+    const Expert candidate = {z[e] == z[e] ? z[e] : kMinusInfinity, e};  // NaN: last
     if ((first || ComesFirst(last, candidate)) && ComesFirst(candidate, best)) best = candidate;
   }
   for (int mask = kWarp / 2; mask > 0; mask /= 2) {

@@ -16,37 +16,11 @@ import unittest
 import grpc
 
 from served_job import BIN, MODEL, ServedJob, wait_until
+from tls_files import Authority
 
 TOKEN = "a-token-for-this-test"
 MODEL_INFO = "/sdar.v1.GenerationService/GetModelInfo"
 HEALTH = "/grpc.health.v1.Health/Check"
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-
-
-class Authority:
-    """Signs certificates for 127.0.0.1."""
-
-    def __init__(self, folder, name):
-        self.folder = pathlib.Path(folder)
-        self.key, self.certificate = self.folder / f"{name}.key", self.folder / f"{name}.pem"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.certificate)
-
-    def sign(self, name, serial):
-        """Makes NAME.key and NAME.crt, whole or not at all."""
-        request, extensions = self.folder / "request", self.folder / "extensions"
-        key, certificate = self.folder / f"{name}.key", self.folder / f"{name}.crt"
-        extensions.write_text("subjectAltName=IP:127.0.0.1\n")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
-                "-keyout", f"{key}.new", "-out", request)
-        openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-days", "2",
-                "-set_serial", str(serial), "-extfile", extensions, "-out", f"{certificate}.new")
-        os.replace(f"{key}.new", key)
-        os.replace(f"{certificate}.new", certificate)
-        return key, certificate
 
 
 class Server(ServedJob):
