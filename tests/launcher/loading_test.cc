@@ -23,10 +23,11 @@ class LoadingJob {
  public:
   LoadingJob() {
     mkfifo(folder_.File("input").c_str(), 0600);
-    process_ = std::make_unique<Process>(
-        OnRanks(2, "sdar-generate",
-                {"--model=" + kModel, "--input=" + folder_.File("input"), "--log-level=debug"}),
-        folder_.File("out"), folder_.File("err"));
+    process_ =
+        std::make_unique<Process>(OnRanks(2, "sdar-generate",
+                                          {"--model=" + kModel, "--input=" + folder_.File("input"),
+                                           "--log-level=debug", "--step-timeout=1"}),
+                                  folder_.File("out"), folder_.File("err"));
     for (int i = 0; i < 6000 && Log().find("ranks are here") == std::string::npos; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -74,7 +75,7 @@ TEST(LoadingTest, ARankThatStopsOrDiesWhileTheJobLoadsEndsItAndIsNamed) {
 
 TEST(LoadingTest, LoadingMayTakeLongerThanAStepMay) {
   LoadingJob job;
-  EXPECT_EQ(job.process().Wait(8), -1) << job.Log();  // longer than any silence that counts
+  EXPECT_EQ(job.process().Wait(8), -1) << job.Log();  // longer than step and silence may be
   job.process().Signal(SIGTERM);
   EXPECT_NE(job.process().Wait(15), -1);
 }
