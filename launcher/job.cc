@@ -213,6 +213,7 @@ absl::Status Job::LoadText() {
   if (!is_first_of_group() || !hooks_.needs_text) return absl::OkStatus();
   SDAR_ASSIGN_OR_RETURN(TextCodec text, TextCodec::Load(options_.model));
   text_ = std::make_unique<TextCodec>(std::move(text));
+  text_->LimitPrompts(limits_.max_sequence_length);
   const std::optional<TokenId> mask =
       config().mask_token_id ? config().mask_token_id : text_->tokenizer().mask_token();
   if (!mask) {

@@ -47,7 +47,7 @@ absl::StatusOr<std::vector<TokenId>> ReadPrompt(const Json& record, const TextCo
   if (record.contains("prompt")) {
     std::string prompt;
     SDAR_RETURN_IF_ERROR(ReadValue(record["prompt"], prompt));
-    return text.tokenizer().Encode(prompt);
+    return text.EncodePrompt(prompt);
   }
   std::vector<TokenId> ids;
   SDAR_RETURN_IF_ERROR(ReadValue(record["prompt_ids"], ids));

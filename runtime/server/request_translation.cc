@@ -143,7 +143,7 @@ absl::StatusOr<std::vector<TokenId>> TranslatePrompt(const sdar::v1::GenerateReq
                                                      const TextCodec& text) {
   switch (request.input_case()) {
     case sdar::v1::GenerateRequest::kPrompt:
-      return text.tokenizer().Encode(request.prompt());
+      return text.EncodePrompt(request.prompt());
     case sdar::v1::GenerateRequest::kPromptIds: {
       std::vector<TokenId> ids;
       for (uint32_t id : request.prompt_ids().ids()) {

@@ -100,6 +100,11 @@ const AddedToken* AddedTokenMatcher::LongestAt(absl::string_view text, size_t po
   return longest;
 }
 
+bool AddedTokenMatcher::strips() const {
+  return std::any_of(tokens_.begin(), tokens_.end(),
+                     [](const AddedToken& token) { return token.lstrip || token.rstrip; });
+}
+
 absl::Status AddedTokenMatcher::Split(absl::string_view text, SegmentSink sink) const {
   size_t done = 0;
   for (size_t i = 0; i < text.size();) {

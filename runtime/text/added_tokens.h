@@ -42,6 +42,8 @@ class AddedTokenMatcher {
   explicit AddedTokenMatcher(std::vector<AddedToken> tokens);
 
   bool empty() const { return tokens_.empty(); }
+  // Whether a token takes the white space next to it, however much that is.
+  bool strips() const;
 
   // Takes one segment; an error ends the splitting and is its result.
   using SegmentSink = absl::FunctionRef<absl::Status(const TextSegment&)>;

@@ -2,11 +2,14 @@
 // A model folder's way from what a user writes to token ids.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 #include "runtime/text/chat_template.h"
@@ -26,6 +29,24 @@ class TextCodec {
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
+  // From now on EncodePrompt refuses by their bytes prompts that cannot be `max_tokens` or fewer.
+  void LimitPrompts(int64_t max_tokens) {
+    max_tokens_ = max_tokens;
+    max_prompt_bytes_ = tokenizer_.MaxTextBytes(max_tokens);
+  }
+  // Absent: there is no limit.
+  std::optional<size_t> max_prompt_bytes() const { return max_prompt_bytes_; }
+
+  // The ids of a prompt. InvalidArgument for one that is too long, before it is tokenized.
+  absl::StatusOr<std::vector<TokenId>> EncodePrompt(absl::string_view prompt) const {
+    if (max_prompt_bytes_ && prompt.size() > *max_prompt_bytes_) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("prompt of ", prompt.size(), " bytes: expected at most ", max_tokens_,
+                       " tokens, which are at most ", *max_prompt_bytes_, " bytes"));
+    }
+    return tokenizer_.Encode(prompt);
+  }
+
   // The prompt that the template renders.
   absl::StatusOr<std::string> RenderChat(const ChatRequest& request) const {
     if (!chat_template_.ok()) return chat_template_.status();
@@ -35,7 +56,7 @@ class TextCodec {
   absl::StatusOr<std::vector<TokenId>> EncodeChat(const ChatRequest& request) const {
     auto prompt = RenderChat(request);
     if (!prompt.ok()) return prompt.status();
-    return tokenizer_.Encode(*prompt);
+    return EncodePrompt(*prompt);
   }
 
  private:
@@ -43,6 +64,8 @@ class TextCodec {
       : tokenizer_(std::move(tokenizer)), chat_template_(std::move(chat_template)) {}
 
   Tokenizer tokenizer_;
+  int64_t max_tokens_ = 0;
+  std::optional<size_t> max_prompt_bytes_;
   absl::StatusOr<ChatTemplate> chat_template_;
 };
 

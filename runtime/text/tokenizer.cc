@@ -171,6 +171,15 @@ absl::Status Tokenizer::EncodeOrdinary(absl::string_view text, std::vector<Token
   });
 }
 
+std::optional<size_t> Tokenizer::MaxTextBytes(int64_t num_tokens) const {
+  // Composing (NFC) makes at most nine bytes three: the letters of a syllable of Hangul.
+  constexpr size_t kMaxShrinking = 3;
+  if (raw_matcher_.strips() || normalized_matcher_.strips()) return std::nullopt;
+  size_t longest = 1;
+  for (const Entry& entry : entries_) longest = std::max(longest, entry.bytes.size());
+  return static_cast<size_t>(num_tokens) * longest * (nfc_ ? kMaxShrinking : 1);
+}
+
 std::string Tokenizer::Decode(absl::Span<const TokenId> ids, bool skip_special) const {
   std::string bytes;
   for (const TokenId id : ids) {

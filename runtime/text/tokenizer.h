@@ -32,6 +32,10 @@ class Tokenizer {
   // ResourceExhausted when the model's pre-tokenizer pattern passes its limits on this text.
   absl::StatusOr<std::vector<TokenId>> Encode(absl::string_view text) const;
 
+  // No text of more bytes becomes `num_tokens` tokens or fewer. Absent where there is no such
+  // bound.
+  std::optional<size_t> MaxTextBytes(int64_t num_tokens) const;
+
   // The text of `ids`: their bytes joined, then read as UTF-8 with U+FFFD for what is invalid.
   // Ids without an entry, and special ones when `skip_special` is set, stand for nothing.
   std::string Decode(absl::Span<const TokenId> ids, bool skip_special) const;

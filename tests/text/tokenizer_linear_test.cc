@@ -161,5 +161,29 @@ TEST(TokenizerLinearTest, AStreamOfHalfCharactersIsDecodedToTheEnd) {
   }
 }
 
+TEST(TokenizerLinearTest, NoTextIsLongerThanItsTokensCanBe) {
+  const auto codec = TextCodec::Load(std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny");
+  ASSERT_THAT(codec, IsOk());
+  const Tokenizer& tokenizer = codec->tokenizer();
+  for (const std::string& text :
+       {std::string("a"), std::string(1000, ' '), std::string("Compute 11 + 16."),
+        std::string("\u1100\u1161\u11a8 e\u0301"), std::string("<|im_start|><|im_end|>")}) {
+    const auto ids = tokenizer.Encode(text);
+    ASSERT_THAT(ids, IsOk());
+    EXPECT_LE(text.size(), *tokenizer.MaxTextBytes(static_cast<int64_t>(ids->size()))) << text;
+  }
+}
+
+TEST(TokenizerLinearTest, APromptThatCannotFitIsRefusedByItsBytes) {
+  auto codec = TextCodec::Load(std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny");
+  ASSERT_THAT(codec, IsOk());
+  const std::string long_prompt(1'000'000, 'a');
+  EXPECT_THAT(codec->EncodePrompt(long_prompt), IsOk());
+  codec->LimitPrompts(100);
+  const auto refused = codec->EncodePrompt(long_prompt);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(codec->EncodePrompt(std::string(100, 'a')), IsOk());
+}
+
 }  // namespace
 }  // namespace sdar

@@ -2,6 +2,7 @@
 #include "runtime/server/http/http_gateway.h"
 
 #include <exception>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -26,6 +27,10 @@ constexpr int kMaxDepth = 64;
 constexpr char kRequestIdHeader[] = "X-Request-Id";
 // Of what brings no text.
 constexpr size_t kMaxIdleBodyBytes = size_t{64} << 10;
+// What a byte may become in JSON: \u0041.
+constexpr size_t kMaxEscape = 6;
+// Of what a body holds that the prompt does not show.
+constexpr size_t kMaxOtherFieldsBytes = size_t{1} << 20;
 // When to ask again for a model that is being loaded.
 constexpr char kLoadingRetrySeconds[] = "5";
 
@@ -104,8 +109,9 @@ HttpGateway::HttpGateway(OriginPolicy origins, OriginPolicy probe_origins)
       started_(absl::ToUnixSeconds(absl::Now())),
       routes_{
           {"/", {"GET", &HttpGateway::Page, Access::kOpenToAll}},
-          {"/v1/chat/completions", {"POST", &HttpGateway::ChatCompletions, Access::kWithKey, true}},
-          {"/v1/completions", {"POST", &HttpGateway::Completions, Access::kWithKey, true}},
+          {"/v1/chat/completions",
+           {"POST", &HttpGateway::ChatCompletions, Access::kWithKey, true, true}},
+          {"/v1/completions", {"POST", &HttpGateway::Completions, Access::kWithKey, true, true}},
           {"/v1/models", {"GET", &HttpGateway::Models, Access::kWithKey}},
           {"/tokenize", {"POST", &HttpGateway::Tokenize, Access::kWithKey, true}},
           {"/detokenize", {"POST", &HttpGateway::Detokenize, Access::kWithKey, true}},
@@ -155,9 +161,18 @@ HttpAdmission HttpGateway::Admit(const HttpRequest& request, const OriginPolicy&
     Append(origins.AnswerFields(request), *admission.refusal);
     admission.refusal->headers.emplace_back(kRequestIdHeader, RequestIdOf(request));
   }
-  const Route* route = Find(request);
-  if (route == nullptr || !route->takes_text) admission.max_body_bytes = kMaxIdleBodyBytes;
+  admission.max_body_bytes = MaxBodyBytes(Find(request));
   return admission;
+}
+
+// A body that cannot be a prompt that fits is not read, let alone parsed.
+size_t HttpGateway::MaxBodyBytes(const Route* route) const {
+  if (route == nullptr || !route->takes_text) return kMaxIdleBodyBytes;
+  const GenerationService* service = service_.load();
+  constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+  if (!route->generates || service == nullptr) return kNoLimit;
+  const std::optional<size_t> prompt = service->text().max_prompt_bytes();
+  return prompt ? *prompt * kMaxEscape + kMaxOtherFieldsBytes : kNoLimit;
 }
 
 std::optional<HttpResponse> HttpGateway::FindRefusal(const HttpRequest& request,

@@ -46,12 +46,14 @@ class HttpGateway {
     Action action;
     Access access;
     bool takes_text = false;  // done by the workers
+    bool generates = false;   // of a prompt that has to fit
   };
 
   const Route* Find(const HttpRequest& request) const;
   HttpAdmission Admit(const HttpRequest& request, const OriginPolicy& origins, bool probes_only);
   std::optional<HttpResponse> FindRefusal(const HttpRequest& request, bool probes_only) const;
   absl::Status CheckAccess(const HttpRequest& request, const Route& route) const;
+  size_t MaxBodyBytes(const Route* route) const;
   void Handle(HttpExchange exchange);
   void Preflight(HttpExchange& exchange);
 

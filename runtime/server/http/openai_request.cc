@@ -193,7 +193,7 @@ absl::StatusOr<OpenAiCall> ParseChatCompletion(Json rest, absl::Span<const std::
   SDAR_RETURN_IF_ERROR(TakeSampling(rest, out.call.fields));
   auto prompt = text.RenderChat(chat);
   if (!prompt.ok()) return InField("messages", prompt.status());
-  SDAR_ASSIGN_OR_RETURN(out.call.prompt, text.tokenizer().Encode(*prompt));
+  SDAR_ASSIGN_OR_RETURN(out.call.prompt, text.EncodePrompt(*prompt));
   out.splitting.tool_calls = !chat.tools.is_null();
   out.splitting.starts_in_reasoning =
       absl::EndsWith(absl::StripTrailingAsciiWhitespace(*prompt), "<think>");
@@ -209,8 +209,7 @@ absl::StatusOr<OpenAiCall> ParseCompletion(Json rest, absl::Span<const std::stri
   if (prompt.is_array() && prompt.size() == 1 && prompt[0].is_string())
     prompt = Json(std::move(prompt[0]));
   if (prompt.is_string()) {
-    SDAR_ASSIGN_OR_RETURN(out.call.prompt,
-                          text.tokenizer().Encode(prompt.get_ref<const std::string&>()));
+    SDAR_ASSIGN_OR_RETURN(out.call.prompt, text.EncodePrompt(prompt.get_ref<const std::string&>()));
   } else if (!ReadValue(prompt, out.call.prompt).ok()) {
     return InField("prompt", Mistyped("one text or a list of token ids", prompt));
   }
