@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 
 #include "runtime/text/incremental_detokenizer.h"
+#include "runtime/text/text_codec.h"
 #include "tests/text/tokenizer_fixture.h"
 
 namespace sdar {
