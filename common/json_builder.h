@@ -32,12 +32,14 @@ class JsonKeyIndex {
  private:
   // Positions stand for the keys at them, which are not copied.
   struct Hash {
+    // NOLINTNEXTLINE(readability-identifier-naming): the name that hash tables ask for
     using is_transparent = void;
     const Json::object_t* members;
     size_t operator()(absl::string_view key) const { return absl::Hash<absl::string_view>()(key); }
     size_t operator()(uint32_t position) const { return (*this)(members->data()[position].first); }
   };
   struct Equal {
+    // NOLINTNEXTLINE(readability-identifier-naming): the name that hash tables ask for
     using is_transparent = void;
     const Json::object_t* members;
     absl::string_view KeyOf(uint32_t position) const { return members->data()[position].first; }

@@ -110,8 +110,7 @@ absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Li
   GenerationService service(config, job.text(), job.router());
   TextWorkers workers{TextWorkersOptions()};
   const MemoryTrim trim;
-  const absl::Status listens =
-      listeners.Serve(service, workers, ServedNames(options, config.model_info));
+  absl::Status listens = listeners.Serve(service, workers, ServedNames(options, config.model_info));
   if (!listens.ok()) {
     job.Stop(absl::UnavailableError("the job does not start"));
     SDAR_RETURN_IF_ERROR(job.RunEngine());

@@ -6,7 +6,7 @@
 
 namespace sdar {
 
-void GrpcCall::Begin(std::shared_ptr<GenerateStream> stream, std::function<void()> on_done) {
+void GrpcCall::Begin(const std::shared_ptr<GenerateStream>& stream, std::function<void()> on_done) {
   bool cancelled;
   {
     absl::MutexLock lock(&mutex_);

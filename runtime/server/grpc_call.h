@@ -22,7 +22,7 @@ using GenerateReactor = grpc::ServerWriteReactor<sdar::v1::GenerateResponse>;
 class GrpcCall final : public GenerateReactor {
  public:
   // Carries `stream`. on_done is called when the call is over.
-  void Begin(std::shared_ptr<GenerateStream> stream, std::function<void()> on_done);
+  void Begin(const std::shared_ptr<GenerateStream>& stream, std::function<void()> on_done);
   // Ends the call with `status`, also one that has begun.
   void Refuse(const absl::Status& status);
 

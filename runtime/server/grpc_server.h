@@ -23,7 +23,7 @@ class GrpcServer {
   // (null). Unavailable when it cannot.
   // Requires: the service outlives the server.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(ListeningSockets sockets,
-                                                           Certificates certificates,
+                                                           const Certificates& certificates,
                                                            grpc::Service& service);
   // Cancels what is still open.
   ~GrpcServer();

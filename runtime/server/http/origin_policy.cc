@@ -46,7 +46,7 @@ bool Contains(const std::vector<std::string>& list, absl::string_view text) {
 }  // namespace
 
 absl::StatusOr<OriginPolicy> OriginPolicy::Create(absl::string_view allowed, bool local_only,
-                                                  std::vector<std::string> hosts) {
+                                                  const std::vector<std::string>& hosts) {
   OriginPolicy policy;
   policy.local_only_ = local_only;
   for (const std::string& host : hosts) policy.hosts_.push_back(absl::AsciiStrToLower(host));

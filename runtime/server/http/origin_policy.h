@@ -22,7 +22,7 @@ class OriginPolicy {
   // this machine can connect, so that only local names can be meant. hosts: further names that are
   // right then. InvalidArgument names the part that is no origin.
   static absl::StatusOr<OriginPolicy> Create(absl::string_view allowed, bool local_only,
-                                             std::vector<std::string> hosts);
+                                             const std::vector<std::string>& hosts);
 
   // PermissionDenied for a page or a name that may not ask. What does not come from a page has no
   // origin and may.

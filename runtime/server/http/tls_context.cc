@@ -58,8 +58,11 @@ std::shared_ptr<TlsContext::Context> TlsContext::Current() {
   if (texts->version == version_) return context_;
   version_ = texts->version;
   auto context = MakeContext(*texts);
-  if (context.ok()) context_ = *std::move(context);
-  if (!context.ok()) spdlog::error("{}", std::string(context.status().message()));
+  if (!context.ok()) {
+    spdlog::error("{}", std::string(context.status().message()));
+  } else {
+    context_ = *std::move(context);
+  }
   return context_;
 }
 
