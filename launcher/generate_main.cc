@@ -17,10 +17,10 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "launcher/batch/answer_file.h"
+#include "launcher/batch/input_lines.h"
 #include "launcher/batch_run.h"
 #include "launcher/distinct_files.h"
 #include "launcher/flags.h"
-#include "launcher/batch/input_lines.h"
 #include "launcher/job_main.h"
 #include "launcher/job_options.h"
 #include "launcher/jsonl_files.h"
@@ -104,7 +104,10 @@ absl::Status OpenFiles(const Options& options, Files& files) {
 absl::Status Generate(const Options& options, Files& files, Job& job, SignalWatcher& signals) {
   std::atomic<bool> stop{false};
   signals.OnSignal([&stop](int signal) {
-    if (stop.exchange(true)) std::_Exit(128 + signal);
+    if (stop.exchange(true)) {
+      spdlog::default_logger()->flush();
+      std::_Exit(128 + signal);
+    }
     spdlog::info("finishing what runs; once more ends at once");
   });
   BatchRun run(options.trace, job.text(), job.defaults(), job.router(), *files.output);

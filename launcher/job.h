@@ -104,6 +104,7 @@ class Job {
 
   absl::Status RunPhase(const char* name, absl::Status (Job::*phase)());
   absl::Status Connect();
+  void StartLogging() const;
   absl::Status CheckGroups() const;
   absl::Status SplitRanks();
   absl::Status OpenModel();

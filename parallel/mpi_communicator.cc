@@ -169,7 +169,7 @@ absl::Status MpiCommunicator::Barrier() {
 // ends an mpirun job.
 void MpiCommunicator::Abort(absl::string_view reason) {
   spdlog::error("leaving the job: {}", std::string(reason));
-  spdlog::shutdown();
+  spdlog::default_logger()->flush();
   std::_Exit(1);
 }
 
