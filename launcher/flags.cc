@@ -8,6 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include <unistd.h>
+
+#include "common/line_writer.h"
+#include "common/log.h"
 
 namespace sdar {
 namespace po = boost::program_options;
@@ -67,7 +71,9 @@ absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
 
 int ExitCode(absl::string_view program, const absl::Status& status) {
   if (!status.ok()) {
-    std::cerr << program << ": " << std::string(status.message()) << std::endl;
+    // What was logged before stands before it.
+    if (spdlog::default_logger() != nullptr) spdlog::default_logger()->flush();
+    LineWriter(STDERR_FILENO, {}).Write(absl::StrCat(program, ": ", status.message(), "\n"));
   }
   return ExitCodeOf(status);
 }

@@ -106,7 +106,10 @@ absl::Status Generate(const Options& options, Files& files, Job& job, SignalWatc
   signals.OnSignal([&stop](int signal) {
     // sdar-launch repeats SIGUSR1: that is no impatience.
     const bool again = stop.exchange(true);
-    if (again && signal != SIGUSR1) std::_Exit(128 + signal);
+    if (again && signal != SIGUSR1) {
+      spdlog::default_logger()->flush();
+      std::_Exit(128 + signal);
+    }
     if (again) return;
     spdlog::info("finishing what runs; once more ends at once");
   });

@@ -112,6 +112,7 @@ class Job {
   void Leave();
   absl::Status RunPhase(const char* name, absl::Status (Job::*phase)());
   absl::Status Connect();
+  void StartLogging() const;
   absl::Status CheckGroups() const;
   absl::Status SplitRanks();
   absl::Status OpenModel();

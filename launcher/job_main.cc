@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/job_main.h"
 
+#include <csignal>
 #include <cstdlib>
 #include <utility>
 
@@ -27,6 +28,8 @@ int Conclude(const std::string& program, const JobOptions& options, const absl::
 
 int RunJob(const std::string& program, const JobOptions& options, Job::Hooks hooks,
            SignalWatcher& signals, const std::function<absl::Status(Job&)>& coordinate) {
+  // A reader that went away is an error of that write. It ends no job.
+  std::signal(SIGPIPE, SIG_IGN);
   auto job = Job::Start(options, std::move(hooks));
   if (!job.ok()) {
     // All ranks are here with the same error. Were another than the speaker to exit with an error,

@@ -10,6 +10,7 @@
 #include "common/status_macros.h"
 #include "launcher/agreement.h"
 #include "launcher/exit_deadline.h"
+#include "launcher/grpc_log.h"
 #include "launcher/job.h"
 #include "parallel/local_communicator.h"
 
@@ -60,15 +61,20 @@ Job::~Job() {
   mpi_.reset();
 }
 
+void Job::StartLogging() const {
+  InitLogging(LogOptionsOf(options_, *world_));
+  SendGrpcLogToOurs();
+}
+
 absl::Status Job::Connect() {
   if (!StartedByMpi()) {
     world_ = MakeSingleCommunicator();
-    InitLogging(LogOptionsOf(options_, *world_));
+    StartLogging();
     return absl::OkStatus();
   }
   SDAR_ASSIGN_OR_RETURN(mpi_, MpiSession::Start());
   SDAR_ASSIGN_OR_RETURN(world_, MpiCommunicator::World());
-  InitLogging(LogOptionsOf(options_, *world_));
+  StartLogging();
   return absl::OkStatus();
 }
 

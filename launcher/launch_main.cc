@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-launch: runs a program on all ranks of a job and keeps it running.
+#include <csignal>
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -54,6 +55,26 @@ absl::StatusOr<int> Launch(LaunchOptions& options, const SignalQueue& signals) {
   return JobSupervisor(options, std::move(hosts), std::move(line), signals).Run();
 }
 
+// The form that the job's program was told to log in, so that both write one log.
+LogOptions OwnLogOptions(const LaunchOptions& options) {
+  LogOptions log;
+  const std::vector<std::string>& words = options.command;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const bool is_json =
+        words[i] == "--log-format=json" ||
+        (words[i] == "--log-format" && i + 1 < words.size() && words[i + 1] == "json");
+    if (is_json) log.format = LogFormat::kJson;
+  }
+  return log;
+}
+
+// Says why there is no job, in the log's form.
+int Refuse(const LogOptions& log, const absl::Status& status) {
+  if (log.format == LogFormat::kText) return ExitCode(kProgram, status);
+  spdlog::error("{}: {}", kProgram, std::string(status.message()));
+  return ExitCodeOf(status);
+}
+
 int Main(int argc, char** argv) {
   const SignalQueue signals;
   LaunchOptions options;
@@ -64,9 +85,10 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, own, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
   if (*outcome == FlagOutcome::kHelpPrinted) return 0;
-  InitLogging(LogOptions());
+  std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads ends no job
+  InitLogging(OwnLogOptions(options));
   const absl::StatusOr<int> exit_code = Launch(options, signals);
-  return exit_code.ok() ? *exit_code : ExitCode(kProgram, exit_code.status());
+  return exit_code.ok() ? *exit_code : Refuse(OwnLogOptions(options), exit_code.status());
 }
 
 }  // namespace

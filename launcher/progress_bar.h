@@ -4,12 +4,14 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdio>
+#include <optional>
 #include <string>
 
+#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include <unistd.h>
 
+#include "common/line_writer.h"
 #include "common/steady_time.h"
 
 namespace sdar {
@@ -17,9 +19,11 @@ namespace sdar {
 // One thread.
 class ProgressBar {
  public:
-  explicit ProgressBar(std::string title) : title_(std::move(title)), shown_(isatty(2) != 0) {}
+  explicit ProgressBar(std::string title) : title_(std::move(title)), shown_(isatty(2) != 0) {
+    if (shown_) out_.emplace(2, Bounded());
+  }
   ~ProgressBar() {
-    if (shown_ && drawn_) std::fputs("\r\033[K", stderr);
+    if (shown_ && drawn_) out_->Write("\r\033[K");
   }
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -33,16 +37,23 @@ class ProgressBar {
     drawn_ = true;
     const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kWidth);
     const std::string bar(static_cast<size_t>(filled), '#');
-    std::fprintf(stderr, "\r\033[K%s [%-*s] %3.0f%% %s", title_.c_str(), kWidth, bar.c_str(),
-                 fraction * 100, note.c_str());
-    std::fflush(stderr);
+    out_->Write(
+        absl::StrFormat("\r\033[K%s [%-*s] %3.0f%% %s", title_, kWidth, bar, fraction * 100, note));
   }
 
  private:
+  static LineWriterOptions Bounded() {
+    LineWriterOptions options;
+    options.max_bytes = 4096;
+    options.close_timeout = absl::Milliseconds(100);
+    return options;
+  }
+
   std::string title_;
   bool shown_;
   bool drawn_ = false;
   SteadyTime last_;
+  std::optional<LineWriter> out_;  // a terminal may be stopped; what it misses is drawn again
 };
 
 }  // namespace sdar

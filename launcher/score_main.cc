@@ -110,6 +110,7 @@ absl::Status ScoreLines(Files& files, Job& job, SafetensorsWriter* logits, int& 
     bar.Show(static_cast<double>(done) / static_cast<double>(files.lines.size()),
              absl::StrFormat("%d of %d", done, files.lines.size()));
     ++done;
+    if (!*files.out) break;  // whoever read it has gone
     if (!line.request.ok()) {
       ++num_failed;
       *files.out << DumpJson(ErrorRecord(line.id, line.number, line.request.status())) << '\n';

@@ -11,6 +11,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
+#include "common/log.h"
+
 namespace sdar {
 
 // Blocks the signals for this thread and all it starts from now on; make it before any other
@@ -54,6 +56,7 @@ class SignalWatcher {
   sigset_t set_;
   absl::Mutex mutex_;
   std::function<void(int)> handler_ ABSL_GUARDED_BY(mutex_) = [](int signal) {
+    spdlog::default_logger()->flush();
     std::_Exit(128 + signal);
   };
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -47,7 +47,7 @@ FlagSpec MakeFlags(Options& options) {
 int AnswerLines(const LineTokenizer& tokenizer, std::istream& in, std::ostream& out) {
   int num_failed = 0;
   int line_number = 0;
-  for (std::string line; std::getline(in, line);) {
+  for (std::string line; out && std::getline(in, line);) {
     ++line_number;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     Json request;

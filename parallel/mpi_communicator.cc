@@ -43,6 +43,15 @@ absl::StatusOr<Layout> MakeLayout(absl::Span<const int64_t> sizes, const char* c
   return layout;
 }
 
+// Ranks of one host exchange messages in shared memory. Open MPI would nevertheless listen for TCP,
+// on all of the host's addresses. Who chose transports keeps them.
+void KeepToOneHost() {
+  const char* all = std::getenv("OMPI_COMM_WORLD_SIZE");
+  const char* local = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+  if (all == nullptr || local == nullptr || absl::string_view(all) != local) return;
+  setenv("OMPI_MCA_btl", "self,vader", /*overwrite=*/0);
+}
+
 }  // namespace
 
 bool StartedByMpi() {
@@ -51,6 +60,7 @@ bool StartedByMpi() {
 }
 
 absl::StatusOr<std::unique_ptr<MpiSession>> MpiSession::Start() {
+  KeepToOneHost();
   int provided = 0;
   SDAR_RETURN_IF_ERROR(FromMpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided),
                                "MPI_Init_thread"));
@@ -169,7 +179,7 @@ absl::Status MpiCommunicator::Barrier() {
 // ends an mpirun job.
 void MpiCommunicator::Abort(absl::string_view reason) {
   spdlog::error("leaving the job: {}", std::string(reason));
-  spdlog::shutdown();
+  spdlog::default_logger()->flush();
   std::_Exit(1);
 }
 

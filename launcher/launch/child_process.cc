@@ -17,15 +17,17 @@ namespace {
 
 // In the child, between fork and exec: only calls that are safe there. Writes errno to `report` and
 // ends where exec fails.
-[[noreturn]] void Become(char** argv, pid_t parent, int report) {
+[[noreturn]] void Become(char** argv, pid_t parent, int report, int error_output) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(127);  // it died before prctl
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGPIPE, SIG_DFL);  // what is ignored here would be ignored there
   const int input = open("/dev/null", O_RDONLY);
   if (input >= 0) dup2(input, STDIN_FILENO);
+  if (error_output >= 0) dup2(error_output, STDERR_FILENO);
   execvp(argv[0], argv);
   const int error = errno;
   if (write(report, &error, sizeof(error)) < 0) _exit(126);
@@ -34,7 +36,8 @@ namespace {
 
 }  // namespace
 
-absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>& line) {
+absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>& line,
+                                                 int error_output) {
   std::vector<std::string> words = line;
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -45,7 +48,7 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>&
   }
   const pid_t parent = getpid();
   const pid_t pid = fork();
-  if (pid == 0) Become(argv.data(), parent, report[1]);
+  if (pid == 0) Become(argv.data(), parent, report[1], error_output);
   close(report[1]);
   int error = pid < 0 ? errno : 0;
   const bool failed = pid < 0 || read(report[0], &error, sizeof(error)) > 0;

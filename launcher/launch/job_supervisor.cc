@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/steady_time.h"
 #include "launcher/launch/mpirun_line.h"
+#include "launcher/launch/output_relay.h"
 #include "launcher/launch/peers.h"
 
 namespace sdar {
@@ -92,7 +93,10 @@ bool JobSupervisor::WorthAnotherTry(int exit_code) const {
 }
 
 int JobSupervisor::RunOnce() {
-  const absl::StatusOr<ChildProcess> job = ChildProcess::Start(line_);
+  const auto relay = OutputRelay::Start();
+  if (!relay.ok()) return ExitCode("sdar-launch", relay.status());
+  const absl::StatusOr<ChildProcess> job = ChildProcess::Start(line_, (*relay)->writer());
+  (*relay)->CloseWriter();
   if (!job.ok()) return ExitCode("sdar-launch", job.status());
   spdlog::info("started: {}", ShellQuoted(line_));
   while (true) {

@@ -41,8 +41,10 @@ absl::StatusOr<std::vector<std::string>> MpirunLine(const LaunchOptions& options
   std::vector<std::string> line = {options.mpirun};
   if (as_root) line.emplace_back("--allow-run-as-root");
   line.insert(line.end(), {"--bind-to", "none"});  // ranks place their threads themselves
-  Set(line, "pml", "ob1");                         // plain TCP and shared memory, whatever the
-  Set(line, "btl", "self,vader,tcp");              // machine's other fabrics are
+  // Shared memory and plain TCP, whatever the machine's other fabrics are. Between the ranks of one
+  // host there is no TCP: Open MPI would listen on all of its addresses.
+  Set(line, "pml", "ob1");
+  Set(line, "btl", hosts.size() <= 1 ? "self,vader" : "self,vader,tcp");
   SetNetwork(options, line);
   for (const std::string& name : options.env) line.insert(line.end(), {"-x", name});
   line.insert(line.end(), options.mpirun_args.begin(), options.mpirun_args.end());

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/log.h"
 #include "common/status_macros.h"
 #include "common/steady_time.h"
 #include "runtime/server/request_identity.h"
@@ -202,6 +203,7 @@ std::string GenerationService::Metrics() const {
   view.status = router_.GetStatus();
   view.ranks = HealthOfRanks(view.status.replicas[0], view.now);
   view.healthy = FindTrouble().empty();
+  view.dropped_log_lines = NumDroppedLogLines();
   return metrics_.Scrape(view);
 }
 

@@ -2,16 +2,21 @@
 #include "common/log.h"
 
 #include <sstream>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spdlog/sinks/ostream_sink.h"
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace sdar {
 namespace {
 
 using ::testing::EndsWith;
+using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
 // A logger that keeps what it would print.
@@ -101,6 +106,87 @@ TEST(LogTest, JsonHasFieldsAsMembers) {
   EXPECT_EQ(line["request_id"], "r-1");
   EXPECT_EQ(line["finish_reasons"][1], "length");
   EXPECT_EQ(line["total_ms"], 1.5);
+}
+
+TEST(LogTest, TextMessagesCannotForgeLines) {
+  KeptLog log(OnRank(0, 1, LogFormat::kText));
+  const std::string forged = "zz\n2026-01-01T00:00:00.000 error owned\x1b[2J \xE2\x80\xA8 \xff";
+  log.logger().warn("{}", forged);
+  EXPECT_THAT(log.Line(), EndsWith("warning zz\\n2026-01-01T00:00:00.000 error owned\\x1b[2J "
+                                   "\\u2028 \\xff"));
+  LogEvent(log.logger(), spdlog::level::info, forged, {{"other", forged}});
+  EXPECT_THAT(log.Line(), HasSubstr("info zz\\n2026"));
+}
+
+TEST(LogTest, JsonLinesHoldNoLineEndOfUnicode) {
+  KeptLog log(OnRank(0, 1, LogFormat::kJson));
+  log.logger().warn("a\xC2\x85\xE2\x80\xA8\x7f");
+  const std::string line = log.Line();
+  EXPECT_THAT(line, HasSubstr("a\\u0085\\u2028\\u007f"));
+}
+
+TEST(LogTest, LongMessagesAndFieldsAreCutAndSaySo) {
+  const std::string message(100'000, 'x');
+  for (LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
+    KeptLog log(OnRank(0, 1, format));
+    log.logger().warn("{}", message);
+    std::string line = log.Line();
+    EXPECT_LT(line.size(), kMaxLogMessageBytes + 300);
+    EXPECT_THAT(line, HasSubstr("x... (cut: 100000 bytes)"));
+    LogEvent(log.logger(), spdlog::level::info, message, {{"request_id", message}, {"n", 3}});
+    line = log.Line();
+    EXPECT_LT(line.size(), 2 * kMaxLogMessageBytes + 600);
+    EXPECT_THAT(line, HasSubstr("3"));
+    LogEvent(log.logger(), spdlog::level::info, "short",
+             {{"list", std::vector<std::string>(10'000, "many words")}});
+    EXPECT_LT(log.Line().size(), 1000u);
+  }
+}
+
+TEST(LogTest, AFinishedLineIsWrittenAsItIs) {
+  for (LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
+    KeptLog log(OnRank(0, 1, format));
+    log.logger().set_level(spdlog::level::err);
+    LogFinishedLine(log.logger(), "{\"a\": 1}\x1b");
+    EXPECT_EQ(log.Line(), "{\"a\": 1}\\x1b");
+  }
+}
+
+TEST(LogTest, OwnLinesAreKnownInBothFormats) {
+  for (LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
+    KeptLog log(OnRank(1, 2, format));
+    log.logger().warn("the message");
+    EXPECT_TRUE(IsLogLine(log.Line()));
+    LogEvent(log.logger(), spdlog::level::info, "event", {{"a", "b"}});
+    EXPECT_TRUE(IsLogLine(log.Line()));
+  }
+  for (const char* line :
+       {"", "warning", "{}", "{\"time\": 1}", "[1]", "2026-01-01T00:00:00.000 ",
+        "2026-01-01T00:00:00.000 forged line", "2026-01-01 00:00:00.000 info a"}) {
+    EXPECT_FALSE(IsLogLine(line)) << line;
+  }
+}
+
+TEST(LogTest, LinesThatNobodyReadsAreDroppedAndReportedInTheLogsOwnForm) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  LogOptions options = OnRank(0, 1, LogFormat::kJson);
+  spdlog::logger logger("test", MakeLogSink(ends[1], options));
+  const std::string message(10'000, 'x');
+  for (int i = 0; i < 1000; ++i) logger.info("{}", message);
+  std::string text;
+  char buffer[65536];
+  while (text.find('\n', text.find("dropped")) == std::string::npos) {
+    const ssize_t size = read(ends[0], buffer, sizeof buffer);
+    ASSERT_GT(size, 0);
+    text.append(buffer, static_cast<size_t>(size));
+  }
+  logger.flush();
+  const size_t begin = text.rfind('\n', text.find("dropped")) + 1;
+  const std::string line = text.substr(begin, text.find('\n', begin) - begin);
+  EXPECT_TRUE(IsLogLine(line)) << line;
+  EXPECT_THAT(line, HasSubstr("log lines were dropped: standard error was not read"));
+  close(ends[0]);
 }
 
 TEST(LogTest, WhatIsBelowTheLevelIsNotLogged) {

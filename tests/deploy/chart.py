@@ -52,7 +52,7 @@ MODES = {
             _GROUP, {"autoscaling": {"kind": "keda", "keda": {"prometheusAddress": "http://p:9090", "query": "sum(x)"}}}),
         "monitoring": {"monitoring": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}},
         "monitoring over tls": merged(
-            _TLS, {"monitoring": {"serviceMonitor": {"enabled": True, "caSecret": "given-ca", "serverName": "sdar"}}}),
+            _TLS, {"monitoring": {"serviceMonitor": {"enabled": True}}}),
         "rdma": merged(_GROUP, {"rdma": {"enabled": True, "hca": "mlx5", "socketInterface": "eth0"}}),
         "folder of the nodes": {"model": {"existingClaim": "", "hostPath": "/srv/models", "path": "SDAR-8B-Chat"}},
         "nothing optional": {

@@ -101,8 +101,10 @@ class References(unittest.TestCase):
                         port = action.get("httpGet", action.get("tcpSocket", {})).get("port")
                         self.assertTrue(port is None or port in ports[role], probe)
                 for service in chart.of_kind(objects, "Service"):
-                    self.assertEqual({p["targetPort"] for p in service["spec"]["ports"]}, {"grpc", "http"})
-                    self.assertLessEqual({"grpc", "http"}, ports["leader"])
+                    is_admin = service["metadata"]["name"].endswith("-admin")
+                    self.assertEqual({p["targetPort"] for p in service["spec"]["ports"]},
+                                     {"admin"} if is_admin else {"grpc", "http"})
+                    self.assertLessEqual({"grpc", "http", "admin"}, ports["leader"])
                 for policy in chart.of_kind(objects, "NetworkPolicy"):
                     named = [p["port"] for rule in policy["spec"]["ingress"] for p in rule.get("ports", [])]
                     self.assertLessEqual(set(named), ports["leader"])
@@ -132,7 +134,7 @@ class References(unittest.TestCase):
 
     def test_labels_of_users_change_no_selection(self):
         values = chart.merged(chart.MODES["several nodes"], {"podLabels": {"team": "a"}})
-        (service, _) = chart.of_kind(chart.rendered(values), "Service")
+        service, *_ = chart.of_kind(chart.rendered(values), "Service")
         self.assertNotIn("team", service["spec"]["selector"])
 
     def test_the_service_account_of_pods_is_made_or_the_default(self):
@@ -162,15 +164,16 @@ class References(unittest.TestCase):
             chosen = [s for s in chart.of_kind(objects, "Service")
                       if chart.selects(monitor["spec"]["selector"], s["metadata"]["labels"])]
             with self.subTest(mode):
-                self.assertEqual([s["metadata"]["name"] for s in chosen], ["chat-sdar"])
+                self.assertEqual([s["metadata"]["name"] for s in chosen], ["chat-sdar-admin"])
                 (endpoint,) = monitor["spec"]["endpoints"]
                 self.assertIn(endpoint["port"], {p["name"] for p in chosen[0]["spec"]["ports"]})
-                self.assertEqual(endpoint["scheme"], "https" if "tls" in mode else "http")
+                self.assertEqual(endpoint["scheme"], "http")
+                self.assertNotIn("tlsConfig", endpoint)
 
     def test_keda_asks_for_the_waiting_requests_of_this_release(self):
         scaler = chart.only(chart.rendered(chart.MODES["keda"]), "ScaledObject")
         self.assertEqual(scaler["spec"]["triggers"][0]["metadata"]["query"],
-                         'sum(sdar_requests_waiting{namespace="models",service="chat-sdar"})')
+                         'sum(sdar_requests_waiting{namespace="models",service="chat-sdar-admin"})')
 
 
 class Times(unittest.TestCase):
@@ -372,13 +375,29 @@ class Security(unittest.TestCase):
         volume = next(v for v in template["spec"]["volumes"] if v["name"] == "shared-memory")
         self.assertEqual(volume["emptyDir"], {"medium": "Memory", "sizeLimit": "2Gi"})
 
-    def test_probes_speak_tls_where_the_server_does(self):
-        for mode, values, _, template in pods():
+    def test_probes_ask_the_admin_port_without_tls_in_every_mode(self):
+        for mode, _, _, template in pods():
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 action = chart.container(template).get(probe, {}).get("httpGet")
                 if action:
                     with self.subTest(f"{mode}: {probe}"):
-                        self.assertEqual(action["scheme"], "HTTPS" if "tls" in values else "HTTP")
+                        self.assertEqual((action["port"], action["scheme"]), ("admin", "HTTP"))
+
+    def test_the_admin_port_is_in_no_service_that_clients_or_the_world_reach(self):
+        for mode, _, objects in modes():
+            for service in chart.of_kind(objects, "Service"):
+                if any(p["targetPort"] == "admin" for p in service["spec"]["ports"]):
+                    with self.subTest(mode):
+                        self.assertEqual(service["spec"].get("clusterIP"), "None")
+                        self.assertEqual(len(service["spec"]["ports"]), 1)
+
+    def test_clients_reach_the_client_ports_and_scrapers_the_admin_port(self):
+        for mode, values, objects in modes():
+            for policy in chart.of_kind(objects, "NetworkPolicy"):
+                clients, metrics = policy["spec"]["ingress"][:2]
+                with self.subTest(mode):
+                    self.assertEqual({p["port"] for p in clients["ports"]}, {"grpc", "http"})
+                    self.assertEqual({p["port"] for p in metrics["ports"]}, {"admin"})
 
     def test_only_the_test_needs_a_certificate_where_clients_do(self):
         objects = chart.rendered(chart.MODES["certificates of clients and a test"])
@@ -423,7 +442,9 @@ class Image(unittest.TestCase):
     def test_ports_of_the_leader_are_those_it_listens_on(self):
         leader = chart.pod_templates(chart.rendered(chart.MODES["cpu on one node"]))["leader"]
         ports = {p["name"]: str(p["containerPort"]) for p in chart.container(leader)["ports"]}
-        self.assertEqual(ports, {"grpc": chart.flag(leader, "port"), "http": chart.flag(leader, "http-port")})
+        self.assertEqual(ports, {"grpc": chart.flag(leader, "port"), "http": chart.flag(leader, "http-port"),
+                                 "admin": chart.flag(leader, "admin-port")})
+        self.assertEqual(chart.flag(leader, "admin-host"), "0.0.0.0")
 
     def test_the_version_is_the_projects(self):
         version = re.search(r"project\(sdar VERSION ([\d.]+)", (chart.ROOT / "CMakeLists.txt").read_text()).group(1)

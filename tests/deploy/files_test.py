@@ -158,6 +158,12 @@ class Systemd(unittest.TestCase):
     def test_only_the_launcher_is_told_to_stop(self):
         self.assertIn("\nKillMode=mixed\n", UNIT)
 
+    def test_probes_have_a_port_of_loopback(self):
+        for path in (DEPLOY / "systemd" / "sdar.env.example", SBATCH):
+            with self.subTest(path.name):
+                self.assertIn("--admin-port=8001", path.read_text())
+                self.assertNotIn("--admin-host", path.read_text())
+
     def test_the_example_sets_every_variable_of_the_unit_and_no_other(self):
         example = (DEPLOY / "systemd" / "sdar.env.example").read_text()
         used = set(re.findall(r"\$\{?(SDAR_\w+)", UNIT))
@@ -235,7 +241,7 @@ class Flags(unittest.TestCase):
         unit = re.search(r"^ExecStart=(.*\n.*)$", UNIT, re.M).group(1).split()
         launch.update(a for a in unit[:unit.index("--")] if a.startswith("--"))
         serve.update(a for a in unit[unit.index("--"):] if a.startswith("--") and a != "--")
-        serve.update(re.findall(r"--(?:model|host|drain-timeout)(?==)", SBATCH.read_text()))
+        serve.update(re.findall(r"--(?:model|host|admin-port|drain-timeout)(?==)", SBATCH.read_text()))
         return {"sdar-launch": launch, "sdar-serve": serve}
 
     def test_each_flag_is_in_the_help_of_its_program(self):

@@ -181,6 +181,12 @@ void AddRanks(const JobView& view, FamilyList& out) {
   }
 }
 
+void AddLog(const JobView& view, FamilyList& out) {
+  out.Begin(MetricType::Counter, "sdar_log_lines_dropped_total",
+            "Log lines of this process that standard error did not take.");
+  out.Add({}, view.dropped_log_lines);
+}
+
 }  // namespace
 
 std::vector<MetricFamily> StatusFamilies(const std::string& model_name, const JobView& view) {
@@ -188,6 +194,7 @@ std::vector<MetricFamily> StatusFamilies(const std::string& model_name, const Jo
   AddTotals(view, out);
   AddReplicas(view.status.replicas, out);
   AddRanks(view, out);
+  AddLog(view, out);
   return out.Take();
 }
 

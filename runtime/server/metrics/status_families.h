@@ -2,6 +2,7 @@
 // A job's status as metrics, made anew for every scrape.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct JobView {
   RouterStatus status;
   std::vector<RankHealth> ranks;
   bool healthy = true;
+  uint64_t dropped_log_lines = 0;  // of this process
   SteadyTime now;
 };
 

@@ -49,6 +49,7 @@ JobView SomeView() {
     for (const int steps : {1, 3, 100}) replica.steps.steps_per_block.Add(steps);
     view.status.replicas.push_back(replica);
   }
+  view.dropped_log_lines = 17;
   view.status.total.running = 3;
   view.status.total.waiting = 9;
   view.status.total.total_pages = 20;
@@ -96,6 +97,7 @@ TEST(ServerMetricsTest, ReadsTheMomentFromTheStatus) {
   EXPECT_EQ(Scraped(text, "sdar_requests_running"), 3);
   EXPECT_EQ(Scraped(text, "sdar_requests_waiting"), 9);
   EXPECT_EQ(Scraped(text, "sdar_kv_usage_ratio"), 0.4);
+  EXPECT_EQ(Scraped(text, "sdar_log_lines_dropped_total"), 17);
   EXPECT_EQ(Scraped(text, "sdar_kv_pages", {R"(replica="1")", R"(state="used")"}), 4);
   EXPECT_EQ(Scraped(text, "sdar_slots", {R"(replica="1")", R"(state="used")"}), 2);
   EXPECT_EQ(Scraped(text, "sdar_step_age_seconds", {R"(replica="1")"}), 0.5);

@@ -131,6 +131,8 @@ args:
   - --host=0.0.0.0
   - --port=50051
   - --http-port=8000
+  - --admin-host=0.0.0.0
+  - --admin-port=8001
   - --drain-timeout={{ int $v.drain.timeoutSeconds }}
   - --device={{ $v.server.device }}
   {{- with $v.model.servedName }}
@@ -161,23 +163,24 @@ args:
 ports:
   - {name: grpc, containerPort: 50051}
   - {name: http, containerPort: 8000}
+  - {name: admin, containerPort: 8001}
 lifecycle:
   preStop:
     exec:
       command: [sleep, {{ include "sdar.preStopSeconds" . | quote }}]
 startupProbe:
-  httpGet: {path: /startupz, port: http, scheme: {{ include "sdar.scheme" . }}}
+  httpGet: {path: /startupz, port: admin, scheme: HTTP}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: {{ ceil (divf $v.probes.startupBudgetSeconds 10) }}
 livenessProbe:
-  httpGet: {path: /livez, port: http, scheme: {{ include "sdar.scheme" . }}}
+  httpGet: {path: /livez, port: admin, scheme: HTTP}
   periodSeconds: 10
   timeoutSeconds: 10
   failureThreshold: {{ ceil (divf $v.probes.livenessBudgetSeconds 10) }}
   terminationGracePeriodSeconds: {{ int $v.probes.livenessGraceSeconds }}
 readinessProbe:
-  httpGet: {path: /readyz, port: http, scheme: {{ include "sdar.scheme" . }}}
+  httpGet: {path: /readyz, port: admin, scheme: HTTP}
   periodSeconds: 5
   timeoutSeconds: 5
   failureThreshold: 3

@@ -34,7 +34,7 @@
 {{- if and (eq $v.autoscaling.kind "keda") (not $v.autoscaling.keda.prometheusAddress) -}}
 {{- fail "autoscaling.kind keda needs autoscaling.keda.prometheusAddress" -}}
 {{- end -}}
-{{- $own := "^--(model|host|port|http-port|drain-timeout|served-model-name|device|tensor-parallel|max-sequences|kv-memory|api-keys-file|tls-cert|tls-key|tls-client-ca)(=|$)" -}}
+{{- $own := "^--(model|host|port|http-port|admin-host|admin-port|admin-address-file|drain-timeout|served-model-name|device|tensor-parallel|max-sequences|kv-memory|api-keys-file|tls-cert|tls-key|tls-client-ca)(=|$)" -}}
 {{- range $v.extraArgs -}}
 {{- if regexMatch $own . -}}
 {{- fail (printf "extraArgs: %s is a flag that the chart sets from a value of its own" .) -}}
