@@ -2,6 +2,7 @@
 #include "common/line_writer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -35,10 +36,11 @@ void AwaitRoom(int descriptor) {
   }
 }
 
-// Writes all of a text. False when it cannot be written.
-bool WriteAll(int descriptor, absl::string_view text) {
+// Writes all of a text. False when it cannot be written, or is no longer to be.
+bool WriteAll(int descriptor, absl::string_view text, const std::atomic<bool>& abandoned) {
   while (!text.empty()) {
     AwaitRoom(descriptor);
+    if (abandoned) return false;
     const ssize_t written =
         write(descriptor, text.data(), std::min<size_t>(text.size(), size_t{PIPE_BUF}));
     if (written >= 0) {
@@ -99,6 +101,8 @@ struct LineWriter::State {
   uint64_t num_unreported ABSL_GUARDED_BY(mutex) = 0;
   bool overflowed ABSL_GUARDED_BY(mutex) = false;  // and not half empty since
   bool closing ABSL_GUARDED_BY(mutex) = false;
+  // With `closing`: the descriptor may be closed, and its number somebody else's.
+  std::atomic<bool> abandoned{false};
 };
 
 std::optional<LineWriter::State::QueuedLine> LineWriter::State::Take() {
@@ -129,7 +133,7 @@ void LineWriter::State::Settle(const QueuedLine& line, bool written) {
 void LineWriter::State::Run() {
   BlockSignals();
   while (const auto line = Take()) {
-    Settle(*line, WriteAll(descriptor, line->text));
+    Settle(*line, WriteAll(descriptor, line->text, abandoned));
   }
 }
 
@@ -144,6 +148,7 @@ LineWriter::~LineWriter() {
   Flush(state_->options.close_timeout);
   absl::MutexLock lock(&state_->mutex);
   state_->closing = true;
+  state_->abandoned = true;
   state_->changed.NotifyAll();
 }
 

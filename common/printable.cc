@@ -60,9 +60,9 @@ std::string Escape(absl::string_view text, bool is_json) {
     const Character next = FirstOf(text);
     if (next.num_bytes == 0) {
       absl::StrAppendFormat(&out, "\\x%02x", static_cast<unsigned char>(text[0]));
-    } else if (IsHidden(next.code)) {
-      absl::StrAppendFormat(&out, !is_json && next.code < 0x80 ? "\\x%02x" : "\\u%04x", next.code);
-    } else if (next.code < 0x20) {
+    } else if (IsHidden(next.code) && (is_json || next.code >= 0x80)) {
+      absl::StrAppendFormat(&out, "\\u%04x", next.code);
+    } else if (next.code < 0x20 || next.code == 0x7F) {
       AppendControl(text[0], out);
     } else {
       out.append(text.data(), next.num_bytes);

@@ -83,8 +83,9 @@ TEST(LineWriterTest, NobodyWaitsForAReaderThatDoesNotReadAndTheQueueIsBounded) {
   EXPECT_GE(writer.num_dropped(), 1000u - 64 - 256 - 1);
   EXPECT_FALSE(writer.Flush(absl::Milliseconds(1)));
   const uint64_t dropped = writer.num_dropped();
-  const std::string text = pipe.ReadUntil("dropped");
-  EXPECT_THAT(text, HasSubstr(absl::StrCat("dropped ", dropped)));
+  const std::string report = absl::StrCat("dropped ", dropped, "\n");
+  const std::string text = pipe.ReadUntil(report);
+  EXPECT_THAT(text, HasSubstr(report));
   EXPECT_EQ(std::count(text.begin(), text.end(), 'x'),
             static_cast<int64_t>((1000 - dropped) * line.size()));
 }
