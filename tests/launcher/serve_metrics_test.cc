@@ -65,7 +65,10 @@ TEST(ServeMetricsTest, ShowsWhatRunsAndWhatWaitsAndWhatWasAborted) {
   {
     OpenCall running(job);
     HttpClient waiting(job.http_address());
-    waiting.Send(HttpClient::Text("POST", "/v1/chat/completions", ChatBody("Hi").dump()));
+    Json body = ChatBody("Hi");
+    body["max_tokens"] = 1900;  // it is still running when its client is found to have gone
+    body["ignore_eos"] = true;
+    waiting.Send(HttpClient::Text("POST", "/v1/chat/completions", body.dump()));
     EXPECT_TRUE(Eventually([&] {
       const std::string text = Scrape(job);
       return Scraped(text, "sdar_requests_running") == 1 &&
@@ -116,10 +119,12 @@ TEST(ServeMetricsTest, AnOpenCallsIdIsRefusedUnderThatId) {
   Json body = ChatBody("Hello!");
   body["max_tokens"] = 1900;
   body["ignore_eos"] = true;
-  open.Send(
-      HttpClient::Text("POST", "/v1/chat/completions", body.dump(), "X-Request-Id: mine\r\n"));
+  body["request_id"] = "mine";
+  open.Send(HttpClient::Text("POST", "/v1/chat/completions", body.dump()));
   ASSERT_TRUE(Eventually([&] { return job.Status().running() == 1; }));
-  const HttpAnswer again = Chat(job, ChatBody("Hello!"), "X-Request-Id: mine\r\n");
+  Json second = ChatBody("Hello!");
+  second["request_id"] = "mine";
+  const HttpAnswer again = Chat(job, second);
   EXPECT_EQ(again.code, 409);
   EXPECT_EQ(again.headers.at("x-request-id"), "mine");
   EXPECT_EQ(Scraped(Scrape(job), "sdar_requests_refused_total", {"ALREADY_EXISTS"}), 1);

@@ -290,7 +290,7 @@ TEST(ServeStartTest, ABusyPortIsOneClearLine) {
       RunProcess(OnRanks(1, "sdar-serve",
                          {std::string("--model=") + SDAR_SOURCE_DIR + "/models/sdar-tiny",
                           "--port=" + port.substr(0, port.size() - 1), "--log-level=error"}));
-  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.err, HasSubstr("cannot listen"));
 }
 

@@ -24,11 +24,11 @@ constexpr size_t kBodyProgressBytes = size_t{64} << 10;
 // A body that a refused request brings is read to its end up to this size, so that the connection
 // can go on.
 constexpr uint64_t kReadThroughBytes = 64 << 10;
-constexpr std::chrono::milliseconds kLookInterval(250);
+constexpr std::chrono::milliseconds kLookInterval(100);
 // Looks at a client that sends no more, before it is asked whether it still reads; and between two
 // such questions.
-constexpr int kLooksBeforeProbe = 4;
-constexpr int kLooksBetweenProbes = 20;
+constexpr int kLooksBeforeProbe = 3;
+constexpr int kLooksBetweenProbes = 50;
 // How long a client may take to read the last answer and close.
 constexpr absl::Duration kLingerTime = absl::Seconds(5);
 
