@@ -57,6 +57,7 @@ class JinjaKeyIndex {
  private:
   // Positions stand for the keys at them, which are not copied.
   struct Hash {
+    // NOLINTNEXTLINE(readability-identifier-naming): the name that hash tables ask for
     using is_transparent = void;
     const std::vector<JinjaMember>* members;
     size_t operator()(const JinjaKey& key) const { return absl::Hash<JinjaKey>()(key); }
@@ -65,6 +66,7 @@ class JinjaKeyIndex {
     }
   };
   struct Equal {
+    // NOLINTNEXTLINE(readability-identifier-naming): the name that hash tables ask for
     using is_transparent = void;
     const std::vector<JinjaMember>* members;
     const JinjaKey& KeyOf(const JinjaKey& key) const { return key; }

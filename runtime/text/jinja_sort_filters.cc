@@ -76,7 +76,7 @@ absl::Status SortKeyed(KeyedItems& keyed, bool reverse, JinjaBudget& budget) {
   return absl::OkStatus();
 }
 
-Result ItemsOf(SequenceKind kind, KeyedItems keyed, JinjaBudget& budget) {
+Result ItemsOf(SequenceKind kind, KeyedItems&& keyed, JinjaBudget& budget) {
   JinjaItems items(budget);
   SDAR_RETURN_IF_ERROR(items.Reserve(keyed.size()));
   for (auto& [key, item] : keyed) SDAR_RETURN_IF_ERROR(items.Add(std::move(item)));
