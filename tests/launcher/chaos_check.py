@@ -27,7 +27,8 @@ TOKEN = "a-token-for-this-test"
 FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 # A job of this model is back within this time after a rank was killed, whatever the machine does beside it.
 RESTART = 40
-PROBE_LIMIT = 5.0
+# A rank 0 that is stopped answers nobody until another rank has noticed, after 5 s, and ended the job.
+PROBE_LIMIT = 10.0
 
 
 class Job:
