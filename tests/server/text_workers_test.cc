@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/server/text_workers.h"
 
+#include <atomic>
 #include <new>
 
 #include "absl/synchronization/notification.h"
@@ -16,7 +17,7 @@ constexpr size_t kLarge = size_t{1} << 20;
 TEST(TextWorkersTest, SmallTextsPassLargeOnesBy) {
   TextWorkers workers({});
   absl::Notification go, small_done;
-  int large_done = 0;
+  std::atomic<int> large_done{0};
   for (int i = 0; i < 4; ++i) {
     ASSERT_TRUE(workers
                     .Run(kLarge,
@@ -74,7 +75,7 @@ TEST(TextWorkersTest, WhatThrowsIsToldSo) {
 TEST(TextWorkersTest, AtTheEndWhatWaitsIsRefused) {
   TextWorkers workers({});
   absl::Notification begun, go;
-  bool refused = false;
+  std::atomic<bool> refused{false};
   ASSERT_TRUE(workers
                   .Run(kLarge,
                        [&](const absl::Status&) {
