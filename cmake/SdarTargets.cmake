@@ -97,15 +97,21 @@ function(sdar_cc_test)
   endif()
 endfunction()
 
-# sdar_py_test(NAME test SCRIPT file [ARGS ...] [LABELS label]): a test written in Python, which runs in build/venv with
-# SDAR_BIN_DIR set to the programs' folder; skipped where there is no build/venv.
+# sdar_py_test(NAME test SCRIPT file [ARGS ...] [LABELS label] [CONFIG name]): a test written in Python, which runs in
+# build/venv with SDAR_BIN_DIR set to the programs' folder; skipped where there is no build/venv. With CONFIG only
+# `ctest -C name` runs it.
 function(sdar_py_test)
-  cmake_parse_arguments(ARG "" "NAME;SCRIPT;LABELS" "ARGS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;SCRIPT;LABELS;CONFIG" "ARGS" ${ARGN})
+  set(configurations "")
+  if(ARG_CONFIG)
+    set(configurations CONFIGURATIONS ${ARG_CONFIG})
+  endif()
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
   add_test(NAME ${ARG_NAME}
-    COMMAND ${PROJECT_SOURCE_DIR}/tests/python/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGS})
+    COMMAND ${PROJECT_SOURCE_DIR}/tests/python/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGS}
+    ${configurations})
   set_tests_properties(${ARG_NAME} PROPERTIES
     LABELS ${ARG_LABELS} TIMEOUT 600 SKIP_RETURN_CODE 77
     ENVIRONMENT "CUDA_VISIBLE_DEVICES=;SDAR_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};SDAR_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
