@@ -49,6 +49,7 @@ class OpenAiAnswer {
     Json stop_reason;
   };
   // News of one sample.
+  // NOLINTNEXTLINE(bugprone-exception-escape): its moves are those of JSON values
   struct News {
     OutputPiece piece;
     Json logprobs;
