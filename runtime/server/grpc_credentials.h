@@ -12,6 +12,7 @@ namespace sdar {
 
 // For one listening address: every new connection gets the certificates as they are then. gRPC's
 // own file watcher hands on files that are empty or do not fit, and ends the process by it.
+// Requires: the credentials outlive the server, which does not keep them.
 std::shared_ptr<grpc::ServerCredentials> MakeGrpcCredentials(
     std::shared_ptr<ServerCertificates> certificates);
 

@@ -56,16 +56,16 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets s
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
+  auto out = std::unique_ptr<GrpcServer>(new GrpcServer());
   std::vector<int> bound(sockets.ips().size(), 0);
   for (size_t i = 0; i < bound.size(); ++i) {
-    builder.AddListeningPort(AddressText(sockets.ips()[i], sockets.port()),
-                             certificates == nullptr ? grpc::InsecureServerCredentials()
-                                                     : MakeGrpcCredentials(certificates),
+    out->credentials_.push_back(certificates == nullptr ? grpc::InsecureServerCredentials()
+                                                        : MakeGrpcCredentials(certificates));
+    builder.AddListeningPort(AddressText(sockets.ips()[i], sockets.port()), out->credentials_[i],
                              &bound[i]);
   }
   AddLimits(builder);
   builder.RegisterService(&service);
-  auto out = std::unique_ptr<GrpcServer>(new GrpcServer());
   out->address_ = sockets.Text();
   sockets.Close();
   out->server_ = builder.BuildAndStart();

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include <grpcpp/grpcpp.h>
@@ -37,6 +38,8 @@ class GrpcServer {
   GrpcServer() = default;
 
   std::string address_;
+  // gRPC asks them for certificates at every connection, and keeps a plain pointer.
+  std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials_;
   std::unique_ptr<grpc::Server> server_;
 };
 
