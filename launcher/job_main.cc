@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/job_main.h"
 
+#include <malloc.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <utility>
+
+#include "absl/synchronization/mutex.h"
 
 #include "common/log.h"
 
@@ -17,6 +21,23 @@ bool SpeaksForAll() {
   return rank == nullptr || std::string(rank) == "0";
 }
 
+// Free memory at the end of an arena, and blocks that are mapped one by one. Left to itself, the
+// allocator raises both with the largest block that was freed, and keeps 64 MiB for each arena.
+constexpr int kTrimBytes = 2 << 20;
+constexpr int kMapBytes = 4 << 20;
+
+void SetUpProcess() {
+  // A reader that went away is an error of that write. It ends no job.
+  std::signal(SIGPIPE, SIG_IGN);
+  mallopt(M_TRIM_THRESHOLD, kTrimBytes);
+  mallopt(M_MMAP_THRESHOLD, kMapBytes);
+#ifdef NDEBUG
+  // Debian's library looks for cycles at every lock, under one lock of its own, and keeps a record
+  // for every mutex that ever was.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+#endif
+}
+
 // Says once why the job ends, in the form that its log has.
 int Conclude(const std::string& program, const JobOptions& options, const absl::Status& status) {
   if (status.ok() || options.log_format != "json") return ExitCode(program, status);
@@ -28,8 +49,7 @@ int Conclude(const std::string& program, const JobOptions& options, const absl::
 
 int RunJob(const std::string& program, const JobOptions& options, Job::Hooks hooks,
            SignalWatcher& signals, const std::function<absl::Status(Job&)>& coordinate) {
-  // A reader that went away is an error of that write. It ends no job.
-  std::signal(SIGPIPE, SIG_IGN);
+  SetUpProcess();
   auto job = Job::Start(options, std::move(hooks));
   if (!job.ok()) {
     // All ranks are here with the same error. Were another than the speaker to exit with an error,
