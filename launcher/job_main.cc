@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/job_main.h"
 
-#include <malloc.h>
-
 #include <csignal>
 #include <cstdlib>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include <malloc.h>
 
 #include "common/log.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-launch: runs a program on all ranks of a job and keeps it running.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <iostream>
@@ -7,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include <unistd.h>
 
 #include "common/log.h"
@@ -33,14 +35,31 @@ FlagSpec MakeFlags(LaunchOptions& options) {
   return spec;
 }
 
-// A program of this project that is named without a folder is the one beside this program, on every
-// machine.
-std::string FindProgram(const std::string& name) {
+// The file of that name in the folder of this program; empty where there is none.
+std::string FindBeside(const std::string& name) {
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   const std::filesystem::path beside = self.parent_path() / name;
-  const bool found = name.find('/') == std::string::npos && std::filesystem::exists(beside, error);
-  return found ? beside.string() : name;
+  return std::filesystem::exists(beside, error) ? beside.string() : "";
+}
+
+// A program of this project that is named without a folder is the one beside this program, on every
+// machine.
+std::string FindProgram(const std::string& name) {
+  const std::string beside = name.find('/') == std::string::npos ? FindBeside(name) : "";
+  return beside.empty() ? name : beside;
+}
+
+// Keeps mpirun's ports on loopback where no other machine takes part.
+std::string FindLoopbackLibrary(const LaunchOptions& options, const std::vector<Host>& hosts) {
+  const auto names_hosts = [](const std::string& word) {
+    return absl::StrContains(word, "host") || absl::StartsWith(word, "-H");
+  };
+  const std::vector<std::string>& words = options.mpirun_args;
+  if (!hosts.empty() || std::any_of(words.begin(), words.end(), names_hosts)) return "";
+  const std::string library = FindBeside("libsdar_loopback.so");
+  if (library.empty()) spdlog::warn("mpirun listens on every address: libsdar_loopback.so is gone");
+  return library;
 }
 
 absl::StatusOr<int> Launch(LaunchOptions& options, const SignalQueue& signals) {
@@ -52,7 +71,9 @@ absl::StatusOr<int> Launch(LaunchOptions& options, const SignalQueue& signals) {
     std::cout << ShellQuoted(line) << std::endl;
     return 0;
   }
-  return JobSupervisor(options, std::move(hosts), std::move(line), signals).Run();
+  std::string library = FindLoopbackLibrary(options, hosts);
+  return JobSupervisor(options, std::move(hosts), std::move(line), std::move(library), signals)
+      .Run();
 }
 
 // The form that the job's program was told to log in, so that both write one log.

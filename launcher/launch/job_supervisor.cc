@@ -46,8 +46,13 @@ void RemoveStaleSharedMemory() {
 }  // namespace
 
 JobSupervisor::JobSupervisor(const LaunchOptions& options, std::vector<Host> hosts,
-                             std::vector<std::string> line, const SignalQueue& signals)
-    : options_(options), hosts_(std::move(hosts)), line_(std::move(line)), signals_(signals) {}
+                             std::vector<std::string> line, std::string library,
+                             const SignalQueue& signals)
+    : options_(options),
+      hosts_(std::move(hosts)),
+      line_(std::move(line)),
+      library_(std::move(library)),
+      signals_(signals) {}
 
 int JobSupervisor::Run() {
   absl::Duration delay = kFirstDelay;
@@ -95,7 +100,7 @@ bool JobSupervisor::WorthAnotherTry(int exit_code) const {
 int JobSupervisor::RunOnce() {
   const auto relay = OutputRelay::Start();
   if (!relay.ok()) return ExitCode("sdar-launch", relay.status());
-  const absl::StatusOr<ChildProcess> job = ChildProcess::Start(line_, (*relay)->writer());
+  const absl::StatusOr<ChildProcess> job = ChildProcess::Start(line_, (*relay)->writer(), library_);
   (*relay)->CloseWriter();
   if (!job.ok()) return ExitCode("sdar-launch", job.status());
   spdlog::info("started: {}", ShellQuoted(line_));

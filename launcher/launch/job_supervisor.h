@@ -22,9 +22,10 @@ namespace sdar {
 // loses it while it has not yet started the ranks. Single-threaded.
 class JobSupervisor {
  public:
-  // `line`: mpirun's. Requires: signals outlives this.
+  // `line`: mpirun's. `library` is loaded into it ahead of its own; none where it is empty.
+  // Requires: signals outlives this.
   JobSupervisor(const LaunchOptions& options, std::vector<Host> hosts,
-                std::vector<std::string> line, const SignalQueue& signals);
+                std::vector<std::string> line, std::string library, const SignalQueue& signals);
 
   // Runs the job until it ends for good. Returns the exit code: 0 after a clean end and after a
   // stop that was asked for and came in time, else that of the last run (the lowest failed rank's,
@@ -43,6 +44,7 @@ class JobSupervisor {
   const LaunchOptions& options_;
   const std::vector<Host> hosts_;
   const std::vector<std::string> line_;
+  const std::string library_;
   const SignalQueue& signals_;
   int restarts_ = 0;
   bool stopping_ = false;  // a stop was asked for

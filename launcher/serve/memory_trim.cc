@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/serve/memory_trim.h"
 
-#include <malloc.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <fstream>
+
+#include <malloc.h>
+#include <unistd.h>
 
 namespace sdar {
 namespace {

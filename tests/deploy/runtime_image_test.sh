@@ -48,7 +48,7 @@ mkdir "$root/install" "$root/models" "$root/etc/sdar" "$root/etc/sdar/ssh"
 cp "$checkout"/deploy/docker/* "$root/install/"
 chroot "$root" /install/prepare_runtime.sh /install
 rm -r "$root/install"
-install -m 755 "$bin"/sdar-* "$root/usr/local/bin/"
+install -m 755 "$bin"/sdar-* "$bin"/libsdar_loopback.so "$root/usr/local/bin/"
 cp -r "$checkout/models/sdar-tiny" "$root/models/"
 chmod -R a+rX "$root/models"
 
