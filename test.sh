@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs the tests:
 #   ./test.sh           packages, release build, ctest
-#   ./test.sh --full    also a soak, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's root
+#   ./test.sh --full    also a soak, chaos, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's root
 # SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -87,9 +87,11 @@ concurrent_targets() {
        /concurrency/ && name != "" { print name; name = "" }' tests/*/CMakeLists.txt
 }
 
-# Clients of all sorts against a served job; SOAK_SECONDS sets for how long (60 without).
+# Clients of all sorts against a served job, then a job that is harmed while it serves; SOAK_SECONDS and CHAOS_SECONDS
+# set for how long (60 without).
 soak() {
   run_tests release -C Soak -L soak --verbose
+  run_tests release -C Chaos -L chaos --verbose
 }
 
 run_fuzzers() {
@@ -127,7 +129,7 @@ stage "python environment" tests/python/make_venv.sh
 stage "release build" build release
 stage "release tests" run_tests release
 if $full; then
-  stage soak soak
+  stage "soak and chaos" soak
   stage lint tests/lint.sh build/release "$jobs"
   stage "asan build" build asan
   stage "asan tests" test_asan

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/shorten.h"
 #include "common/status_macros.h"
 
 namespace sdar {
@@ -43,7 +44,7 @@ absl::StatusOr<ScoreRequest> ParseScoreRequest(absl::string_view line, int line_
   if (record.contains("id")) id = record["id"];
   for (const auto& [key, value] : record.items()) {
     if (key != "id" && key != "ids" && key != "targets") {
-      return absl::InvalidArgumentError(absl::StrCat("unknown field '", key, "'"));
+      return absl::InvalidArgumentError(absl::StrCat("unknown field '", Shorten(key), "'"));
     }
   }
   if (!record.contains("ids")) return absl::InvalidArgumentError("ids: missing");

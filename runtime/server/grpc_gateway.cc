@@ -144,15 +144,9 @@ grpc::ServerUnaryReactor* GrpcGateway::Tokenize(grpc::CallbackServerContext* con
 
 absl::Status GrpcGateway::DetokenizeInto(const sdar::v1::DetokenizeRequest& request,
                                          sdar::v1::DetokenizeResponse& response) const {
-  const Tokenizer& tokenizer = service_.text().tokenizer();
-  std::vector<TokenId> ids;
-  for (uint32_t id : request.ids()) {
-    if (!tokenizer.HasToken(static_cast<TokenId>(id))) {
-      return absl::InvalidArgumentError(absl::StrCat("ids: the tokenizer has no token ", id));
-    }
-    ids.push_back(static_cast<TokenId>(id));
-  }
-  response.set_text(tokenizer.Decode(ids, request.skip_special_tokens()));
+  const std::vector<TokenId> ids(request.ids().begin(), request.ids().end());
+  SDAR_ASSIGN_OR_RETURN(*response.mutable_text(),
+                        service_.text().DecodeIds(ids, request.skip_special_tokens(), "ids"));
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 // A model folder's way from what a user writes to token ids.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 #include "runtime/text/chat_template.h"
 #include "runtime/text/tokenizer.h"
@@ -26,6 +28,9 @@ class TextCodec {
     if (!tokenizer.ok()) return tokenizer.status();
     return TextCodec(*std::move(tokenizer), LoadChatTemplate(folder));
   }
+
+  // As many as the body of a request may have.
+  static constexpr size_t kMaxDecodedBytes = size_t{16} << 20;
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
@@ -45,6 +50,23 @@ class TextCodec {
                        " tokens, which are at most ", *max_prompt_bytes_, " bytes"));
     }
     return tokenizer_.Encode(prompt);
+  }
+
+  // The text of `ids`, at most kMaxDecodedBytes of it. InvalidArgument names `field`.
+  absl::StatusOr<std::string> DecodeIds(absl::Span<const TokenId> ids, bool skip_special,
+                                        absl::string_view field) const {
+    size_t bytes = 0;
+    for (const TokenId id : ids) {
+      if (!tokenizer_.HasToken(id)) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ": the tokenizer has no token ", id));
+      }
+      bytes += tokenizer_.TokenBytes(id).size();
+    }
+    if (bytes > kMaxDecodedBytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          field, ": expected ids of at most ", kMaxDecodedBytes, " bytes of text, got ", bytes));
+    }
+    return tokenizer_.Decode(ids, skip_special);
   }
 
   // The prompt that the template renders.

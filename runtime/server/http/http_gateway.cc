@@ -36,9 +36,9 @@ constexpr char kLoadingRetrySeconds[] = "5";
 
 absl::StatusOr<OpenAiCall> Parse(const HttpRequest& request, bool chat,
                                  absl::Span<const std::string> models, const TextCodec& text) {
-  SDAR_ASSIGN_OR_RETURN(const Json body, ParseJson(request.body, "the body", kMaxDepth));
-  SDAR_ASSIGN_OR_RETURN(OpenAiCall call, chat ? ParseChatCompletion(body, models, text)
-                                              : ParseCompletion(body, models, text));
+  SDAR_ASSIGN_OR_RETURN(Json body, ParseJson(request.body, "the body", kMaxDepth));
+  SDAR_ASSIGN_OR_RETURN(OpenAiCall call, chat ? ParseChatCompletion(std::move(body), models, text)
+                                              : ParseCompletion(std::move(body), models, text));
   std::string& id = call.call.request_id;
   if (!id.empty() && !IsPlainRequestId(id)) return BadRequestId();
   if (id.empty()) {
@@ -69,12 +69,8 @@ absl::StatusOr<Json> TextOf(const std::string& body_text, const TextCodec& text)
   if (!body.is_object() || !ReadValue(body.value("tokens", Json()), ids).ok()) {
     return absl::InvalidArgumentError("tokens: expected a list of token ids");
   }
-  for (TokenId id : ids) {
-    if (!text.tokenizer().HasToken(id)) {
-      return absl::InvalidArgumentError(absl::StrCat("tokens: the tokenizer has no token ", id));
-    }
-  }
-  return Json{{"prompt", text.tokenizer().Decode(ids, false)}};
+  SDAR_ASSIGN_OR_RETURN(std::string prompt, text.DecodeIds(ids, false, "tokens"));
+  return Json{{"prompt", std::move(prompt)}};
 }
 
 void Respond(HttpExchange& exchange, const absl::StatusOr<Json>& body) {
