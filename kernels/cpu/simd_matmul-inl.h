@@ -12,7 +12,7 @@ constexpr int64_t kWordBytes = kTileColumns * 4;  // of a tile, per word of k
 // How far ahead of the multiplication weights are fetched when they are read once. Few rows wait
 // for memory alone, and one stream of fetches into the first-level cache does best; with more rows
 // the multiplications fill the time, and lines are kept coming by fetching them into the
-// second-level cache long before (docs/performance.md has what was measured).
+// second-level cache long before (docs/performance/cpu.md has what was measured).
 constexpr int kFewRows = 6;
 constexpr int64_t kAheadBytes = 4096;
 constexpr int64_t kFarBytes = 65536;
