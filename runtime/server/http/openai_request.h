@@ -26,7 +26,7 @@ struct OpenAiCall {
 };
 
 // The body of POST /v1/chat/completions. Beside OpenAI's fields it may have those of JSON lines
-// (README), enable_thinking, chat_template_kwargs and provisional. Null counts as absent.
+// (docs/api.md), enable_thinking, chat_template_kwargs and provisional. Null counts as absent.
 // models: the names that are served, the first one is the default. InvalidArgument begins with the
 // field; so does what names one that is not known or not supported. NotFound: another model.
 // Takes the body apart: move it in where it is not needed any more. At most 1000 fields.
