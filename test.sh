@@ -94,19 +94,24 @@ soak() {
   run_tests release -C Chaos -L chaos --verbose
 }
 
+# run_fuzzer CORPUS TARGET
+run_fuzzer() {
+  local seeds=$1/$2
+  [ -d "$seeds" ] || seeds=$1/${2%_fuzz}
+  mkdir -p "$seeds"
+  echo "$2: $fuzz_runs runs from $(find "$seeds" -type f | wc -l) seeds"
+  "build/fuzz/bin/$2" -runs=$fuzz_runs -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
+    -artifact_prefix="$1/failed-" "$seeds" ||
+    { echo "fuzz target $2 failed; its input lies in $1" >&2; return 1; }
+}
+
 run_fuzzers() {
-  local corpus name seeds
+  local corpus
   corpus=$(mktemp -d)
   find tests/fuzz -name make_corpus.sh -exec {} "$corpus" \;
-  for name in $(fuzz_targets); do
-    seeds=$corpus/$name
-    [ -d "$seeds" ] || seeds=$corpus/${name%_fuzz}
-    mkdir -p "$seeds"
-    echo "$name: $fuzz_runs runs from $(find "$seeds" -type f | wc -l) seeds"
-    "build/fuzz/bin/$name" -runs=$fuzz_runs -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
-      -artifact_prefix="$corpus/failed-" "$seeds" ||
-      { echo "fuzz target $name failed; its input lies in $corpus" >&2; return 1; }
-  done
+  export -f run_fuzzer
+  export fuzz_runs
+  fuzz_targets | xargs -P "$jobs" -I {} bash -c 'run_fuzzer "$0" "$1"' "$corpus" {}
   rm -rf "$corpus"
 }
 
