@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
-#include <malloc.h>
 
 #include "common/log.h"
 
@@ -20,16 +19,9 @@ bool SpeaksForAll() {
   return rank == nullptr || std::string(rank) == "0";
 }
 
-// Free memory at the end of an arena, and blocks that are mapped one by one. Left to itself, the
-// allocator raises both with the largest block that was freed, and keeps 64 MiB for each arena.
-constexpr int kTrimBytes = 2 << 20;
-constexpr int kMapBytes = 4 << 20;
-
 void SetUpProcess() {
   // A reader that went away is an error of that write. It ends no job.
   std::signal(SIGPIPE, SIG_IGN);
-  mallopt(M_TRIM_THRESHOLD, kTrimBytes);
-  mallopt(M_MMAP_THRESHOLD, kMapBytes);
 #ifdef NDEBUG
   // Debian's library looks for cycles at every lock, under one lock of its own, and keeps a record
   // for every mutex that ever was.

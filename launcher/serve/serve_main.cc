@@ -20,13 +20,19 @@
 #include "launcher/flags.h"
 #include "launcher/job_main.h"
 #include "launcher/serve/listeners.h"
-#include "launcher/serve/memory_trim.h"
 #include "launcher/serve/serve_options.h"
 #include "launcher/signal_watcher.h"
 #include "runtime/server/access_keys.h"
 #include "runtime/server/generation_service.h"
 #include "runtime/server/graceful_stop.h"
 #include "runtime/server/text_workers.h"
+
+// Read by jemalloc, which this program is linked with: what a burst of connections has used goes
+// back to the system a second later. The C library's allocator keeps a page for every small object
+// that gRPC keeps of each of ten thousand connections.
+extern "C" {
+const char* malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
+}
 
 namespace sdar {
 namespace {
@@ -109,7 +115,6 @@ absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Li
   const GenerationService::Config config = ServiceConfig(options, job, access);
   GenerationService service(config, job.text(), job.router());
   TextWorkers workers{TextWorkersOptions()};
-  const MemoryTrim trim;
   absl::Status listens = listeners.Serve(service, workers, ServedNames(options, config.model_info));
   if (!listens.ok()) {
     job.Stop(absl::UnavailableError("the job does not start"));
