@@ -47,7 +47,8 @@ class Job:
         self.step_clock(0)
         environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         if FAKETIME.exists():
-            environment.update(LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(self.clock),
+            # The C library's allocator before jemalloc's, which asks for the time before it can allocate.
+            environment.update(LD_PRELOAD=f"{FAKETIME}:libc.so.6:libstdc++.so.6", FAKETIME_TIMESTAMP_FILE=str(self.clock),
                                FAKETIME_NO_CACHE="1", FAKETIME_DONT_FAKE_MONOTONIC="1",
                                DONT_FAKE_MONOTONIC="1")
         log, self.log_end = os.pipe()

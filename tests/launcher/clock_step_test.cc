@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 #include "tests/launcher/open_call.h"
@@ -13,6 +14,9 @@ namespace sdar {
 namespace {
 
 constexpr char kLibrary[] = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+// Named after it, the C library's allocator comes before jemalloc's, which asks for the time before
+// it can allocate what the library above needs to tell it.
+constexpr char kAllocator[] = "libc.so.6:libstdc++.so.6";
 
 // Two ranks that see a wall clock of the test's, off by what a file says; the steady clock is the
 // machine's.
@@ -24,7 +28,7 @@ class ClockStepTest : public testing::Test {
     std::vector<std::string> launch = OnRanks(2, "sdar-serve", {});
     const std::vector<std::string> environment = {
         "env",
-        std::string("LD_PRELOAD=") + kLibrary,
+        absl::StrCat("LD_PRELOAD=", kLibrary, ":", kAllocator),
         "FAKETIME_TIMESTAMP_FILE=" + folder_.File("clock"),
         "FAKETIME_NO_CACHE=1",
         "FAKETIME_DONT_FAKE_MONOTONIC=1",
