@@ -57,7 +57,7 @@ std::string FindLoopbackLibrary(const LaunchOptions& options, const std::vector<
   };
   const std::vector<std::string>& words = options.mpirun_args;
   if (!hosts.empty() || std::any_of(words.begin(), words.end(), names_hosts)) return "";
-  const std::string library = FindBeside("libsdar_loopback.so");
+  std::string library = FindBeside("libsdar_loopback.so");
   if (library.empty()) spdlog::warn("mpirun listens on every address: libsdar_loopback.so is gone");
   return library;
 }
