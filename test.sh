@@ -62,13 +62,15 @@ test_asan() {
   export ASAN_OPTIONS=detect_stack_use_after_return=0:strict_string_checks=1:allocator_may_return_null=1
   export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
   export UBSAN_OPTIONS=print_stacktrace=1
-  # Charts run no code of ours; `slow` runs kernels thread by thread, whose own suite is not left out.
-  run_tests asan -LE 'process|mpi|slow' -E '^deploy_'
+  # Charts run no code of ours; `slow` runs kernels thread by thread, whose own suite is not left out; benchmarks run
+  # what the suites run.
+  run_tests asan -LE 'process|mpi|slow' -E '^(deploy_|sdar-.*bench\.)'
   # What Open MPI loads and unloads again leaks, and its frames have no names left to suppress it by.
   ASAN_OPTIONS+=:detect_leaks=0
   # Two machines wait for each other longer than they run code. libfaketime cannot be loaded before the sanitizer.
-  # What presses on a job measures its memory.
-  run_tests asan -L 'process|mpi' -E '^(LaunchNodesTest|PartitionTest|ClockStepTest|chaos_check|pressure_check)'
+  # What presses on a job measures its memory. Resuming starts a hundred processes, most of which are killed.
+  run_tests asan -L 'process|mpi' \
+    -E '^(LaunchNodesTest|PartitionTest|ClockStepTest|GenerateResumeTest|chaos_check|pressure_check)'
 }
 
 # The targets of the tests that carry the label `concurrency`, and those tests.
@@ -77,7 +79,7 @@ test_tsan() {
   mapfile -t targets < <(concurrent_targets)
   build tsan "${targets[@]}"
   export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$root/tests/tsan.supp
-  export SOAK_SECONDS=${SOAK_SECONDS:-60}
+  export SOAK_SECONDS=${SOAK_SECONDS:-30}
   run_tests tsan -L concurrency
 }
 
