@@ -68,8 +68,8 @@ function(sdar_cc_test)
     target_link_libraries(${ARG_NAME} PRIVATE absl::synchronization ${CMAKE_DL_LIBS})
   endif()
   sdar_compile_options(${ARG_NAME})
-  # Tests are compiled far more often than they run: -O3 takes half as long again, and so does looking for undefined
-  # behaviour in what is theirs alone.
+  # Tests take less time to compile this way. http_test compiles in 42 s of processor time with -O3 and in 30 s with -O1, and under
+  # ASan in 56 s with checks for undefined behaviour and in 47 s without. The libraries keep those checks.
   target_compile_options(${ARG_NAME} PRIVATE $<$<CONFIG:Release>:-O1>)
   if(SDAR_SANITIZE STREQUAL "address")
     target_compile_options(${ARG_NAME} PRIVATE -fno-sanitize=undefined)

@@ -23,8 +23,8 @@ void SetUpProcess() {
   // A reader that went away is an error of that write. It ends no job.
   std::signal(SIGPIPE, SIG_IGN);
 #ifdef NDEBUG
-  // Debian's library looks for cycles at every lock, under one lock of its own, and keeps a record
-  // for every mutex that ever was.
+  // Debian's abseil looks for deadlocks at every lock. It takes one global lock for that, and its
+  // records of mutexes only grow.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
 }

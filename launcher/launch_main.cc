@@ -35,30 +35,30 @@ FlagSpec MakeFlags(LaunchOptions& options) {
   return spec;
 }
 
-// The file of that name in the folder of this program; empty where there is none.
-std::string FindBeside(const std::string& name) {
+// The path of the file `name` in this program's folder. Empty if there is no such file.
+std::string FindInOwnFolder(const std::string& name) {
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path beside = self.parent_path() / name;
-  return std::filesystem::exists(beside, error) ? beside.string() : "";
+  const std::filesystem::path path = self.parent_path() / name;
+  return std::filesystem::exists(path, error) ? path.string() : "";
 }
 
-// A program of this project that is named without a folder is the one beside this program, on every
-// machine.
+// A name without a folder means the program in this program's folder, if there is one. The path is
+// the same on every machine.
 std::string FindProgram(const std::string& name) {
-  const std::string beside = name.find('/') == std::string::npos ? FindBeside(name) : "";
-  return beside.empty() ? name : beside;
+  const std::string path = name.find('/') == std::string::npos ? FindInOwnFolder(name) : "";
+  return path.empty() ? name : path;
 }
 
-// Keeps mpirun's ports on loopback where no other machine takes part.
+// The library that keeps mpirun's ports on loopback. Empty if other machines take part.
 std::string FindLoopbackLibrary(const LaunchOptions& options, const std::vector<Host>& hosts) {
   const auto names_hosts = [](const std::string& word) {
     return absl::StrContains(word, "host") || absl::StartsWith(word, "-H");
   };
   const std::vector<std::string>& words = options.mpirun_args;
   if (!hosts.empty() || std::any_of(words.begin(), words.end(), names_hosts)) return "";
-  std::string library = FindBeside("libsdar_loopback.so");
-  if (library.empty()) spdlog::warn("mpirun listens on every address: libsdar_loopback.so is gone");
+  std::string library = FindInOwnFolder("libsdar_loopback.so");
+  if (library.empty()) spdlog::warn("no libsdar_loopback.so: mpirun listens on every address");
   return library;
 }
 

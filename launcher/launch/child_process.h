@@ -17,9 +17,8 @@ class ChildProcess {
  public:
   // Starts `line` in a process group of its own, with nothing on standard input and all signals as
   // they are by default. It gets SIGTERM when this process dies. Its standard error is a copy of
-  // `error_output`, and this process's when that is negative. `library` (a path; none where it is
-  // empty) comes first of those that its loader loads ahead of its own. NotFound when there is no
-  // such program.
+  // `error_output`, and this process's when that is negative. `library`, a path, comes first
+  // in its LD_PRELOAD; empty: no change. NotFound when there is no such program.
   static absl::StatusOr<ChildProcess> Start(const std::vector<std::string>& line, int error_output,
                                             const std::string& library);
 

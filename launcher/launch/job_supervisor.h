@@ -22,7 +22,7 @@ namespace sdar {
 // loses it while it has not yet started the ranks. Single-threaded.
 class JobSupervisor {
  public:
-  // `line`: mpirun's. `library` is loaded into it ahead of its own; none where it is empty.
+  // `line`: mpirun's. `library` is preloaded into it; empty: none.
   // Requires: signals outlives this.
   JobSupervisor(const LaunchOptions& options, std::vector<Host> hosts,
                 std::vector<std::string> line, std::string library, const SignalQueue& signals);

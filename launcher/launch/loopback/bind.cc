@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loaded into mpirun ahead of the C library (LD_PRELOAD) where a job has one host: what would
-// listen on every address of the host listens on loopback. Open MPI 4.1 has no setting for it.
+// Loaded into mpirun before the C library (LD_PRELOAD) when a job runs on one host. Sockets that
+// would listen on every address of the host listen on loopback instead. Open MPI 4.1 has no setting
+// for that.
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -15,8 +16,8 @@ namespace {
 
 constexpr char kPreload[] = "LD_PRELOAD";
 
-// The ranks that mpirun starts listen where they are told to. What stood in the variable behind
-// this library is theirs.
+// Removes this library from the variable, because the ranks that mpirun starts must be free to
+// listen on other addresses. Libraries that follow it in the variable stay there.
 __attribute__((constructor)) void LeaveTheEnvironment() {
   const char* libraries = std::getenv(kPreload);
   const char* rest = libraries == nullptr ? nullptr : std::strchr(libraries, ':');
