@@ -86,7 +86,7 @@ test_tsan() {
 # Names of the test programs declared with the label.
 concurrent_targets() {
   awk 'FNR == 1 { name = "" } /sdar_cc_test\(/ { name = "" } { for (i = 1; i < NF; ++i) if ($i == "NAME") name = $(i + 1) }
-       /concurrency/ && name != "" { print name; name = "" }' tests/*/CMakeLists.txt
+       /concurrency/ && name != "" { print name; name = "" }' $(find tests -name CMakeLists.txt)
 }
 
 # Clients of all sorts against a served job, then a job that is harmed while it serves; SOAK_SECONDS and CHAOS_SECONDS

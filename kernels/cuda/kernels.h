@@ -3,7 +3,7 @@
 // are those of Backend (kernels/backend.h); act is bfloat16 or float32. Nothing here waits or
 // allocates device memory: what a kernel keeps between its phases is in a workspace that the caller
 // gives. Each kernel's bytes and operations are stated beside it, with s = bytes of an act value;
-// bench/kernel_work.h has the least of both that any kernel must move and compute.
+// bench/kernels/kernel_work.h has the least of both that any kernel must move and compute.
 #pragma once
 
 #include <cstddef>

@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "kernels/cuda/cuda_backend.h"
-#include "launcher/cuda_module.h"
+#include "launcher/cuda/cuda_module.h"
 #include "parallel/nccl_communicator.h"
 
 namespace sdar {

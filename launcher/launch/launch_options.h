@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
-#include "launcher/flags.h"
+#include "launcher/flags/flags.h"
 #include "launcher/launch/hosts.h"
 
 namespace sdar {

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 #include "common/status_macros.h"
-#include "runtime/model/safetensors_writer.h"
+#include "runtime/checkpoint/safetensors_writer.h"
 
 namespace sdar {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "launcher/serve/serve_options.h"
 #include "runtime/server/generation_service.h"
-#include "runtime/server/grpc_gateway.h"
-#include "runtime/server/grpc_server.h"
+#include "runtime/server/grpc/grpc_gateway.h"
+#include "runtime/server/grpc/grpc_server.h"
 #include "runtime/server/http/http_gateway.h"
 #include "runtime/server/http/http_server.h"
 #include "runtime/server/listening_socket.h"

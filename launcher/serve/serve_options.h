@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 
-#include "launcher/flags.h"
-#include "launcher/job_options.h"
+#include "launcher/flags/flags.h"
+#include "launcher/job/job_options.h"
 #include "runtime/server/tls_files.h"
 
 namespace sdar {

@@ -14,11 +14,11 @@
 #include "absl/time/time.h"
 
 #include "common/steady_time.h"
-#include "runtime/engine/plan_record.h"
-#include "runtime/engine/scheduler.h"
-#include "runtime/engine/step_channel.h"
-#include "runtime/engine/step_counters.h"
-#include "runtime/engine/worker.h"
+#include "runtime/schedule/scheduler.h"
+#include "runtime/schedule/step_counters.h"
+#include "runtime/step/plan_record.h"
+#include "runtime/step/step_channel.h"
+#include "runtime/step/worker.h"
 #include "runtime/text/tokenizer.h"
 
 namespace sdar {

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
-#include "runtime/model/shard_plan.h"
+#include "runtime/checkpoint/shard_plan.h"
 
 namespace sdar {
 namespace {

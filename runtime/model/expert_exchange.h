@@ -13,7 +13,7 @@
 
 #include "kernels/backend.h"
 #include "parallel/communicator.h"
-#include "runtime/model/model_config.h"
+#include "runtime/checkpoint/model_config.h"
 
 namespace sdar {
 

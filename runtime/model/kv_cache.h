@@ -7,8 +7,8 @@
 #include "absl/status/statusor.h"
 
 #include "kernels/backend.h"
-#include "runtime/model/model_config.h"
-#include "runtime/model/shard_plan.h"
+#include "runtime/checkpoint/model_config.h"
+#include "runtime/checkpoint/shard_plan.h"
 
 namespace sdar {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/status_macros.h"
-#include "runtime/model/shard_plan.h"
+#include "runtime/checkpoint/shard_plan.h"
 #include "runtime/model/step_padding.h"
 
 namespace sdar {

@@ -11,9 +11,9 @@
 #include "common/logit_summary.h"
 #include "kernels/backend.h"
 #include "parallel/communicator.h"
+#include "runtime/checkpoint/model_config.h"
 #include "runtime/model/expert_exchange.h"
 #include "runtime/model/kv_cache.h"
-#include "runtime/model/model_config.h"
 #include "runtime/model/sharded_weights.h"
 
 namespace sdar {

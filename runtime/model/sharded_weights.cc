@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/status_macros.h"
-#include "runtime/model/tensor_catalog.h"
+#include "runtime/checkpoint/tensor_catalog.h"
 
 namespace sdar {
 namespace {

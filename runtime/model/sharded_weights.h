@@ -9,10 +9,10 @@
 #include "absl/strings/string_view.h"
 
 #include "kernels/backend.h"
-#include "runtime/model/checkpoint.h"
-#include "runtime/model/model_config.h"
-#include "runtime/model/progress.h"
-#include "runtime/model/shard_plan.h"
+#include "runtime/checkpoint/checkpoint.h"
+#include "runtime/checkpoint/model_config.h"
+#include "runtime/checkpoint/progress.h"
+#include "runtime/checkpoint/shard_plan.h"
 
 namespace sdar {
 

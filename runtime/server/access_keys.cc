@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kMinTokenBytes = 16;
 constexpr size_t kMaxTokenBytes = 512;
-constexpr size_t kMaxFileBytes = size_t{16} << 20;
+constexpr size_t kMaxKeysFileBytes = size_t{16} << 20;
 
 bool IsToken(absl::string_view text) {
   return text.size() >= kMinTokenBytes && text.size() <= kMaxTokenBytes &&
@@ -42,7 +42,7 @@ absl::StatusOr<std::unique_ptr<AccessKeys>> AccessKeys::Open(const std::string& 
 
 absl::Status AccessKeys::Read() {
   stamp_ = FileStamp::Of(path_);  // before the file: what is written meanwhile is seen next time
-  const absl::StatusOr<std::string> text = ReadFile(path_, kMaxFileBytes);
+  const absl::StatusOr<std::string> text = ReadFile(path_, kMaxKeysFileBytes);
   if (!text.ok()) {
     return absl::NotFoundError(absl::StrCat("cannot read ", text.status().message()));
   }

@@ -10,7 +10,7 @@
 
 #include "common/json.h"
 #include "common/steady_time.h"
-#include "runtime/engine/generation_request.h"
+#include "runtime/request/generation_request.h"
 #include "runtime/server/metrics/server_metrics.h"
 
 namespace sdar {

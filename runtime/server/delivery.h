@@ -10,7 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
-#include "runtime/engine/generation_request.h"
+#include "runtime/request/generation_request.h"
 
 namespace sdar {
 

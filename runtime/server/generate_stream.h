@@ -12,7 +12,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "common/steady_time.h"
-#include "runtime/engine/router.h"
+#include "runtime/cluster/router.h"
 #include "runtime/server/call_record.h"
 #include "runtime/text/tokenizer.h"
 #include "sdar/v1/generation.pb.h"

@@ -9,7 +9,7 @@
 
 #include "common/ids.h"
 #include "common/steady_time.h"
-#include "runtime/engine/request_fields.h"
+#include "runtime/request/request_fields.h"
 
 namespace sdar {
 

@@ -16,9 +16,9 @@
 
 #include "common/steady_condition.h"
 #include "common/steady_time.h"
-#include "runtime/engine/request_fields.h"
-#include "runtime/engine/router.h"
-#include "runtime/engine/watchdog.h"
+#include "runtime/cluster/router.h"
+#include "runtime/cluster/watchdog.h"
+#include "runtime/request/request_fields.h"
 #include "runtime/server/access_keys.h"
 #include "runtime/server/delivery.h"
 #include "runtime/server/generate_stream.h"

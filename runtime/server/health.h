@@ -14,7 +14,7 @@
 
 #include "common/steady_condition.h"
 #include "common/steady_time.h"
-#include "runtime/engine/watchdog.h"
+#include "runtime/cluster/watchdog.h"
 
 namespace sdar {
 

@@ -15,7 +15,7 @@
 namespace sdar {
 namespace {
 
-constexpr size_t kMaxFileBytes = size_t{4} << 20;
+constexpr size_t kMaxCertificateBytes = size_t{4} << 20;
 
 template <typename T, void (*Free)(T*)>
 struct Freer {
@@ -71,7 +71,7 @@ absl::Status CheckPair(const TlsFiles& files, const CertificateTexts& texts) {
 
 absl::Status ReadText(absl::string_view flag, const std::string& path, std::string& out) {
   if (path.empty()) return absl::OkStatus();
-  absl::StatusOr<std::string> text = ReadFile(path, kMaxFileBytes);
+  absl::StatusOr<std::string> text = ReadFile(path, kMaxCertificateBytes);
   if (!text.ok()) {
     return absl::NotFoundError(absl::StrCat(flag, ": cannot read ", text.status().message()));
   }

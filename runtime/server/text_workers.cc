@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 
 #include "common/log.h"
-#include "runtime/engine/retry_delay.h"
+#include "runtime/cluster/retry_delay.h"
 
 namespace sdar {
 namespace {

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "runtime/text/utf8.h"
+#include "common/utf8.h"
 
 namespace sdar {
 namespace {

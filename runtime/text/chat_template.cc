@@ -12,7 +12,7 @@
 
 #include "common/shorten.h"
 #include "common/status_macros.h"
-#include "runtime/text/jinja_parser.h"
+#include "runtime/text/jinja/syntax/parser.h"
 
 namespace sdar {
 namespace {

@@ -9,8 +9,8 @@
 #include "absl/strings/string_view.h"
 
 #include "common/json.h"
-#include "runtime/text/jinja_ast.h"
-#include "runtime/text/jinja_renderer.h"
+#include "runtime/text/jinja/renderer.h"
+#include "runtime/text/jinja/syntax/ast.h"
 
 namespace sdar {
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "runtime/text/utf8.h"
+#include "common/utf8.h"
 
 namespace sdar {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/status_macros.h"
-#include "runtime/text/utf8.h"
+#include "common/utf8.h"
 #include "utf8proc.h"
 
 namespace sdar {

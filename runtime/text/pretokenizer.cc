@@ -10,7 +10,7 @@
 
 #include "common/shorten.h"
 #include "common/status_macros.h"
-#include "runtime/text/utf8.h"
+#include "common/utf8.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "pcre2.h"

@@ -10,9 +10,9 @@
 
 #include "common/shorten.h"
 #include "common/status_macros.h"
+#include "common/utf8.h"
 #include "runtime/text/byte_alphabet.h"
 #include "runtime/text/normalizer.h"
-#include "runtime/text/utf8.h"
 
 namespace sdar {
 namespace {
@@ -20,11 +20,9 @@ namespace {
 // The largest id that is believed; models have a few hundred thousand tokens.
 constexpr TokenId kMaxTokenId = (1 << 24) - 1;
 
-absl::Status Invalid(const std::string& message) { return ShortInvalidArgument(message); }
-
 absl::Status CheckId(absl::string_view token, TokenId id) {
   if (id >= 0 && id <= kMaxTokenId) return absl::OkStatus();
-  return Invalid(
+  return ShortInvalidArgument(
       absl::StrCat("token '", token, "' has id ", id, ", expected at most ", kMaxTokenId));
 }
 
@@ -64,7 +62,7 @@ absl::Status Tokenizer::PlaceVocab(const TokenizerDescription& description) {
   for (const auto& [token, id] : description.vocab) {
     Entry& entry = entries_[static_cast<size_t>(id)];
     if (entry.present) {
-      return Invalid(
+      return ShortInvalidArgument(
           absl::StrCat("the vocabulary has id ", id, " twice, the second time for '", token, "'"));
     }
     entry = {BytesOfToken(token), true, false};
@@ -82,15 +80,17 @@ absl::Status Tokenizer::PlaceAddedTokens(const TokenizerDescription& description
     if (index >= entries_.size()) entries_.resize(index + 1);
     Entry& entry = entries_[index];
     if (entry.present && entry.bytes != BytesOfToken(token.content)) {
-      return Invalid(absl::StrCat("id ", token.id, " is the added token '", token.content,
-                                  "' and the vocabulary's '", TokenOfBytes(entry.bytes), "'"));
+      return ShortInvalidArgument(absl::StrCat("id ", token.id, " is the added token '",
+                                               token.content, "' and the vocabulary's '",
+                                               TokenOfBytes(entry.bytes), "'"));
     }
     if (entry.present && entry.bytes != token.content) id_of_bytes_.erase(entry.bytes);
     entry = {token.content, true, token.special};
     const auto [it, inserted] = id_of_bytes_.try_emplace(token.content, token.id);
     if (!inserted && it->second != token.id) {
-      return Invalid(absl::StrCat("the added token '", token.content, "' has id ", token.id,
-                                  ", but the vocabulary gives it ", it->second));
+      return ShortInvalidArgument(absl::StrCat("the added token '", token.content, "' has id ",
+                                               token.id, ", but the vocabulary gives it ",
+                                               it->second));
     }
     if (token.normalized && nfc_) token.content = NormalizeNfc(token.content);
     (token.normalized ? normalized : raw).push_back(std::move(token));
@@ -106,8 +106,9 @@ absl::Status Tokenizer::PlaceMerges(const TokenizerDescription& description) {
     const std::string bytes(1, static_cast<char>(byte));
     const auto it = id_of_bytes_.find(bytes);
     if (it == id_of_bytes_.end()) {
-      return Invalid(absl::StrCat("the vocabulary has no token for byte ", byte, ", '",
-                                  TokenOfBytes(bytes), "'; a byte-level vocabulary has all 256"));
+      return ShortInvalidArgument(absl::StrCat("the vocabulary has no token for byte ", byte, ", '",
+                                               TokenOfBytes(bytes),
+                                               "'; a byte-level vocabulary has all 256"));
     }
     byte_tokens[byte] = it->second;
   }
@@ -121,8 +122,8 @@ absl::Status Tokenizer::PlaceMerges(const TokenizerDescription& description) {
     const auto merged = id_of_bytes_.find(left_bytes + right_bytes);
     if (left_id == id_of_bytes_.end() || right_id == id_of_bytes_.end() ||
         merged == id_of_bytes_.end()) {
-      return Invalid(absl::StrCat("merge ", merges.size(), ", '", left, " ", right,
-                                  "', names a token that is not in the vocabulary"));
+      return ShortInvalidArgument(absl::StrCat("merge ", merges.size(), ", '", left, " ", right,
+                                               "', names a token that is not in the vocabulary"));
     }
     merges.push_back({left_id->second, right_id->second, merged->second});
   }

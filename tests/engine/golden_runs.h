@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 
 #include "common/json.h"
-#include "launcher/jsonl_request.h"
+#include "launcher/generate/jsonl_request.h"
 #include "tests/engine/local_job.h"
 #include "tests/status_matchers.h"
 

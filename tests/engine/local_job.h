@@ -12,9 +12,9 @@
 #include "absl/synchronization/mutex.h"
 #include "gtest/gtest.h"
 
-#include "launcher/generation_record.h"
+#include "launcher/generate/generation_record.h"
 #include "runtime/engine/engine.h"
-#include "runtime/engine/request_fields.h"
+#include "runtime/request/request_fields.h"
 #include "runtime/text/text_codec.h"
 #include "tests/model/local_ranks.h"
 

@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 
 #include "common/steady_time.h"
-#include "runtime/engine/router.h"
+#include "runtime/cluster/router.h"
 #include "runtime/server/delivery.h"
 #include "tests/engine/golden_runs.h"
 #include "tests/engine/local_job.h"

@@ -6,8 +6,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "tests/checkpoint/temp_checkpoint.h"
 #include "tests/engine/local_job.h"
-#include "tests/model/temp_checkpoint.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {

@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 
-#include "runtime/engine/generation_request.h"
+#include "runtime/request/generation_request.h"
 
 namespace sdar {
 

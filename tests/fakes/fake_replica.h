@@ -8,7 +8,7 @@
 
 #include "absl/synchronization/mutex.h"
 
-#include "runtime/engine/router.h"
+#include "runtime/cluster/router.h"
 
 namespace sdar {
 

@@ -7,8 +7,8 @@
 #include "absl/strings/string_view.h"
 
 #include "common/status_macros.h"
+#include "common/utf8.h"
 #include "runtime/text/chat_template.h"
-#include "runtime/text/utf8.h"
 
 namespace {
 

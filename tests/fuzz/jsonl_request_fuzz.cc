@@ -6,8 +6,8 @@
 #include "absl/strings/string_view.h"
 
 #include "common/status_macros.h"
-#include "launcher/jsonl_request.h"
-#include "runtime/engine/request_fields.h"
+#include "launcher/generate/jsonl_request.h"
+#include "runtime/request/request_fields.h"
 
 namespace {
 

@@ -24,7 +24,7 @@ golden = json.loads((root / "tests/golden/text-tiny.json").read_text())
 for i, case in enumerate(golden["texts"][:60]):
     (out / "tokenizer_fuzz" / f"text{i}").write_bytes(seed + case["text"].encode())
 templates = [config["chat_template"]]
-source = (root / "tests/text/jinja_test.cc").read_text()
+source = (root / "tests/text/jinja/jinja_test.cc").read_text()
 templates += [bytes(s, "utf-8").decode("unicode_escape", "replace") for s in re.findall(r'"((?:[^"\\]|\\.)*\{[%{#](?:[^"\\]|\\.)*)"', source)]
 for i, template in enumerate(templates):
     (out / "chat_template_fuzz" / f"template{i}").write_text(template, encoding="utf-8", errors="replace")

@@ -17,12 +17,12 @@
 #include "common/status_macros.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "parallel/local_communicator.h"
-#include "runtime/engine/plan_record.h"
-#include "runtime/engine/segment_rows.h"
-#include "runtime/engine/worker.h"
+#include "runtime/checkpoint/synthetic.h"
+#include "runtime/checkpoint/tensor_catalog.h"
 #include "runtime/model/sharded_weights.h"
-#include "runtime/model/synthetic.h"
-#include "runtime/model/tensor_catalog.h"
+#include "runtime/step/plan_record.h"
+#include "runtime/step/segment_rows.h"
+#include "runtime/step/worker.h"
 
 namespace {
 

@@ -7,11 +7,11 @@
 #include <string>
 
 #include "common/status_macros.h"
-#include "runtime/engine/request_fields.h"
+#include "runtime/request/request_fields.h"
+#include "runtime/server/grpc/request_translation.h"
 #include "runtime/server/http/openai_request.h"
-#include "runtime/server/request_translation.h"
 #include "runtime/text/text_codec.h"
-#include "tests/engine/simulation.h"
+#include "tests/schedule/simulation.h"
 
 namespace {
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The shape of every source file: its licence line, its include guard, and a length one can read at a sitting:
+# The shape of every source file: its licence line, its include guard, and a length one can read at a sitting; and how
+# many files lie in a folder:
 #   tests/layering/check_files.sh [ROOT]
 set -euo pipefail
 
@@ -8,6 +9,7 @@ cd "$root"
 
 max_source=400 # lines; also of headers that hold code to be compiled several times, and of headers of tests
 max_header=200
+max_files=35 # in a folder, of any kind; tests and proto have as many as there are
 bad=0
 complain() {
   echo "$1: $2"
@@ -31,4 +33,8 @@ while IFS= read -r path; do
   esac
 done < <(find . \( -path ./build -o -path './.*' \) -prune -o -type f \
   \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.proto' \) -print | sort)
+
+while read -r files folder; do
+  [ "$files" -le "$max_files" ] || complain "$folder" "$files files, at most $max_files"
+done < <(find bench common examples kernels launcher parallel runtime -type f -printf '%h\n' 2> /dev/null | sort | uniq -c)
 exit "$bad"

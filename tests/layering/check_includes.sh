@@ -15,12 +15,14 @@ done < <(find . \( -path ./build -o -path './.*' \) -prune -o -type f \
 [ ${#files[@]} -gt 0 ] || { echo "no sources below $root" >&2; exit 1; }
 
 awk '
-# The room of a path; empty for what is not ours.
+# The room of a path; empty for what is not ours. Folders of launcher that are no program are the room `launcher`; each
+# program is a room of its own.
 function room_of(path,   part) {
   split(path, part, "/")
   if (part[1] == "sdar") return "proto"
-  if (part[1] == "runtime") return part[2]
-  if (part[1] ~ /^(common|proto|kernels|parallel|launcher|tests|bench|examples)$/) return part[1]
+  if (part[1] == "runtime") return part[3] ~ /^(jinja|grpc|http|metrics)$/ ? part[3] : part[2]
+  if (part[1] == "launcher") return part[2] ~ /^(flags|jsonl|cuda|job)$/ ? "launcher" : "launcher/" part[2]
+  if (part[1] ~ /^(common|proto|kernels|parallel|tests|bench|examples)$/) return part[1]
   return ""
 }
 function allow(from, rooms,   i, list, n) {
@@ -29,19 +31,35 @@ function allow(from, rooms,   i, list, n) {
   for (i = 1; i <= n; ++i) allowed[from, list[i]] = 1
 }
 BEGIN {
-  everything = "common proto kernels parallel text diffusion model engine server"
+  everything = "common proto kernels parallel jinja text diffusion checkpoint model request schedule step engine" \
+    " cluster metrics server grpc http"
+  programs = "checkpoint client generate launch replay score serve tokenize"
   allow("common", "")
   allow("kernels", "common")
   allow("parallel", "common")
-  allow("text", "common")
+  allow("jinja", "common")
+  allow("text", "jinja common")
   allow("diffusion", "common")
-  allow("model", "kernels parallel common")
-  allow("engine", "model diffusion text parallel kernels proto common")
-  allow("server", "engine text diffusion proto common")
+  allow("checkpoint", "common")
+  allow("model", "checkpoint kernels parallel common")
+  allow("request", "checkpoint diffusion common")
+  allow("schedule", "request diffusion text proto common")
+  allow("step", "model diffusion kernels parallel proto common")
+  allow("engine", "schedule step request text common")
+  allow("cluster", "engine request step proto common")
+  allow("metrics", "cluster engine request common")
+  allow("server", "metrics cluster engine request diffusion text proto common")
+  allow("grpc", "server cluster request text proto common")
+  allow("http", "server cluster request text proto common")
   allow("launcher", everything)
+  names = ""
+  for (i = split(programs, name, " "); i > 0; --i) {
+    allow("launcher/" name[i], everything " launcher")
+    names = names " launcher/" name[i]
+  }
   allow("bench", everything " launcher")
   allow("examples", "proto common")
-  allow("tests", everything " launcher bench")
+  allow("tests", everything " launcher bench" names)
 }
 /^[ \t]*#[ \t]*include[ \t]*"/ {
   included = $0

@@ -30,9 +30,11 @@ expect() {
 }
 
 write kernels/a.cc '#include "kernels/a.h"' '#include "common/b.h"' '#include "absl/c.h"'
-write runtime/engine/a.cc '#include "runtime/model/a.h"' '#include "sdar/v1/a.pb.h"'
-write launcher/a.cc '#include "kernels/cpu/a.h"' '#include "runtime/server/a.h"'
-write tests/kernels/a.cc '#include "tests/a.h"' '#include "launcher/a.h"'
+write runtime/step/a.cc '#include "runtime/model/a.h"' '#include "sdar/v1/a.pb.h"'
+write runtime/text/jinja/syntax/a.cc '#include "runtime/text/jinja/a.h"'
+write launcher/job/a.cc '#include "kernels/cpu/a.h"' '#include "runtime/server/a.h"'
+write launcher/serve/a.cc '#include "launcher/job/a.h"' '#include "launcher/serve/a.h"' '#include "runtime/server/http/a.h"'
+write tests/kernels/a.cc '#include "tests/a.h"' '#include "launcher/serve/a.h"'
 expect pass check_includes.sh 'the arrows of the table'
 
 # forbidden FILE INCLUDED: the arrow must be reported.
@@ -46,14 +48,27 @@ forbidden kernels/cpu/a.cc runtime/model/a.h
 forbidden parallel/a.cc kernels/backend.h
 forbidden runtime/text/a.cc runtime/diffusion/a.h
 forbidden runtime/diffusion/a.cc kernels/backend.h
+forbidden runtime/text/jinja/a.cc runtime/text/a.h
+forbidden runtime/checkpoint/a.cc runtime/model/a.h
 forbidden runtime/model/a.cc runtime/engine/a.h
 forbidden runtime/model/a.cc runtime/diffusion/a.h
+forbidden runtime/schedule/a.cc runtime/step/a.h
+forbidden runtime/schedule/a.cc parallel/communicator.h
+forbidden runtime/step/a.cc runtime/schedule/a.h
+forbidden runtime/step/a.cc runtime/text/a.h
+forbidden runtime/request/a.cc runtime/text/a.h
+forbidden runtime/cluster/a.cc runtime/schedule/a.h
+forbidden runtime/engine/a.cc runtime/cluster/a.h
 forbidden runtime/engine/a.cc runtime/server/a.h
+forbidden runtime/server/a.cc runtime/server/grpc/a.h
+forbidden runtime/server/http/a.cc runtime/server/grpc/a.h
 forbidden runtime/server/a.cc kernels/backend.h
 forbidden runtime/server/a.cc parallel/communicator.h
-forbidden runtime/server/a.cc launcher/flags.h
+forbidden runtime/server/a.cc launcher/flags/flags.h
 forbidden runtime/engine/a.cc tests/a.h
-forbidden launcher/a.cc tests/a.h
+forbidden launcher/job/a.cc tests/a.h
+forbidden launcher/job/a.cc launcher/serve/a.h
+forbidden launcher/generate/a.cc launcher/serve/a.h
 forbidden stray/a.cc common/a.h
 forbidden kernels/a.cc ../common/a.h
 
@@ -74,5 +89,11 @@ expect fail check_files.sh 'a header of 201 lines'
 write common/a.cc "${lines[@]:0:399}"
 write tests/common/a.h "${lines[@]:0:398}"
 expect pass check_files.sh 'files at the limits'
+
+for i in $(seq 35); do write "runtime/engine/f$i.cc"; write "tests/engine/f$i.cc"; done
+write tests/engine/f36.cc
+expect pass check_files.sh 'a folder of 35 files, and a larger one of tests'
+for i in $(seq 36); do write "runtime/engine/f$i.cc"; done
+expect fail check_files.sh 'a folder of 36 files'
 
 exit "$failures"

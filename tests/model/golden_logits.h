@@ -10,7 +10,7 @@
 
 #include "gtest/gtest.h"
 
-#include "runtime/model/safetensors.h"
+#include "runtime/checkpoint/safetensors.h"
 #include "tests/model/local_ranks.h"
 
 namespace sdar {

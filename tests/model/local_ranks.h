@@ -18,7 +18,7 @@
 #include "tests/model/stream_communicator.h"
 #endif
 #include "parallel/local_communicator.h"
-#include "runtime/model/checkpoint.h"
+#include "runtime/checkpoint/checkpoint.h"
 #include "runtime/model/sdar_model.h"
 
 namespace sdar {

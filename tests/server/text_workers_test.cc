@@ -7,7 +7,7 @@
 #include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 
-#include "runtime/engine/retry_delay.h"
+#include "runtime/cluster/retry_delay.h"
 
 namespace sdar {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "gtest/gtest.h"
 
-#include "runtime/text/utf8.h"
+#include "common/utf8.h"
 #include "tests/text/tokenizer_fixture.h"
 
 namespace sdar {

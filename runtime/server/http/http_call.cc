@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "runtime/engine/retry_delay.h"
+#include "runtime/cluster/retry_delay.h"
 #include "runtime/server/http/openai_error.h"
 
 namespace sdar {

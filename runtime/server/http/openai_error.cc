@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 
 #include "common/shorten.h"
-#include "runtime/engine/retry_delay.h"
+#include "runtime/cluster/retry_delay.h"
 
 namespace sdar {
 namespace {

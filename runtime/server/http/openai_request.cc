@@ -11,7 +11,7 @@
 #include "common/json_fields.h"
 #include "common/shorten.h"
 #include "common/status_macros.h"
-#include "runtime/engine/request_json.h"
+#include "runtime/request/request_json.h"
 
 namespace sdar {
 namespace {

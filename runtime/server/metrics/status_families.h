@@ -10,8 +10,8 @@
 
 #include "common/steady_time.h"
 #include "prometheus/metric_family.h"
-#include "runtime/engine/router.h"
-#include "runtime/engine/watchdog.h"
+#include "runtime/cluster/router.h"
+#include "runtime/cluster/watchdog.h"
 
 namespace sdar {
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include "common/status_macros.h"
-#include "runtime/model/generation_config.h"
-#include "runtime/model/model_config.h"
-#include "runtime/model/shard_plan.h"
+#include "runtime/checkpoint/generation_config.h"
+#include "runtime/checkpoint/model_config.h"
+#include "runtime/checkpoint/shard_plan.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view text(reinterpret_cast<const char*>(data), size);

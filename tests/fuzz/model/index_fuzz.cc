@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "common/status_macros.h"
-#include "runtime/model/checkpoint.h"
+#include "runtime/checkpoint/checkpoint.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto index = sdar::ParseShardIndex(

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "common/status_macros.h"
-#include "runtime/model/safetensors.h"
+#include "runtime/checkpoint/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto header = sdar::ParseSafetensorsHeader({reinterpret_cast<const std::byte*>(data), size},

@@ -4,7 +4,7 @@
 
 #include "gtest/gtest.h"
 
-#include "runtime/engine/retry_delay.h"
+#include "runtime/cluster/retry_delay.h"
 #include "runtime/server/http/openai_error.h"
 
 namespace sdar {

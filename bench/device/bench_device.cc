@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/device/bench_device.h"
+
+#include <utility>
+
+#include "common/status_macros.h"
+
+namespace sdar {
+namespace {
+
+absl::StatusOr<BenchDevice> OpenCuda(const CudaDeviceOptions& options, Communicator& group) {
+  SDAR_ASSIGN_OR_RETURN(const CudaModule* cuda, LoadCudaModule());
+  if (cuda->count_devices() == 0) {
+    return absl::NotFoundError("--device=cuda: this machine has no GPU that CUDA can use");
+  }
+  BenchDevice opened;
+  SDAR_RETURN_IF_ERROR(cuda->open(options, group, opened.device));
+  return opened;
+}
+
+}  // namespace
+
+absl::StatusOr<BenchDevice> OpenBenchDevice(const DeviceChoice& choice, Communicator& group) {
+  SDAR_ASSIGN_OR_RETURN(const DType act_dtype, ParseDType(choice.dtype));
+  if (choice.device == "cuda") {
+    CudaDeviceOptions options;
+    options.act_dtype = act_dtype;
+    options.graphs = choice.graphs;
+    return OpenCuda(options, group);
+  }
+  CpuBackendOptions cpu;
+  cpu.act_dtype = act_dtype;
+  SDAR_ASSIGN_OR_RETURN(cpu.instruction_set, ParseInstructionSet(choice.instruction_set));
+  cpu.cores = ShareCores(FindAllowedCores().cpus, 1, 0, choice.threads);
+  BenchDevice opened;
+  SDAR_ASSIGN_OR_RETURN(opened.device.backend, CpuBackend::Create(cpu));
+  opened.cpu = cpu;
+  return opened;
+}
+
+}  // namespace sdar

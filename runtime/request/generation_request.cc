@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/request/generation_request.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+
+#include "common/status_macros.h"
+
+namespace sdar {
+namespace {
+
+absl::Status ValidateIds(absl::string_view field, absl::Span<const TokenId> ids,
+                         int64_t vocab_size) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] >= 0 && ids[i] < vocab_size) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, "[", i, "]: expected a token id below ", vocab_size, ", got ", ids[i]));
+  }
+  return absl::OkStatus();
+}
+
+bool IsForbidden(TokenId id, const RequestLimits& limits) {
+  const auto after =
+      std::upper_bound(limits.forbidden.begin(), limits.forbidden.end(), id,
+                       [](TokenId value, const auto& range) { return value < range.first; });
+  return after != limits.forbidden.begin() && id < std::prev(after)->second;
+}
+
+// A position at which no token may be chosen would have nothing to become.
+absl::Status CheckSomethingIsAllowed(const StoppingOptions& stopping, const RequestLimits& limits) {
+  int64_t left = limits.vocab_size;
+  for (const auto& [begin, end] : limits.forbidden) left -= end - begin;
+  if (stopping.min_tokens > 0) {
+    for (TokenId id : stopping.stop_ids) left -= IsForbidden(id, limits) ? 0 : 1;
+  }
+  if (left > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "stop_token_ids: min_tokens forbids them, and no other token is left to choose");
+}
+
+absl::Status ValidateStopping(const StoppingOptions& stopping) {
+  if (stopping.min_tokens < 0 || stopping.min_tokens > stopping.max_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat("min_tokens: expected 0 .. max_tokens (",
+                                                   stopping.max_tokens, "), got ",
+                                                   stopping.min_tokens));
+  }
+  if (stopping.stop.size() > kMaxStopStrings) {
+    return absl::InvalidArgumentError(absl::StrCat("stop: expected at most ", kMaxStopStrings,
+                                                   " strings, got ", stopping.stop.size()));
+  }
+  for (const std::string& stop : stopping.stop) {
+    if (stop.empty() || stop.size() > kMaxStopStringBytes) {
+      return absl::InvalidArgumentError(absl::StrCat("stop: expected strings of 1 .. ",
+                                                     kMaxStopStringBytes, " bytes, got one of ",
+                                                     stop.size()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int64_t PagesNeeded(int64_t prompt_length, int64_t max_tokens, int block_length,
+                    int64_t page_size) {
+  const int64_t blocks = (prompt_length + max_tokens + block_length - 1) / block_length;
+  const int64_t committed = (blocks - 1) * block_length;
+  return (committed + page_size - 1) / page_size;
+}
+
+absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimits& limits) {
+  const auto prompt_length = static_cast<int64_t>(request.prompt.size());
+  const int64_t max_tokens = request.stopping.max_tokens;
+  if (prompt_length == 0) return absl::InvalidArgumentError("prompt: it is empty");
+  SDAR_RETURN_IF_ERROR(ValidateIds("prompt", request.prompt, limits.vocab_size));
+  SDAR_RETURN_IF_ERROR(ValidateIds("stop_token_ids", request.stopping.stop_ids, limits.vocab_size));
+  if (max_tokens < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_tokens: expected at least 1, got ", max_tokens));
+  }
+  if (max_tokens > limits.max_sequence_length ||
+      prompt_length + max_tokens > limits.max_sequence_length) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("prompt of ", prompt_length, " tokens and max_tokens of ", max_tokens,
+                     ": expected at most ", limits.max_sequence_length, " together"));
+  }
+  SDAR_RETURN_IF_ERROR(ValidateStopping(request.stopping));
+  SDAR_RETURN_IF_ERROR(CheckSomethingIsAllowed(request.stopping, limits));
+  SDAR_RETURN_IF_ERROR(request.remasking.Validate());
+  SDAR_RETURN_IF_ERROR(request.sampling.Validate(limits.vocab_size));
+  const int block_length = request.remasking.block_length;
+  if (limits.page_size % block_length != 0 || 2 * block_length > limits.max_batch_rows) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("block_length: expected a divisor of the page size ", limits.page_size,
+                     " with two blocks in ", limits.max_batch_rows, " rows, got ", block_length));
+  }
+  if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("logprobs: expected 0 .. ", kMaxTopLogprobs, ", got ", request.top_logprobs));
+  }
+  if (request.priority < -kMaxPriority || request.priority > kMaxPriority) {
+    return absl::InvalidArgumentError(absl::StrCat("priority: expected -", kMaxPriority, " .. ",
+                                                   kMaxPriority, ", got ", request.priority));
+  }
+  if (request.drafts < kAutomaticDrafts || request.drafts > kMaxDrafts) {
+    return absl::InvalidArgumentError(absl::StrCat("drafts: expected auto, off or at most ",
+                                                   kMaxDrafts, ", got ", request.drafts));
+  }
+  const int64_t pages = PagesNeeded(prompt_length, max_tokens, block_length, limits.page_size);
+  if (pages > limits.num_pages) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("prompt of ", prompt_length, " tokens and max_tokens of ", max_tokens,
+                     " need ", pages, " pages of K/V memory; this job has ", limits.num_pages));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sdar

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// The second half of a step: what its outcome does to the sequences.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+#include "runtime/diffusion/sampler.h"
+#include "runtime/schedule/scheduler.h"
+
+namespace sdar {
+
+std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> summaries) const {
+  std::vector<int32_t> rows;
+  for (const Planned& planned : planned_) {
+    if (planned.running == nullptr) continue;
+    const SamplingOptions& sampling = planned.running->sequence->request().sampling;
+    for (size_t i = 0; i < planned.num_summaries; ++i) {
+      const size_t row = planned.first_summary + i;
+      const bool usable = IsUsable(summaries[row]);  // else the sequence ends in Apply
+      if (usable && NeedsAllLogits(summaries[row], sampling))
+        rows.push_back(static_cast<int32_t>(row));
+    }
+  }
+  return rows;
+}
+
+bool Scheduler::Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved) {
+  bool more = false;
+  for (Planned& planned : planned_) {
+    if (planned.running == nullptr) continue;  // also: cancelled while the step ran
+    if (ApplyNext(planned, summaries, resolved)) {
+      more = true;
+    } else {
+      planned.running = nullptr;
+    }
+  }
+  return more;
+}
+
+// Makes one step of a sequence. True when a draft came true with which it goes on.
+bool Scheduler::ApplyNext(Planned& planned, absl::Span<const LogitSummary> summaries,
+                          const ResolvedLogits& resolved) {
+  Running& running = *planned.running;
+  Sequence& sequence = *running.sequence;
+  int64_t committed_rows = planned.pending_rows;
+  if (planned.at < 0) {
+    sequence.NotePass();
+    NoteNextBlock(planned, summaries);
+  } else {
+    const PlannedDraft& draft = planned.drafts[static_cast<size_t>(planned.at)];
+    committed_rows = draft.writes ? sequence.block_length() : 0;
+  }
+  const auto own = summaries.subspan(planned.first_summary, planned.num_summaries);
+  if (const absl::Status status = CheckLogits(sequence, own); !status.ok()) {
+    Cancel(sequence.id(), status);
+    return false;
+  }
+  ChooseTokens(sequence, own, planned.first_summary, resolved);
+  const StepOutcome outcome = sequence.Apply(committed_rows, choices_, own);
+  Count(outcome);
+  OfferPages(running);
+  if (outcome.ended) {
+    deadlines_.erase({sequence.request().deadline, sequence.id()});
+    Leave(running);
+    return false;
+  }
+  return FollowDraft(planned);
+}
+
+// Nothing can be chosen from logits that are not finite; other sequences may have better ones.
+absl::Status Scheduler::CheckLogits(const Sequence& sequence,
+                                    absl::Span<const LogitSummary> summaries) {
+  for (size_t i = 0; i < summaries.size(); ++i) {
+    if (IsUsable(summaries[i])) continue;
+    const int position = sequence.block().MaskedPositions()[i];
+    return absl::InternalError(absl::StrCat(
+        "the logits of position ", sequence.num_known() + position, " are not finite at step ",
+        sequence.block().step(), " of its block, in the vocabulary of rank ",
+        std::max(0, summaries[i].unusable_shard - 1),
+        ": the checkpoint's weights may hold infinite numbers or none"));
+  }
+  return absl::OkStatus();
+}
+
+// What the pass says of the masks behind a guessed end of the active block, right or wrong.
+void Scheduler::NoteNextBlock(const Planned& planned, absl::Span<const LogitSummary> summaries) {
+  for (const PlannedDraft& planned_draft : planned.drafts) {
+    const Draft& draft = planned_draft.draft;
+    if (!planned_draft.planned || !draft.begins_next_block()) continue;
+    const auto own =
+        summaries.subspan(planned_draft.first_summary, draft.state.MaskedPositions().size());
+    if (std::all_of(own.begin(), own.end(), IsUsable)) {
+      planned.running->sequence->NoteNextBlock(own);
+    }
+    return;
+  }
+}
+
+// Moves on to the draft that is the state now reached. False when there is none.
+bool Scheduler::FollowDraft(Planned& planned) {
+  const Sequence& sequence = *planned.running->sequence;
+  int next = -1;
+  for (size_t i = 0; i < planned.drafts.size(); ++i) {
+    const PlannedDraft& candidate = planned.drafts[i];
+    if (candidate.draft.parent != planned.at) continue;
+    const bool came_true = sequence.IsAt(candidate.draft);
+    draft_planner_.Count(sequence, candidate, came_true);
+    if (came_true && candidate.planned) next = static_cast<int>(i);
+  }
+  if (next < 0) return false;
+  const PlannedDraft& draft = planned.drafts[static_cast<size_t>(next)];
+  planned.at = next;
+  planned.first_summary = draft.first_summary;
+  planned.num_summaries = draft.draft.state.MaskedPositions().size();
+  ++counters_.steps.accepted_drafts;
+  return true;
+}
+
+void Scheduler::NoteStepTime(absl::Duration time) {
+  if (!has_prefill_) draft_planner_.NoteStep(time);
+}
+
+void Scheduler::Count(const StepOutcome& outcome) {
+  if (outcome.revealed > 0) counters_.steps.reveals_per_step.Add(outcome.revealed);
+  if (outcome.block_steps > 0) counters_.steps.steps_per_block.Add(outcome.block_steps);
+}
+
+// Fills choices_, one per summary of a sequence's masked positions; the first of them is the step's
+// logit row `first`.
+void Scheduler::ChooseTokens(const Sequence& sequence, absl::Span<const LogitSummary> summaries,
+                             size_t first, const ResolvedLogits& resolved) {
+  const SamplingOptions& sampling = sequence.request().sampling;
+  const absl::Span<const int> masked = sequence.block().MaskedPositions();
+  choices_.clear();
+  for (size_t i = 0; i < summaries.size(); ++i) {
+    const DrawKey key = sequence.KeyFor(masked[i]);
+    const auto whole = resolved.find(static_cast<int32_t>(first + i));
+    choices_.push_back(whole == resolved.end()
+                           ? Choose(summaries[i], sampling, key)
+                           : ChooseFromLogits(whole->second, summaries[i], sampling, key));
+  }
+}
+
+// Offers the cache the pages that have become full and committed.
+void Scheduler::OfferPages(Running& running) {
+  const Sequence& sequence = *running.sequence;
+  const auto page_size = static_cast<size_t>(config_.page_size);
+  const size_t full = static_cast<size_t>(sequence.num_committed()) / page_size;
+  while (running.num_offered < full) {
+    ++running.num_offered;
+    cache_.Offer(sequence.block_length(),
+                 sequence.known().subspan(0, running.num_offered * page_size),
+                 absl::MakeConstSpan(running.pages).subspan(0, running.num_offered));
+  }
+}
+
+}  // namespace sdar

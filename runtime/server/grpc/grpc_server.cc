@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/server/grpc/grpc_server.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
+
+#include "runtime/server/grpc/grpc_credentials.h"
+
+namespace sdar {
+namespace {
+
+constexpr char kServiceName[] = "sdar.v1.GenerationService";
+// A prompt of the longest sequence in text, with room.
+constexpr int kMaxRequestBytes = 16 << 20;
+// Clients may ping this often without being taken for abusive.
+constexpr int kMinPingIntervalMs = 10'000;
+// Dead clients are noticed within this.
+constexpr int kKeepaliveMs = 60'000;
+// What calls that come while the server ends may take to be refused.
+constexpr std::chrono::milliseconds kLastRefusals(100);
+// Calls of one connection at a time; more wait in the client.
+constexpr int kMaxStreams = 4096;
+// A connection that has not begun to speak HTTP/2 by then is closed.
+constexpr int kHandshakeMs = 10'000;
+// Of one call, as of HTTP's heads.
+constexpr int kMaxMetadataBytes = 16 << 10;
+// Of all connections' buffers together; beyond it gRPC takes memory back from them.
+constexpr size_t kMaxMemoryBytes = size_t{128} << 20;
+
+void AddLimits(grpc::ServerBuilder& builder) {
+  // Without it a second server would share the port, and the kernel would deal out the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+  builder.SetResourceQuota(grpc::ResourceQuota("sdar-serve").Resize(kMaxMemoryBytes));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets sockets,
+                                                              const Certificates& certificates,
+                                                              grpc::Service& service) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  auto out = std::unique_ptr<GrpcServer>(new GrpcServer());
+  std::vector<int> bound(sockets.ips().size(), 0);
+  for (size_t i = 0; i < bound.size(); ++i) {
+    out->credentials_.push_back(certificates == nullptr ? grpc::InsecureServerCredentials()
+                                                        : MakeGrpcCredentials(certificates));
+    builder.AddListeningPort(AddressText(sockets.ips()[i], sockets.port()), out->credentials_[i],
+                             &bound[i]);
+  }
+  AddLimits(builder);
+  builder.RegisterService(&service);
+  out->address_ = sockets.Text();
+  sockets.Close();
+  out->server_ = builder.BuildAndStart();
+  if (out->server_ == nullptr || std::count(bound.begin(), bound.end(), 0) > 0) {
+    return absl::UnavailableError(absl::StrCat("gRPC: cannot listen on ", out->address_));
+  }
+  out->server_->GetHealthCheckService()->SetServingStatus(kServiceName, true);
+  return out;
+}
+
+GrpcServer::~GrpcServer() {
+  if (server_ == nullptr) return;
+  // A call that comes at this moment is still refused by its own status; cut off at once it would
+  // be CANCELLED, which tells no client to try elsewhere.
+  server_->Shutdown(std::chrono::system_clock::now() + kLastRefusals);
+  server_->Wait();
+}
+
+void GrpcServer::SetServing(bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(serving);
+}
+
+}  // namespace sdar
