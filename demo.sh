@@ -143,5 +143,9 @@ if $serve; then
   echo "  $bin/sdar-client --server=$address                       a chat"
   echo "  $bin/sdar-client --server=$address --watch What is 7 + 66?"
   echo "  $bin/sdar-client --server=$address --status"
+  if [ "$http_port" != 0 ]; then
+    echo "  curl http://127.0.0.1:$http_port/v1/chat/completions -d '{\"messages\": [{\"role\": \"user\", \"content\": \"What is 7 + 66?\"}]}'"
+    echo "In a browser, a page to chat with: http://127.0.0.1:$http_port/"
+  fi
   wait "$server" || show_log_and_fail "the job ended"
 fi

@@ -147,7 +147,7 @@ int Main(int argc, char** argv) {
   AddLoadFlags(load, spec);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   if (const absl::Status status = load.Validate(); !status.ok()) return ExitCode(kProgram, status);
   if (load.server.empty()) return ExitCode(kProgram, Run(options));
   SignalWatcher signals;

@@ -50,7 +50,7 @@ int Main(int argc, char** argv) {
   AddKernelFlags(options, spec);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   return ExitCode(kProgram, Run(options));
 }
 

@@ -75,7 +75,7 @@ int Main(int argc, char** argv) {
       "repeats", Flag(&options.repeats), "runs of each, of which the shortest counts");
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kTextBenchProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   return ExitCode(kTextBenchProgram, Run(options));
 }
 

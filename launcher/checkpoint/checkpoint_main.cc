@@ -207,7 +207,7 @@ absl::Status RunCommand(const std::string& command, int argc, char** argv) {
         "command '", command, "': expected inspect, verify or synthesize (--help explains them)"));
   }
   SDAR_ASSIGN_OR_RETURN(const FlagOutcome outcome, ParseFlags(spec, argc, argv));
-  if (outcome == FlagOutcome::kHelpPrinted) return absl::OkStatus();
+  if (outcome == FlagOutcome::kPrinted) return absl::OkStatus();
   if (folders.size() != 1) {
     return absl::InvalidArgumentError(
         absl::StrCat(command, ": expected one folder, got ", folders.size()));
@@ -220,6 +220,10 @@ int Main(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "";
   if (command == "--help" || command == "-h" || command == "help") {
     std::cout << kUsage;
+    return 0;
+  }
+  if (command == "--version") {
+    std::cout << kProgram << " " << Version() << "\n";
     return 0;
   }
   if (command.empty()) {

@@ -44,8 +44,11 @@ std::vector<std::string> SpellOutSwitches(const po::options_description& options
 
 }  // namespace
 
+absl::string_view Version() { return SDAR_VERSION; }
+
 absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
-  spec.options.add_options()("help,h", "prints this and exits");
+  spec.options.add_options()("help,h", "prints this and exits")("version",
+                                                                "prints the version and exits");
   po::positional_options_description positional;
   if (!spec.positional.empty()) positional.add(spec.positional.c_str(), -1);
   try {
@@ -60,7 +63,11 @@ absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv) {
               values);
     if (values.count("help") != 0) {
       std::cout << spec.purpose << "\n\nUsage: " << spec.usage << "\n\n" << spec.options;
-      return FlagOutcome::kHelpPrinted;
+      return FlagOutcome::kPrinted;
+    }
+    if (values.count("version") != 0) {
+      std::cout << spec.program << " " << Version() << "\n";
+      return FlagOutcome::kPrinted;
     }
     po::notify(values);
   } catch (const std::exception& error) {

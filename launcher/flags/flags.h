@@ -33,11 +33,14 @@ boost::program_options::typed_value<std::string>* TextFlag(std::string* target);
 // --name, --name=true, --name=false.
 boost::program_options::typed_value<bool>* SwitchFlag(bool* target);
 
-enum class FlagOutcome { kRun, kHelpPrinted };
+enum class FlagOutcome { kRun, kPrinted };
 
-// Parses the command line into the variables bound to `spec.options`. --help prints the usage to
-// standard output. InvalidArgument is one line that names the flag. Requires: before other threads
-// start.
+// Of this project, as every program has it: "0.1.0".
+absl::string_view Version();
+
+// Parses the command line into the variables bound to `spec.options`. --help prints the usage and
+// --version "PROGRAM VERSION", to standard output. InvalidArgument is one line that names the flag.
+// Requires: before other threads start.
 absl::StatusOr<FlagOutcome> ParseFlags(FlagSpec& spec, int argc, char** argv);
 
 // Prints "PROGRAM: message" to standard error and returns the exit code for `status` (0 when OK, 2

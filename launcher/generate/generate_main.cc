@@ -53,7 +53,8 @@ FlagSpec MakeFlags(Options& options) {
       "the end of this program from then on, and a power failure within a second. --resume "
       "continues\n"
       "whatever an interrupted run left: every sample is there once.";
-  spec.usage = "sdar-generate --model=DIR [--input=FILE | --prompt=TEXT] [--output=FILE] [flags]";
+  spec.usage = "sdar-generate DIR [--input=FILE | --prompt=TEXT] [--output=FILE] [flags]";
+  spec.positional = "model";
   spec.options.add_options()("input", Flag(&options.input),
                              "file of JSON lines; - is standard input")(
       "output", Flag(&options.output), "file of JSON lines to write; - is standard output")(
@@ -138,7 +139,7 @@ int Main(int argc, char** argv) {
   FlagSpec spec = MakeFlags(options);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   // A file that reaches the limit of its size is an error of that write.
   std::signal(SIGXFSZ, SIG_IGN);
   SignalWatcher signals;

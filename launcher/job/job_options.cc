@@ -69,8 +69,9 @@ std::string JobOptions::Arithmetic() const {
 }
 
 void AddJobFlags(JobOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("model", TextFlag(&o.model),
-                             "model folder in the Hugging Face layout (required)")(
+  spec.options.add_options()(
+      "model", TextFlag(&o.model),
+      "model folder in the Hugging Face layout (required); --model= may be left out")(
       "device", Flag(&o.device), "auto (GPUs where every rank has one to itself), cpu or cuda")(
       "cuda-graphs", Flag(&o.cuda_graphs),
       "on a GPU: on: steps are captured as CUDA graphs; off: kernels are launched one by one")(

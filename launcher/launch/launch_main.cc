@@ -105,7 +105,7 @@ int Main(int argc, char** argv) {
   FlagSpec spec = MakeFlags(options);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, own, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads ends no job
   InitLogging(OwnLogOptions(options));
   const absl::StatusOr<int> exit_code = Launch(options, signals);

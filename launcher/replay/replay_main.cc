@@ -104,7 +104,7 @@ int Main(int argc, char** argv) {
   FlagSpec spec = MakeFlags(options);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   SignalWatcher signals;
   std::atomic<bool> stop{false};
   std::unique_ptr<PlanRecordReader> record;

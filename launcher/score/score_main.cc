@@ -41,7 +41,8 @@ FlagSpec MakeFlags(Options& options) {
       "\"logprobs\"}: the log-probability\n"
       "of the target (default: the id itself) at every position, from one forward pass under the "
       "block-causal mask.";
-  spec.usage = "sdar-score --model=DIR [--input=FILE] [--output=FILE] [--logits=FILE] [flags]";
+  spec.usage = "sdar-score DIR [--input=FILE] [--output=FILE] [--logits=FILE] [flags]";
+  spec.positional = "model";
   spec.options.add_options()("input", Flag(&options.input),
                              "file of JSON lines; - is standard input")(
       "output", Flag(&options.output), "file of JSON lines to write; - is standard output")(
@@ -162,7 +163,7 @@ int Main(int argc, char** argv) {
   FlagSpec spec = MakeFlags(options);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   SignalWatcher signals;
   Files files;
   Job::Hooks hooks;

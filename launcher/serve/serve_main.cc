@@ -38,7 +38,6 @@ namespace sdar {
 namespace {
 
 constexpr char kProgram[] = "sdar-serve";
-constexpr char kVersion[] = "0.1.0";
 // How long open calls may take to hear that the job ends.
 constexpr absl::Duration kFailTimeout = absl::Milliseconds(400);
 // How long the process may take to end once it is to stop and not to drain any more.
@@ -63,7 +62,7 @@ sdar::v1::GetModelInfoResponse MakeModelInfo(const ServeOptions& options, Job& j
   info.set_dtype(options.job.Arithmetic());
   info.set_backend(job.backend().Description());
   info.set_ranks(static_cast<uint32_t>(job.num_ranks()));
-  info.set_version(kVersion);
+  info.set_version(std::string(Version()));
   info.set_replicas(static_cast<uint32_t>(job.router().num_replicas()));
   return info;
 }
@@ -178,7 +177,7 @@ int Main(int argc, char** argv) {
   FlagSpec spec = MakeServeFlags(options);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   if (const absl::Status status = options.Validate(); !status.ok()) {
     return ExitCode(kProgram, status);
   }

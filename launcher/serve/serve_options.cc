@@ -61,7 +61,8 @@ FlagSpec MakeServeFlags(ServeOptions& options) {
       "ranks, or over groups "
       "of them\n"
       "that are replicas (--tensor-parallel).";
-  spec.usage = "[mpirun -n RANKS] sdar-serve --model=DIR [--host=HOST] [--port=PORT] [flags]";
+  spec.usage = "[mpirun -n RANKS] sdar-serve DIR [--host=HOST] [--port=PORT] [flags]";
+  spec.positional = "model";
   AddAddressFlags(options, spec);
   spec.options.add_options()("served-model-name", TextFlag(&options.served_model_name),
                              "names of the model over HTTP, by commas; without, its folder's name")(

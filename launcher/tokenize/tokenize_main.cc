@@ -35,7 +35,8 @@ FlagSpec MakeFlags(Options& options) {
       "texts.\n"
       "A line may carry an \"id\", which its result repeats. Needs the tokenizer files, no "
       "weights.";
-  spec.usage = "sdar-tokenize --model=DIR [--input=FILE] [--output=FILE]";
+  spec.usage = "sdar-tokenize DIR [--input=FILE] [--output=FILE]";
+  spec.positional = "model";
   spec.options.add_options()("model", TextFlag(&options.model),
                              "folder with the tokenizer's files (required)")(
       "input", Flag(&options.input), "file of JSON lines to read; - is standard input")(
@@ -85,7 +86,7 @@ int Main(int argc, char** argv) {
   FlagSpec spec = MakeFlags(options);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
-  if (*outcome == FlagOutcome::kHelpPrinted) return 0;
+  if (*outcome == FlagOutcome::kPrinted) return 0;
   std::ios::sync_with_stdio(false);
   return ExitCode(kProgram, Run(options));
 }

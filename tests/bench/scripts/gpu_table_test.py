@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/gpu/gpu_table.py joins the results of several programs by model and load."""
+"""bench/scripts/gpu_table.py joins the results of several programs by model and load."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import unittest
 
-SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/gpu/gpu_table.py"
+SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/scripts/gpu_table.py"
 
 
 def end_to_end(shape, decoding, **more):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What there is to check and to measure on a machine with an NVIDIA GPU:
-#   bench/gpu/gpu.sh pack DIR              builds, and collects what a GPU machine needs, with the libraries but CUDA's: 60 MiB at most
-#   bench/gpu/gpu.sh run DIR [GROUP...]    there, from a copy of the checkout; no group: all of them, in this order:
+#   bench/scripts/gpu.sh pack DIR              builds, and collects what a GPU machine needs, with the libraries but CUDA's: 60 MiB at most
+#   bench/scripts/gpu.sh run DIR [GROUP...]    there, from a copy of the checkout; no group: all of them, in this order:
 #     tests        the suites of the kernels, the model and NCCL          answers   examples' answers on GPU and CPU
 #     sanitizer    compute-sanitizer over the kernels' suite              profile   Nsight Compute of the largest kernels
 #     kernels      every kernel alone, beside its floor                   torch     the same decoding in torch, with graphs
@@ -170,7 +170,7 @@ torch_decoding() {
     return 0
   fi
   for shape in "${shapes[@]}"; do
-    measure "torch-$shape-$way" "$PYTHON" bench/torch/torch_cuda_decode.py --device="$device" --shape="$shape" "${loads[@]}" "$@"
+    measure "torch-$shape-$way" "$PYTHON" bench/scripts/torch_cuda_decode.py --device="$device" --shape="$shape" "${loads[@]}" "$@"
   done
 }
 
@@ -187,7 +187,7 @@ group_profile() {
 }
 
 group_table() {
-  step table python3 bench/gpu/gpu_table.py "$OUT"
+  step table python3 bench/scripts/gpu_table.py "$OUT"
   cat "$OUT/table.log"
 }
 

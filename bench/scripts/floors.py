@@ -3,9 +3,9 @@
 """The least time that block-diffusion decoding can take on a device of a given bandwidth and arithmetic, to hold
 measured tokens per second against. Needs nothing but Python.
 
-    bench/forward/floors.py --shape=4b --batch=1,8,32,128            # an H200's 4300 GB/s and 790 TFLOP/s
-    bench/forward/floors.py --shape=30b-a3b --ranks=4 --steps=1.5 --json=floors.json
-    bench/forward/floors.py --tables                                 # every shape, block length and context
+    bench/scripts/floors.py --shape=4b --batch=1,8,32,128            # an H200's 4300 GB/s and 790 TFLOP/s
+    bench/scripts/floors.py --shape=30b-a3b --ranks=4 --steps=1.5 --json=floors.json
+    bench/scripts/floors.py --tables                                 # every shape, block length and context
 
 A pass is cut into stages that run one after the other: attention's projections, MLP or experts, attention, vocabulary,
 and with several ranks the all-reduces. A stage takes the longer of moving its bytes and computing its operations, and

@@ -7,7 +7,7 @@ its most confident position, and one pass more that commits its keys and values.
 Needs torch, which nothing else here does, in a virtual environment of its own:
 
     python3 -m venv build/torch && build/torch/bin/pip install torch numpy
-    build/torch/bin/python bench/torch/torch_decode.py --batch=1,8
+    build/torch/bin/python bench/scripts/torch_decode.py --batch=1,8
 
 Where torch has a choice it gets the faster one that gives the same answer: K/V memory that is not copied when it grows,
 grouped queries without copies of the keys, no mask where nothing is masked, no logits in a pass that only commits.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Joins what `bench/gpu/gpu.sh run` measured with bench/forward/floors.py: one row per model, load and kind of commit, with its
+"""Joins what `bench/scripts/gpu.sh run` measured with bench/scripts/floors.py: one row per model, load and kind of commit, with its
 tokens per second, the part of the floor and of the goal, and what torch does with the same load.
 
-    bench/gpu/gpu_table.py FOLDER... [--out=FOLDER]      # results.md and results.json, in the first folder
+    bench/scripts/gpu_table.py FOLDER... [--out=FOLDER]      # results.md and results.json, in the first folder
 
 Reads end-to-end-*.json (of sdar-bench) and torch-*.json (of torch_cuda_decode.py) and, for what the device itself
 reached, kernels-*.json (of sdar-kernel-bench). Floors are those of an H200 unless told otherwise.
@@ -84,7 +84,7 @@ def number(value):
 
 
 def to_markdown(rows, limits, device):
-    lines = [f"Floors: {device.bandwidth / 1e9:.0f} GB/s, {device.peak / 1e12:.0f} TFLOP/s (bench/forward/floors.py)"]
+    lines = [f"Floors: {device.bandwidth / 1e9:.0f} GB/s, {device.peak / 1e12:.0f} TFLOP/s (bench/scripts/floors.py)"]
     lines += [f"Measured on {name}: {size / 1e9:.0f} GB/s, {operations / 1e12:.0f} TFLOP/s"
               for name, size, operations in limits]
     lines += ["", "| model | routing | batch | block | context | steps | commit | tokens/s | floor | of floor | goal "

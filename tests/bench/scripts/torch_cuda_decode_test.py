@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/torch/torch_cuda_decode.py: what it says where something is missing, and, where there is torch, that its ways of
+"""bench/scripts/torch_cuda_decode.py: what it says where something is missing, and, where there is torch, that its ways of
 computing the same give the same."""
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/torch/torch_cuda_decode.py"
+SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/scripts/torch_cuda_decode.py"
 sys.path.insert(0, str(SCRIPT.parent))
 import floors  # noqa: E402
 import synthetic_weights as weights  # noqa: E402

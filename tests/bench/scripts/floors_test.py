@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/forward/floors.py against floors worked out by hand."""
+"""bench/scripts/floors.py against floors worked out by hand."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import unittest
 
-SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/forward/floors.py"
+SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/scripts/floors.py"
 sys.path.insert(0, str(SCRIPT.parent))
 import floors  # noqa: E402
 

@@ -6,8 +6,8 @@ per kind of pass, the experts of a layer as grouped products over rows sorted by
 heads as further rows of one attention, and the commit of a block in the next one's first pass (fused) as well as on its
 own (separate). Rows are revealed greedily, which costs less than the draws that sdar-bench times.
 
-    bench/torch/torch_cuda_decode.py --shape=4b --batch=1,8,32,128
-    bench/torch/torch_cuda_decode.py --shape=30b-a3b --eager         # launch by launch, expert by expert
+    bench/scripts/torch_cuda_decode.py --shape=4b --batch=1,8,32,128
+    bench/scripts/torch_cuda_decode.py --shape=30b-a3b --eager         # launch by launch, expert by expert
 """
 import argparse
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/torch/torch_decode.py where there is no torch: what it says then, and of options that are wrong."""
+"""bench/scripts/torch_decode.py where there is no torch: what it says then, and of options that are wrong."""
 
 import os
 import pathlib
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import unittest
 
-SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/torch/torch_decode.py"
+SCRIPT = pathlib.Path(os.environ["SDAR_SOURCE_DIR"]) / "bench/scripts/torch_decode.py"
 
 
 def run(*options):
