@@ -102,7 +102,7 @@ run_fuzzer() {
   [ -d "$seeds" ] || seeds=$1/${2%_fuzz}
   mkdir -p "$seeds"
   echo "$2: $fuzz_runs runs from $(find "$seeds" -type f | wc -l) seeds"
-  "build/asan/bin/$2" -runs=$fuzz_runs -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
+  "build/fuzz/bin/$2" -runs=$fuzz_runs -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
     -artifact_prefix="$1/failed-" "$seeds" ||
     { echo "fuzz target $2 failed; its input lies in $1" >&2; return 1; }
 }
@@ -141,6 +141,8 @@ if $full; then
   stage "asan build" build asan
   stage "asan tests" test_asan
   stage "tsan build and tests" test_tsan
+  mapfile -t targets < <(fuzz_targets)
+  stage "fuzz build" build fuzz "${targets[@]}"
   stage "fuzz runs" run_fuzzers
   stage "fresh machine" tests/fresh_machine.sh
   stage "runtime image" tests/deploy/runtime_image_test.sh build/release/bin
