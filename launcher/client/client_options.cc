@@ -117,7 +117,7 @@ absl::Status FillStopping(const ClientOptions& o, sdar::v1::StoppingParameters& 
 }
 
 void AddSamplingFlags(ClientOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("temperature", OptionalFlag(&o.temperature), "0: greedy")(
+  spec.Group("Sampling")("temperature", OptionalFlag(&o.temperature), "0: greedy")(
       "top-k", OptionalFlag(&o.top_k), "draw from the k most probable tokens; 0: no cut")(
       "top-p", OptionalFlag(&o.top_p), "draw from the most probable tokens that hold this mass")(
       "min-p", OptionalFlag(&o.min_p),
@@ -141,7 +141,7 @@ void AddSamplingFlags(ClientOptions& o, FlagSpec& spec) {
 }
 
 void AddStoppingFlags(ClientOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("max-tokens", OptionalFlag(&o.max_tokens), "of the answer")(
+  spec.Group("Stopping")("max-tokens", OptionalFlag(&o.max_tokens), "of the answer")(
       "min-tokens", OptionalFlag(&o.min_tokens), "no stop before so many")(
       "stop", ListFlag(&o.stop), "text that ends the answer; may be given several times")(
       "stop-token-ids", TextFlag(&o.stop_token_ids), "token ids that end it, such as 7,11")(
@@ -190,7 +190,7 @@ absl::Status ClientOptions::Validate() const {
 }
 
 void AddClientFlags(ClientOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("server", Flag(&o.access.server), "HOST:PORT of sdar-serve")(
+  spec.Group("Server")("server", Flag(&o.access.server), "HOST:PORT of sdar-serve")(
       "tls", SwitchFlag(&o.access.tls), "the server speaks TLS; implied by the files below")(
       "tls-ca", TextFlag(&o.access.tls_ca),
       "PEM file of authorities; without, those of the system")(
