@@ -113,8 +113,8 @@ std::string RoffText(absl::string_view text) {
 
 std::string ManPage(const FlagSpec& spec, const std::string& date) {
   const std::string name = RoffText(spec.program);
-  std::string page = absl::StrCat(".TH ", absl::AsciiStrToUpper(name), " 1 \"", RoffText(date),
-                                  "\" \"sdar ", Version(), "\" \"User Commands\"\n");
+  std::string page = absl::StrCat(".TH ", absl::AsciiStrToUpper(name), " 1 \"", date, "\" \"sdar ",
+                                  Version(), "\" \"User Commands\"\n");
   absl::StrAppend(&page, Section("NAME"), name, " \\- ", RoffText(spec.man.summary), "\n",
                   Synopsis(spec), Section("DESCRIPTION"), Prose(spec.purpose), "\n",
                   Entries("COMMANDS", spec.commands), Options(spec), ExitStatus(spec),

@@ -105,8 +105,8 @@ TEST(FlagsTest, FlagsOfAllGroupsAreParsed) {
 
 TEST(FlagsTest, ManPageAndCompletionArePrintedButNotListed) {
   Program program;
-  EXPECT_EQ(
-      Printed(program, {"--man-page=2026-01-02"}).find(".TH SDAR\\-TEST 1 \"2026\\-01\\-02\""), 0);
+  EXPECT_EQ(Printed(program, {"--man-page=2026-01-02"}).find(".TH SDAR\\-TEST 1 \"2026-01-02\""),
+            0);
   Program again;
   EXPECT_NE(Printed(again, {"--bash-completion"}).find("complete -F _sdar_test sdar-test\n"),
             std::string::npos);

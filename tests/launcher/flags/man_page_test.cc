@@ -44,7 +44,7 @@ TEST(ManPageTest, TheSectionsAreThereInOrder) {
   const std::string page = ManPage(spec, "2026-01-02");
   size_t last = 0;
   for (const char* part :
-       {".TH SDAR\\-TEST 1 \"2026\\-01\\-02\" \"sdar ", ".SH NAME\nsdar\\-test \\- tests a page\n",
+       {".TH SDAR\\-TEST 1 \"2026-01-02\" \"sdar ", ".SH NAME\nsdar\\-test \\- tests a page\n",
         ".SH SYNOPSIS\n\\fBsdar\\-test\\fR DIR\n.br\n\\fBsdar\\-test\\fR \\-\\-other\n",
         ".SH DESCRIPTION\nTests a page.\nOf two lines, and .not of requests.\n",
         ".SH COMMANDS\n.TP\n\\fBverify DIR\\fR\nchecks it\n",

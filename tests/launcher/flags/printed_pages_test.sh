@@ -19,7 +19,7 @@ fail() {
 mapfile -t flags < <(grep -oE '^ +(-h \[ )?--[a-z0-9-]+' "$work/help" | grep -oE -- '--[a-z0-9-]+')
 [ ${#flags[@]} -gt 2 ] || fail "the help lists ${#flags[@]} flags"
 
-bash -euc '
+bash -uc '
   . "$1"
   for flag in "${@:2}"; do
     COMP_WORDS=("${1##*/}" "$flag") COMP_CWORD=1
