@@ -1,5 +1,5 @@
-# What `cmake --install` puts where. The components are packages of their own (SdarPackage.cmake); `licence` is in none,
-# because a Debian package says it in a file of another form.
+# What `cmake --install` puts where. The components are packages of their own (SdarPackage.cmake). `plain` is in none: it
+# holds what Debian's packages have in another form.
 include(GNUInstallDirs)
 
 # What users run. sdar-bench is among them because it puts load on a server; the other benchmarks measure this code.
@@ -45,9 +45,9 @@ install(FILES examples/questions.jsonl DESTINATION ${CMAKE_INSTALL_DATADIR}/sdar
 install(DIRECTORY examples/python examples/cpp DESTINATION ${CMAKE_INSTALL_DATADIR}/sdar/examples COMPONENT base
   FILES_MATCHING PATTERN "*.py" PATTERN "*.cc")
 
-install(FILES README.md CHANGELOG.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base)
+install(FILES README.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base)
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base)
 install(FILES deploy/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/deploy COMPONENT base)
 install(FILES deploy/systemd/sdar.env.example deploy/hostfile.example deploy/slurm/sdar.sbatch
   DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT base)
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT licence)
+install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT plain)

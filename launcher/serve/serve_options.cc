@@ -85,10 +85,8 @@ FlagSpec MakeServeFlags(ServeOptions& options) {
   spec.purpose =
       "Serves a model over gRPC (sdar.v1.GenerationService, health, reflection) and HTTP (OpenAI's "
       "API)\nuntil SIGTERM or Ctrl-C (at once) or SIGUSR1 (after the calls in hand). Under mpirun "
-      "rank 0 listens and the model is split over all "
-      "ranks, or over groups "
-      "of them\n"
-      "that are replicas (--tensor-parallel).";
+      "rank 0 listens\nand the model is split over all ranks, or over groups of them that are "
+      "replicas (--tensor-parallel).";
   spec.usage = "[mpirun -n RANKS] sdar-serve DIR [--host=HOST] [--port=PORT] [flags]";
   spec.positional = "model";
   spec.Group("Model");  // first; then how to reach it, and its many settings
