@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs the tests:
 #   ./test.sh           packages, release build, ctest
-#   ./test.sh --full    also a soak, chaos, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's root
+#   ./test.sh --full    also a soak, chaos, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's root,
+#                       the Debian package
 # SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -187,6 +188,7 @@ if $full; then
   stage "fuzz runs" run_fuzzers
   stage "fresh machine" tests/fresh_machine.sh
   stage "runtime image" tests/deploy/runtime_image_test.sh build/release/bin
+  stage package run_tests release -C Package -L package --verbose
 fi
 
 echo "==> all stages passed"

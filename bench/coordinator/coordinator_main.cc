@@ -20,12 +20,12 @@ namespace {
 constexpr char kProgram[] = "sdar-coordinator-bench";
 
 void AddFlags(CoordinatorOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("sequences", Flag(&o.sequences), "sequences that run at a time")(
+  spec.Group("Flags")("sequences", Flag(&o.sequences), "sequences that run at a time")(
       "vocabulary", Flag(&o.vocabulary), "ids of the made-up model")(
       "block-length", Flag(&o.block_length), "positions of a block; as many denoising steps")(
       "prompt-tokens", Flag(&o.prompt_tokens), "length of every prompt")(
       "output-tokens", Flag(&o.output_tokens), "length of every output")(
-      "steps", Flag(&o.steps), "timed steps")("model", Flag(&o.model),
+      "steps", Flag(&o.steps), "timed steps")("model", Flag(&o.model, "DIR"),
                                               "folder with the tokenizer that makes the text");
 }
 

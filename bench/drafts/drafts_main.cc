@@ -19,8 +19,8 @@ namespace {
 constexpr char kProgram[] = "sdar-drafts-bench";
 
 void AddFlags(DraftsBenchOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("model", Flag(&o.model),
-                             "checkpoint; with --shape only its tokenizer and chat template")(
+  spec.Group("Flags")("model", Flag(&o.model, "DIR"),
+                      "checkpoint; with --shape only its tokenizer and chat template")(
       "shape", TextFlag(&o.shape),
       "1.7b, 4b, 8b, 30b-a3b or a config.json: weights and answers are made up")(
       "layers", Flag(&o.layers), "layers of the shape to make and run; 0: all")(

@@ -145,6 +145,9 @@ int Main(int argc, char** argv) {
       "       sdar-bench --server=HOST:PORT --rate=R|--clients=C --requests=N|--duration=S [flags]";
   AddBenchFlags(options, spec);
   AddLoadFlags(load, spec);
+  spec.man.summary = "times forward passes, or puts load on a serving job";
+  spec.man.exit_codes = {{"130", "Ctrl-C ended it."}};
+  spec.man.see_also = "sdar-serve(1), sdar-client(1)";
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
   if (*outcome == FlagOutcome::kPrinted) return 0;

@@ -48,29 +48,34 @@ absl::Status BenchOptions::Validate() const {
 }
 
 void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("device", Flag(&o.device), "cpu or cuda: the first GPU")(
-      "shape", Flag(&o.shape), "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
+  spec.Group("Model shape")("shape", Flag(&o.shape, "1.7b|4b|8b|30b-a3b|FILE"),
+                            "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
       "layers", Flag(&o.layers), "layers to make and run; times are scaled to all; 0: all")(
-      "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
-      "weights", Flag(&o.weights), "dtype: as --dtype; int8: bytes, multiplied with bytes")(
-      "instruction-set", Flag(&o.instruction_set), "auto, portable, avx2, avx512 or avx512_bf16")(
-      "threads", Flag(&o.threads), "threads; 0: one per core")(
       "synthetic", SwitchFlag(&o.synthetic), "made-up weights; there are no others")(
-      "rows", Flag(&o.rows), "rows of a forward pass of one sequence")(
-      "batch", Flag(&o.batch), "sequences that decode together")(
-      "routing", Flag(&o.routing),
-      "experts of the rows: uniform; skewed: low ids more often; hot: all rows the same ones")(
-      "cuda-graphs", Flag(&o.graphs),
+      "routing", Flag(&o.routing, "uniform|skewed|hot"),
+      "experts of the rows: uniform; skewed: low ids more often; hot: all rows the same ones");
+  spec.Group("Device and arithmetic")("device", Flag(&o.device, "cpu|cuda"),
+                                      "cpu or cuda: the first GPU")(
+      "cuda-graphs", Flag(&o.graphs, "on|off"),
       "on a GPU: on: passes are captured as CUDA graphs; off: kernels are launched one by one")(
+      "dtype", Flag(&o.dtype, "bfloat16|float32"), "arithmetic and K/V: bfloat16 or float32")(
+      "weights", Flag(&o.weights, "dtype|int8"),
+      "dtype: as --dtype; int8: bytes, multiplied with bytes")(
+      "instruction-set", Flag(&o.instruction_set, "auto|portable|avx2|avx512|avx512_bf16"),
+      "auto, portable, avx2, avx512 or avx512_bf16")("threads", Flag(&o.threads),
+                                                     "threads; 0: one per core");
+  spec.Group("Passes")("rows", Flag(&o.rows), "rows of a forward pass of one sequence")(
+      "batch", Flag(&o.batch), "sequences that decode together")(
       "context", Flag(&o.context), "committed positions of every sequence")(
       "block-length", Flag(&o.block_length), "positions of a block")(
       "steps", TextFlag(&o.steps),
       "denoising steps per block on average, such as 1,1.5,4; none: as many as positions")(
       "greedy", SwitchFlag(&o.greedy),
       "rows with logits take their likeliest id; otherwise all are drawn from, which costs more")(
-      "profile", SwitchFlag(&o.profile), "print where the time of every pass goes")(
-      "repeats", Flag(&o.repeats), "timed runs of every pass")(
-      "json", TextFlag(&o.json), "file to write the results to as JSON");
+      "repeats", Flag(&o.repeats), "timed runs of every pass");
+  spec.Group("Results")("profile", SwitchFlag(&o.profile),
+                        "print where the time of every pass goes")(
+      "json", TextFlag(&o.json, "FILE"), "file to write the results to as JSON");
 }
 
 absl::StatusOr<std::vector<double>> ParseSteps(const std::string& list, int64_t block_length) {

@@ -62,7 +62,7 @@ absl::Status KernelOptions::Validate() const {
 }
 
 void AddKernelFlags(KernelOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("device", Flag(&o.device), "cpu or cuda")(
+  spec.Group("Flags")("device", Flag(&o.device), "cpu or cuda")(
       "shape", Flag(&o.shape), "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
       "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
       "threads", Flag(&o.threads), "threads of the CPU; 0: one per core")(
@@ -79,7 +79,7 @@ void AddKernelFlags(KernelOptions& o, FlagSpec& spec) {
       "max-megabytes", Flag(&o.max_megabytes), "K/V beyond which attention is left out")(
       "bandwidth", Flag(&o.bandwidth), "GB/s that floors are made of; 0: measured first")(
       "peak", Flag(&o.peak), "TFLOP/s that floors are made of; 0: measured first")(
-      "json", TextFlag(&o.json), "file to write the results to as JSON");
+      "json", TextFlag(&o.json, "FILE"), "file to write the results to as JSON");
 }
 
 bool KernelSweep::Wants(const std::string& kernel) const {

@@ -44,21 +44,22 @@ absl::Status LoadOptions::Validate() const {
 }
 
 void AddLoadFlags(LoadOptions& o, FlagSpec& spec) {
-  spec.options.add_options()(
-      "server", TextFlag(&o.server),
+  spec.Group("Load on a server")(
+      "server", TextFlag(&o.server, "HOST:PORT"),
       "HOST:PORT of a serving job: puts load on it; the flags below say which")(
       "rate", Flag(&o.rate), "requests per second, Poisson arrivals that wait for no answer")(
       "clients", Flag(&o.clients), "or so many calls open at a time, each followed by the next")(
       "requests", Flag(&o.requests), "requests to send; 0: no limit but --duration")(
-      "duration", Flag(&o.duration_seconds), "seconds to send for; 0: no limit but --requests")(
-      "prompt-tokens", Flag(&o.prompt_tokens),
+      "duration", Flag(&o.duration_seconds, "SECONDS"),
+      "seconds to send for; 0: no limit but --requests")(
+      "prompt-tokens", Flag(&o.prompt_tokens, "LENGTHS"),
       "length of prompts: fixed:N, uniform:A:B or exponential:MEAN:MAX")(
-      "output-tokens", Flag(&o.output_tokens), "length of outputs, likewise")(
+      "output-tokens", Flag(&o.output_tokens, "LENGTHS"), "length of outputs, likewise")(
       "shared-prefix", Flag(&o.shared_prefix), "tokens that come before every prompt, shared")(
       "prefix-groups", Flag(&o.prefix_groups), "different shared prefixes, dealt out at random")(
       "cancel-fraction", Flag(&o.cancel_fraction),
       "part of the calls that are cancelled somewhere in their output")(
-      "timeout-seconds", Flag(&o.timeout_seconds), "deadline of every request; 0: none")(
+      "timeout-seconds", Flag(&o.timeout_seconds, "SECONDS"), "deadline of every request; 0: none")(
       "seed", Flag(&o.seed), "of everything that is drawn")(
       "provisional", SwitchFlag(&o.provisional), "ask for the block's state after every step");
 }

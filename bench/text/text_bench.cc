@@ -69,8 +69,8 @@ int Main(int argc, char** argv) {
       "Times the readers of users' text (JSON, chat template, tokenizer, output splitter, HTTP\n"
       "bodies) against the length of ordinary texts and of texts that are made to be slow.";
   spec.usage = "sdar-text-bench [flags]";
-  spec.options.add_options()("model", Flag(&options.model),
-                             "folder with the tokenizer and the chat template")(
+  spec.Group("Flags")("model", Flag(&options.model, "DIR"),
+                      "folder with the tokenizer and the chat template")(
       "bytes", Flag(&options.bytes), "lengths of the texts")(
       "repeats", Flag(&options.repeats), "runs of each, of which the shortest counts");
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);

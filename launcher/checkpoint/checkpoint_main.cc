@@ -25,17 +25,6 @@ namespace sdar {
 namespace {
 
 constexpr char kProgram[] = "sdar-checkpoint";
-constexpr char kUsage[] = R"(Looks at, checks and makes model folders.
-
-Usage: sdar-checkpoint COMMAND [flags] DIR
-
-  inspect DIR     what the model is, what generating with it defaults to, and its memory per rank
-  verify DIR      checks every tensor's name, shape, dtype, bounds and overlap; lists all problems
-  synthesize DIR  writes a checkpoint with random weights
-
-sdar-checkpoint COMMAND --help lists the command's flags.
-)";
-
 std::atomic<bool> interrupted = false;
 
 void Interrupt(int) { interrupted.store(true); }
@@ -182,55 +171,88 @@ absl::Status RunSynthesize(const std::string& folder, const SynthesizeFlags& fla
   return absl::OkStatus();
 }
 
-// Parses the flags of `command` and runs it.
-absl::Status RunCommand(const std::string& command, int argc, char** argv) {
+absl::Status UnknownCommand(const std::string& command) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(command.empty() ? "" : absl::StrCat("command '", command, "': "), "expected ",
+                   command.empty() ? "a command: " : "",
+                   "inspect, verify or synthesize (--help explains them)"));
+}
+
+struct CommandFlags {
   std::vector<std::string> folders;
-  SynthesizeFlags flags;
+  SynthesizeFlags synthesize;
+};
+
+void AddSynthesizeFlags(SynthesizeFlags& flags, const std::string& group, FlagSpec& spec) {
+  spec.Group(group)("shape", TextFlag(&flags.shape, "1.7b|4b|8b|30b-a3b|FILE"),
+                    "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
+      "layers", Flag(&flags.layers), "number of layers; 0: as the shape says")(
+      "seed", Flag(&flags.seed), "weights are a function of the seed and their place");
+}
+
+FlagSpec MakeFlags(const char* usage, const char* purpose, CommandFlags& flags) {
   FlagSpec spec;
   spec.program = kProgram;
+  spec.purpose = purpose;
+  spec.usage = absl::StrCat(kProgram, " ", usage, " [flags] DIR");
   spec.positional = "dir";
-  spec.usage = absl::StrCat("sdar-checkpoint ", command, " [flags] DIR");
-  spec.options.add_options()("dir", boost::program_options::value(&folders),
-                             "the model folder; --dir= may be left out");
+  spec.Group("Flags")("dir", boost::program_options::value(&flags.folders)->value_name("DIR"),
+                      "the model folder; --dir= may be left out");
+  return spec;
+}
+
+// What the program prints of itself: all commands and their flags.
+absl::Status RunWithoutCommand(int argc, char** argv) {
+  CommandFlags flags;
+  FlagSpec spec = MakeFlags("COMMAND", "Looks at, checks and makes model folders.", flags);
+  spec.commands = {
+      {"inspect DIR",
+       "what the model is, what generating with it defaults to, and its memory per rank"},
+      {"verify DIR",
+       "checks every tensor's name, shape, dtype, bounds and overlap; lists all "
+       "problems"},
+      {"synthesize DIR", "writes a checkpoint with random weights"}};
+  AddSynthesizeFlags(flags.synthesize, "Flags of synthesize", spec);
+  spec.man.summary = "looks at, checks and makes model folders";
+  spec.man.see_also = "sdar-serve(1), sdar-generate(1), sdar-tokenize(1)";
+  SDAR_ASSIGN_OR_RETURN(const FlagOutcome outcome, ParseFlags(spec, argc, argv));
+  return outcome == FlagOutcome::kPrinted ? absl::OkStatus() : UnknownCommand(argv[1]);
+}
+
+// Parses the flags of `command` and runs it.
+absl::Status RunCommand(const std::string& command, int argc, char** argv) {
+  CommandFlags flags;
+  FlagSpec spec;
   if (command == "inspect") {
-    spec.purpose = "Prints what a model is and its memory per rank.";
+    spec = MakeFlags("inspect", "Prints what a model is and its memory per rank.", flags);
   } else if (command == "verify") {
-    spec.purpose = "Checks a checkpoint's files against its config.json; lists all problems.";
+    spec = MakeFlags("verify",
+                     "Checks a checkpoint's files against its config.json; lists all problems.",
+                     flags);
   } else if (command == "synthesize") {
-    spec.purpose = "Writes a checkpoint with random bfloat16 weights and no tokenizer.";
-    spec.options.add_options()("shape", TextFlag(&flags.shape),
-                               "1.7b, 4b, 8b, 30b-a3b or the path of a config.json")(
-        "layers", Flag(&flags.layers), "number of layers; 0: as the shape says")(
-        "seed", Flag(&flags.seed), "weights are a function of the seed and their place");
+    spec = MakeFlags("synthesize",
+                     "Writes a checkpoint with random bfloat16 weights and no tokenizer.", flags);
+    AddSynthesizeFlags(flags.synthesize, "Flags", spec);
   } else {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "command '", command, "': expected inspect, verify or synthesize (--help explains them)"));
+    return UnknownCommand(command);
   }
   SDAR_ASSIGN_OR_RETURN(const FlagOutcome outcome, ParseFlags(spec, argc, argv));
   if (outcome == FlagOutcome::kPrinted) return absl::OkStatus();
-  if (folders.size() != 1) {
+  if (flags.folders.size() != 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat(command, ": expected one folder, got ", folders.size()));
+        absl::StrCat(command, ": expected one folder, got ", flags.folders.size()));
   }
-  if (command == "synthesize") return RunSynthesize(folders[0], flags);
-  return command == "inspect" ? RunInspect(folders[0]) : RunVerify(folders[0]);
+  const std::string& folder = flags.folders[0];
+  if (command == "synthesize") return RunSynthesize(folder, flags.synthesize);
+  return command == "inspect" ? RunInspect(folder) : RunVerify(folder);
 }
 
 int Main(int argc, char** argv) {
-  const std::string command = argc > 1 ? argv[1] : "";
-  if (command == "--help" || command == "-h" || command == "help") {
-    std::cout << kUsage;
-    return 0;
-  }
-  if (command == "--version") {
-    std::cout << kProgram << " " << Version() << "\n";
-    return 0;
-  }
-  if (command.empty()) {
-    return ExitCode(kProgram, absl::InvalidArgumentError(
-                                  "expected a command: inspect, verify or synthesize (--help "
-                                  "explains them)"));
-  }
+  std::string command = argc > 1 ? argv[1] : "";
+  if (command.empty()) return ExitCode(kProgram, UnknownCommand(command));
+  std::string help = "--help";
+  if (command == "help") argv[1] = help.data();
+  if (argv[1][0] == '-') return ExitCode(kProgram, RunWithoutCommand(argc, argv));
   return ExitCode(kProgram, RunCommand(command, argc - 1, argv + 1));
 }
 

@@ -41,6 +41,10 @@ FlagSpec MakeFlags(ClientOptions& options) {
   spec.usage = "sdar-client [--server=HOST:PORT] [flags] [MESSAGE ...]";
   spec.positional = "message";
   AddClientFlags(options, spec);
+  spec.man.summary = "asks a job started by sdar-serve, or chats with it";
+  spec.man.exit_codes = {{"130", "Ctrl-C ended the answer."}};
+  spec.man.environment = {{"SDAR_API_KEY", "The bearer token, without --api-key-file."}};
+  spec.man.see_also = "sdar-serve(1), sdar-bench(1)";
   return spec;
 }
 

@@ -13,7 +13,7 @@ namespace po = boost::program_options;
 using sdar::v1::GenerateRequest;
 
 po::typed_value<std::vector<std::string>>* ListFlag(std::vector<std::string>* target) {
-  return po::value<std::vector<std::string>>(target)->composing();
+  return po::value<std::vector<std::string>>(target)->composing()->value_name("TEXT");
 }
 
 absl::Status CheckText(absl::string_view flag, const std::string& text) {
@@ -48,27 +48,29 @@ absl::Status ClientOptions::Validate() const {
 }
 
 void AddClientFlags(ClientOptions& o, FlagSpec& spec) {
-  spec.options.add_options()("server", Flag(&o.access.server), "HOST:PORT of sdar-serve")(
+  spec.Group("Server")("server", Flag(&o.access.server, "HOST:PORT"), "where sdar-serve listens")(
       "tls", SwitchFlag(&o.access.tls), "the server speaks TLS; implied by the files below")(
-      "tls-ca", TextFlag(&o.access.tls_ca),
+      "tls-ca", TextFlag(&o.access.tls_ca, "FILE"),
       "PEM file of authorities; without, those of the system")(
-      "tls-cert", TextFlag(&o.access.tls_cert),
-      "PEM file of the certificate to show to the server")("tls-key", TextFlag(&o.access.tls_key),
-                                                           "PEM file of its key")(
-      "api-key-file", TextFlag(&o.access.api_key_file),
+      "tls-cert", TextFlag(&o.access.tls_cert, "FILE"),
+      "PEM file of the certificate to show to the server")(
+      "tls-key", TextFlag(&o.access.tls_key, "FILE"), "PEM file of its key")(
+      "api-key-file", TextFlag(&o.access.api_key_file, "FILE"),
       "file that holds the bearer token; without, the variable SDAR_API_KEY")(
+      "timeout", Flag(&o.timeout_s), "seconds an answer may take; 0: any time");
+  spec.Group("Message")(
       "message", ListFlag(&o.message),
       "the user's turn of a chat; words without a flag are the same; without any, a chat starts")(
       "prompt", TextFlag(&o.prompt), "text to go on from, sent without the chat template")(
-      "system", TextFlag(&o.system), "the system turn of a chat")(
-      "watch", SwitchFlag(&o.watch), "shows the active block after every denoising step")(
+      "system", TextFlag(&o.system), "the system turn of a chat");
+  spec.Group("Output")("watch", SwitchFlag(&o.watch),
+                       "shows the active block after every denoising step")(
       "watch-delay", Flag(&o.watch_delay_ms), "milliseconds to rest after every step shown")(
       "json", SwitchFlag(&o.json), "prints one JSON record a sample at the end, no text")(
       "statistics", SwitchFlag(&o.statistics), "prints tokens, steps and speed to standard error")(
       "status", SwitchFlag(&o.status), "prints what the server is doing and exits")(
-      "info", SwitchFlag(&o.info), "prints what the server runs and exits")(
-      "timeout", Flag(&o.timeout_s), "seconds an answer may take; 0: any time");
-  AddRequestFlags(o.fields, spec.options);
+      "info", SwitchFlag(&o.info), "prints what the server runs and exits");
+  AddRequestFlags(o.fields, spec);
 }
 
 absl::StatusOr<GenerateRequest> MakeRequest(const ClientOptions& options) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/request_flags.h"
 
+#include <algorithm>
 #include <cstdint>
-#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -10,9 +10,11 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 
+#include "boost/program_options.hpp"
 #include "common/status_macros.h"
 #include "common/utf8.h"
 
@@ -20,6 +22,7 @@ namespace sdar {
 namespace {
 
 namespace po = boost::program_options;
+using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using sdar::v1::GenerateRequest;
@@ -107,16 +110,24 @@ absl::Status SetNumber(const FieldDescriptor& field, absl::string_view text, Mes
   }
 }
 
-absl::Status SetEnum(const FieldDescriptor& field, const std::string& text, Message& message) {
+// The names that users write for an enum's values, less the first, which says nothing.
+std::vector<std::string> NamesOf(const FieldDescriptor& field) {
   std::vector<std::string> names;
   for (int i = 1; i < field.enum_type()->value_count(); ++i) {
-    const auto* value = field.enum_type()->value(i);
-    names.push_back(absl::AsciiStrToLower(value->name()));
-    if (text != names.back()) continue;
-    message.GetReflection()->SetEnum(&message, &field, value);
-    return absl::OkStatus();
+    names.push_back(absl::AsciiStrToLower(field.enum_type()->value(i)->name()));
   }
-  return Refused(field, absl::StrCat("one of ", absl::StrJoin(names, ", ")), text);
+  return names;
+}
+
+absl::Status SetEnum(const FieldDescriptor& field, const std::string& text, Message& message) {
+  const std::vector<std::string> names = NamesOf(field);
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found == names.end()) {
+    return Refused(field, absl::StrCat("one of ", absl::StrJoin(names, ", ")), text);
+  }
+  const auto index = static_cast<int>(found - names.begin()) + 1;
+  message.GetReflection()->SetEnum(&message, &field, field.enum_type()->value(index));
+  return absl::OkStatus();
 }
 
 absl::Status SetField(const FieldDescriptor& field, const std::string& text, Message& message) {
@@ -146,6 +157,13 @@ absl::Status SetField(const FieldDescriptor& field, const std::string& text, Mes
   return absl::OkStatus();
 }
 
+// What --help shows for the value, and completion offers.
+std::string ValueOf(const FieldDescriptor& field) {
+  if (field.name() == "drafts") return "auto|off|N";
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) return absl::StrJoin(NamesOf(field), "|");
+  return field.is_repeated() ? "ID,..." : "N";
+}
+
 // How the command line takes the field.
 po::value_semantic* SemanticOf(const FieldDescriptor& field, std::vector<std::string>& texts) {
   if (field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL) {
@@ -154,19 +172,23 @@ po::value_semantic* SemanticOf(const FieldDescriptor& field, std::vector<std::st
     });
   }
   if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
-    return po::value<std::vector<std::string>>(&texts)->composing();
+    return po::value<std::vector<std::string>>(&texts)->composing()->value_name("TEXT");
   }
-  return po::value<std::string>()->notifier(
-      [&texts](const std::string& value) { texts = {value}; });
+  return po::value<std::string>()
+      ->value_name(ValueOf(field))
+      ->notifier([&texts](const std::string& value) { texts = {value}; });
 }
 
 }  // namespace
 
-void AddRequestFlags(FieldTexts& texts, po::options_description& options) {
+void AddRequestFlags(FieldTexts& texts, FlagSpec& spec) {
   GenerateRequest request;
   for (const auto& [name, help] : kFieldFlags) {
-    const FieldDescriptor* field = GroupOf(name, request).GetDescriptor()->FindFieldByName(name);
-    options.add_options()(FlagName(name).c_str(), SemanticOf(*field, texts[name]), help);
+    const Descriptor& group = *GroupOf(name, request).GetDescriptor();
+    const FieldDescriptor* field = group.FindFieldByName(name);
+    // SamplingParameters are under "Sampling".
+    const absl::string_view heading = absl::StripSuffix(group.name(), "Parameters");
+    spec.Group(heading)(FlagName(name).c_str(), SemanticOf(*field, texts[name]), help);
   }
 }
 

@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 
-#include "boost/program_options.hpp"
+#include "launcher/flags/flags.h"
 #include "sdar/v1/generation.pb.h"
 
 namespace sdar {
@@ -17,8 +17,8 @@ namespace sdar {
 // sent: the server's default applies.
 using FieldTexts = std::map<std::string, std::vector<std::string>>;
 
-// Adds the flags, which write to `texts`. It must outlive `options`.
-void AddRequestFlags(FieldTexts& texts, boost::program_options::options_description& options);
+// Adds the flags, which write to `texts`. It must outlive `spec`.
+void AddRequestFlags(FieldTexts& texts, FlagSpec& spec);
 
 // Sets the fields of `request`. InvalidArgument names the flag, what was expected and what it got:
 // only what the message cannot carry is refused here, for the server knows the real bounds.

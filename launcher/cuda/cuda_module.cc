@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/cuda/cuda_module.h"
 
-#include <filesystem>
-#include <system_error>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include <dlfcn.h>
+
+#include "common/own_files.h"
 
 namespace sdar {
 
@@ -14,19 +15,18 @@ absl::StatusOr<const CudaModule*> LoadCudaModule() {
   if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr) {
     return absl::NotFoundError(absl::StrCat("no NVIDIA driver, so no CUDA: ", dlerror()));
   }
-  std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path file = program.parent_path() / kCudaModuleFile;
-  if (error || !std::filesystem::exists(file, error)) {
-    return absl::NotFoundError(
-        absl::StrCat(file.string(), " is not there: this build has no CUDA backend"));
+  const std::string file = FindOwnFile(kCudaModuleFile);
+  if (file.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        "there is no ", kCudaModuleFile,
+        ": this build has no CUDA backend, or it is a package of its own that is not installed"));
   }
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return absl::NotFoundError(dlerror());
   const auto get = reinterpret_cast<CudaModuleFunction*>(dlsym(library, kCudaModuleSymbol));
   const CudaModule* module = get == nullptr ? nullptr : get();
   if (module == nullptr || module->version != kCudaModuleVersion) {
-    return absl::NotFoundError(absl::StrCat(file.string(), " is of another build"));
+    return absl::NotFoundError(absl::StrCat(file, " is of another build"));
   }
   return module;
 }

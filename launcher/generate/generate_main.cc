@@ -55,15 +55,20 @@ FlagSpec MakeFlags(Options& options) {
       "whatever an interrupted run left: every sample is there once.";
   spec.usage = "sdar-generate DIR [--input=FILE | --prompt=TEXT] [--output=FILE] [flags]";
   spec.positional = "model";
-  spec.options.add_options()("input", Flag(&options.input),
-                             "file of JSON lines; - is standard input")(
-      "output", Flag(&options.output), "file of JSON lines to write; - is standard output")(
-      "prompt", TextFlag(&options.prompt), "answer this text instead of a file")(
+  spec.Group("Input and output")("input", Flag(&options.input, "-|FILE"),
+                                 "file of JSON lines; - is standard input")(
+      "output", Flag(&options.output, "-|FILE"),
+      "file of JSON lines to write; - is standard output")("prompt", TextFlag(&options.prompt),
+                                                           "answer this text instead of a file")(
       "trace", SwitchFlag(&options.trace), "add every denoising step to the records")(
       "resume", SwitchFlag(&options.resume),
       "keep the answers in --output, take error records and an unfinished answer out, and append "
       "what is missing");
   AddJobFlags(options.job, spec);
+  spec.man.summary = "answers a file of requests with an SDAR language model";
+  spec.man.exit_codes = {
+      {"128 + N", "Signal N ended it: while the model loaded, or as the second one."}};
+  spec.man.see_also = "sdar-serve(1), sdar-score(1), sdar-tokenize(1), mpirun(1)";
   return spec;
 }
 

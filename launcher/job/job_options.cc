@@ -68,50 +68,83 @@ std::string JobOptions::Arithmetic() const {
   return weights == "dtype" ? dtype : absl::StrCat(dtype, ", ", weights, " weights");
 }
 
-void AddJobFlags(JobOptions& o, FlagSpec& spec) {
-  spec.options.add_options()(
-      "model", TextFlag(&o.model),
-      "model folder in the Hugging Face layout (required); --model= may be left out")(
-      "device", Flag(&o.device), "auto (GPUs where every rank has one to itself), cpu or cuda")(
-      "cuda-graphs", Flag(&o.cuda_graphs),
+namespace {
+
+void AddModelFlags(JobOptions& o, FlagSpec& spec) {
+  spec.Group("Model")(
+      "model", TextFlag(&o.model, "DIR"),
+      "model folder in the Hugging Face layout (required); --model= may be left out");
+  spec.Group("Decoding defaults")(
+      "generation-config", Flag(&o.generation_config, "auto|none"),
+      "auto: sampling defaults from generation_config.json; none: greedy")(
+      "block-length", Flag(&o.block_length),
+      "block length of requests that name none; 0: what the model says")(
+      "drafts", Flag(&o.drafts, "auto|off|N"),
+      "guessed later states of a block that a step evaluates beside the true one, to save passes; "
+      "the answers are the same: auto (as many as make it faster), off, or at most so many per "
+      "sequence");
+}
+
+void AddDeviceFlags(JobOptions& o, FlagSpec& spec) {
+  spec.Group("Device and arithmetic")(
+      "device", Flag(&o.device, "auto|cpu|cuda"),
+      "auto (GPUs where every rank has one to itself), cpu or cuda")(
+      "cuda-graphs", Flag(&o.cuda_graphs, "on|off"),
       "on a GPU: on: steps are captured as CUDA graphs; off: kernels are launched one by one")(
-      "dtype", Flag(&o.dtype), "arithmetic and K/V: bfloat16 or float32")(
-      "weights", Flag(&o.weights),
+      "dtype", Flag(&o.dtype, "bfloat16|float32"), "arithmetic and K/V: bfloat16 or float32")(
+      "weights", Flag(&o.weights, "dtype|int8"),
       "dtype: as --dtype; int8: half as large, results differ a little (CPU only)")(
-      "instruction-set", Flag(&o.instruction_set),
+      "instruction-set", Flag(&o.instruction_set, "auto|portable|avx2|avx512|avx512_bf16"),
       "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")(
       "threads", Flag(&o.threads), "threads per rank; 0: the rank's share of the cores")(
       "tensor-parallel", Flag(&o.tensor_parallel),
       "ranks that hold the model together; divides the ranks of the job, whose groups are "
-      "replicas; "
-      "0: all")("moe-exchange", Flag(&o.moe_exchange),
-                "how tokens meet experts on other ranks: auto, allreduce or alltoall")(
-      "fuse-commit", SwitchFlag(&o.fuse_commit),
-      "commit a finished block in the pass of the next block's first step")(
+      "replicas; 0: all")("moe-exchange", Flag(&o.moe_exchange, "auto|allreduce|alltoall"),
+                          "how tokens meet experts on other ranks: auto, allreduce or alltoall");
+}
+
+void AddBatchFlags(JobOptions& o, FlagSpec& spec) {
+  spec.Group("Memory and batching")(
+      "kv-memory", Flag(&o.kv_memory, "AMOUNT"),
+      "K/V memory at most: per rank as 1GiB, 512MiB or bytes, or as 0.5 of what is free on a host, "
+      "for all its ranks")("page-size", Flag(&o.page_size),
+                           "positions of a K/V page; block lengths divide it")(
+      "prefix-cache", SwitchFlag(&o.prefix_cache),
+      "share the K/V pages of equal beginnings of sequences")(
       "max-sequences", Flag(&o.max_sequences), "sequences that run at the same time")(
+      "max-sequence-length", Flag(&o.max_sequence_length),
+      "tokens of prompt and output at most; 0: max_position_embeddings")(
       "max-batch-rows", Flag(&o.max_batch_rows), "rows (positions) of one step at most")(
       "max-prefill-rows", Flag(&o.max_prefill_rows),
       "rows of prompts in a step in which other sequences decode")(
-      "prefix-cache", SwitchFlag(&o.prefix_cache),
-      "share the K/V pages of equal beginnings of sequences")(
-      "record-plans", TextFlag(&o.record_plans),
-      "file to record every step's plan and logit summaries in")(
-      "max-sequence-length", Flag(&o.max_sequence_length),
-      "tokens of prompt and output at most; 0: max_position_embeddings")(
-      "page-size", Flag(&o.page_size), "positions of a K/V page; block lengths divide it")(
-      "kv-memory", Flag(&o.kv_memory),
-      "K/V memory at most: per rank as 1GiB, 512MiB or bytes, or as 0.5 of what is free on a host, "
-      "for "
-      "all its ranks")("block-length", Flag(&o.block_length),
-                       "block length of requests that name none; 0: what the model says")(
-      "drafts", Flag(&o.drafts),
-      "guessed later states of a block that a step evaluates beside the true one, to save passes; "
-      "the answers are the same: auto (as many as make it faster), off, or at most so many per "
-      "sequence")("generation-config", Flag(&o.generation_config),
-                  "auto: sampling defaults from generation_config.json; none: greedy")(
-      "step-timeout", Flag(&o.step_timeout_s), "seconds after which a step counts as stuck")(
-      "log-level", Flag(&o.log_level), "debug, info, warning or error")(
-      "log-format", Flag(&o.log_format), "text, or json: one object a line");
+      "fuse-commit", SwitchFlag(&o.fuse_commit),
+      "commit a finished block in the pass of the next block's first step");
+}
+
+void AddWatchFlags(JobOptions& o, FlagSpec& spec) {
+  spec.Group("Time limits")("step-timeout", Flag(&o.step_timeout_s, "SECONDS"),
+                            "seconds after which a step counts as stuck");
+  spec.Group("Logs and records")("log-level", Flag(&o.log_level, "debug|info|warning|error"),
+                                 "debug, info, warning or error")(
+      "log-format", Flag(&o.log_format, "text|json"), "text, or json: one object a line")(
+      "record-plans", TextFlag(&o.record_plans, "FILE"),
+      "file to record every step's plan and logit summaries in");
+}
+
+}  // namespace
+
+void AddJobFlags(JobOptions& o, FlagSpec& spec) {
+  AddModelFlags(o, spec);
+  AddDeviceFlags(o, spec);
+  AddBatchFlags(o, spec);
+  AddWatchFlags(o, spec);
+  spec.man.exit_codes.push_back({"128 + N", "Signal N ended it while the model still loaded."});
+  spec.man.files = {
+      {"DIR/config.json", "The model's shape and kind. It must be there."},
+      {"DIR/model.safetensors", "The weights; or model.safetensors.index.json and its shards."},
+      {"DIR/tokenizer.json", "The tokenizer, or its files of other names."},
+      {"DIR/generation_config.json", "End tokens and sampling defaults. It may be absent."},
+      {"DIR/chat_template.jinja", "The template of chats; may be in tokenizer_config.json."}};
 }
 
 }  // namespace sdar

@@ -2,7 +2,6 @@
 // sdar-launch: runs a program on all ranks of a job and keeps it running.
 #include <algorithm>
 #include <csignal>
-#include <filesystem>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/own_files.h"
 #include "common/status_macros.h"
 #include "launcher/flags/flags.h"
 #include "launcher/launch/job_supervisor.h"
@@ -31,22 +31,21 @@ FlagSpec MakeFlags(LaunchOptions& options) {
       "running:\nwaits for the other machines' ssh, starts the job again when it fails, turns "
       "SIGTERM into a drain.\nIt can be the first process of a container.";
   spec.usage = "sdar-launch [flags] -- PROGRAM [ARGUMENT...]";
+  spec.runs_command = true;
   AddLaunchFlags(options, spec);
+  spec.man.summary = "runs a program on all ranks of a job and keeps it running";
+  spec.man.exit_codes = {{"other", "The exit code of the job's program."}};
+  spec.man.environment = {{"LWS_LEADER_ADDRESS, LWS_GROUP_SIZE",
+                           "The group that --lws-slots refers to; a LeaderWorkerSet sets them."}};
+  spec.man.files = {{"/etc/sdar/sdar.env", "Settings of the systemd unit sdar.service."}};
+  spec.man.see_also = "sdar-serve(1), sdar-generate(1), mpirun(1), ssh(1)";
   return spec;
-}
-
-// The path of the file `name` in this program's folder. Empty if there is no such file.
-std::string FindInOwnFolder(const std::string& name) {
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path path = self.parent_path() / name;
-  return std::filesystem::exists(path, error) ? path.string() : "";
 }
 
 // A name without a folder means the program in this program's folder, if there is one. The path is
 // the same on every machine.
 std::string FindProgram(const std::string& name) {
-  const std::string path = name.find('/') == std::string::npos ? FindInOwnFolder(name) : "";
+  const std::string path = name.find('/') == std::string::npos ? FindOwnFile(name) : "";
   return path.empty() ? name : path;
 }
 
@@ -57,7 +56,7 @@ std::string FindLoopbackLibrary(const LaunchOptions& options, const std::vector<
   };
   const std::vector<std::string>& words = options.mpirun_args;
   if (!hosts.empty() || std::any_of(words.begin(), words.end(), names_hosts)) return "";
-  std::string library = FindInOwnFolder("libsdar_loopback.so");
+  std::string library = FindOwnFile("libsdar_loopback.so");
   if (library.empty()) spdlog::warn("no libsdar_loopback.so: mpirun listens on every address");
   return library;
 }

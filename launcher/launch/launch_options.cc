@@ -28,7 +28,7 @@ absl::Status CheckRange(const char* flag, int value, int max) {
 
 template <typename T>
 boost::program_options::typed_value<std::vector<T>>* ListFlag(std::vector<T>* target) {
-  return boost::program_options::value<std::vector<T>>(target);
+  return boost::program_options::value<std::vector<T>>(target)->value_name("TEXT");
 }
 
 }  // namespace
@@ -70,26 +70,28 @@ absl::StatusOr<std::vector<Host>> LaunchOptions::FindHosts() const {
 }
 
 void AddLaunchFlags(LaunchOptions& options, FlagSpec& spec) {
-  spec.options.add_options()("ranks", Flag(&options.ranks),
-                             "ranks of the job; 0: one for each slot of the hosts, or one")(
-      "hosts", TextFlag(&options.hosts),
+  spec.Group("Ranks and hosts")("ranks", Flag(&options.ranks),
+                                "ranks of the job; 0: one for each slot of the hosts, or one")(
+      "hosts", TextFlag(&options.hosts, "HOSTS"),
       "machines and their slots: a:2,b:2; rank 0 is on the first")(
-      "hostfile", TextFlag(&options.hostfile), "file of lines: NAME slots=N")(
+      "hostfile", TextFlag(&options.hostfile, "FILE"), "file of lines: NAME slots=N")(
       "lws-slots", Flag(&options.lws_slots),
       "slots of every pod of the LeaderWorkerSet group that this one leads; 0: it leads none")(
-      "ssh-args", TextFlag(&options.ssh_args), "arguments of the ssh that reaches other machines")(
-      "ssh-port", Flag(&options.ssh_port),
+      "env", ListFlag(&options.env),
+      "variable to pass to ranks on other machines; may be repeated");
+  spec.Group("Reaching other machines")("ssh-args", TextFlag(&options.ssh_args),
+                                        "arguments of the ssh that reaches other machines")(
+      "ssh-port", Flag(&options.ssh_port, "PORT"),
       "port on which other machines' ssh is waited for before a start; 0: no waiting")(
-      "peer-timeout", Flag(&options.peer_timeout_s),
-      "seconds to wait for other machines before giving up; 0: no end")(
-      "restart", TextFlag(&options.restart)->default_value(options.restart),
+      "peer-timeout", Flag(&options.peer_timeout_s, "SECONDS"),
+      "seconds to wait for other machines before giving up; 0: no end");
+  spec.Group("Restarting and stopping")(
+      "restart", Flag(&options.restart, "on-failure|never"),
       "on-failure (not after exit code 2, which more tries do not mend) or never")(
       "max-restarts", Flag(&options.max_restarts), "restarts at most; 0: no end")(
-      "stop-timeout", Flag(&options.stop_timeout_s),
-      "seconds that the job may take to drain after SIGTERM; more than its --drain-timeout")(
-      "env", ListFlag(&options.env),
-      "variable to pass to ranks on other machines; may be repeated")(
-      "mpirun", Flag(&options.mpirun), "the mpirun of Open MPI 4")(
+      "stop-timeout", Flag(&options.stop_timeout_s, "SECONDS"),
+      "seconds that the job may take to drain after SIGTERM; more than its --drain-timeout");
+  spec.Group("mpirun")("mpirun", Flag(&options.mpirun, "FILE"), "the mpirun of Open MPI 4")(
       "mpirun-arg", ListFlag(&options.mpirun_args), "further argument of mpirun; may be repeated")(
       "dry-run", SwitchFlag(&options.dry_run), "print mpirun's command line and exit");
 }

@@ -34,14 +34,17 @@ FlagSpec MakeFlags(Options& options) {
       "expert exchange, else within a tolerance.\nExits with 1 when they differ by more. FILE is "
       "read by every rank.";
   spec.usage = "[mpirun -n RANKS] sdar-replay --model=DIR FILE [flags]";
-  spec.options.add_options()(
+  spec.Group("Record")(
       "tolerance", Flag(&options.tolerance),
       "nats by which summaries may differ where other bits are expected; 0: 0.001, and 0.3 where "
       "one side is bfloat16")(
-      "file", boost::program_options::value<std::vector<std::string>>(&options.files),
+      "file",
+      boost::program_options::value<std::vector<std::string>>(&options.files)->value_name("FILE"),
       "the record, also without --file");
   spec.positional = "file";
   AddJobFlags(options.job, spec);
+  spec.man.summary = "runs recorded plans again and compares the logits";
+  spec.man.see_also = "sdar-generate(1), sdar-serve(1), mpirun(1)";
   return spec;
 }
 

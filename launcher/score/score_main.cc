@@ -43,12 +43,15 @@ FlagSpec MakeFlags(Options& options) {
       "block-causal mask.";
   spec.usage = "sdar-score DIR [--input=FILE] [--output=FILE] [--logits=FILE] [flags]";
   spec.positional = "model";
-  spec.options.add_options()("input", Flag(&options.input),
-                             "file of JSON lines; - is standard input")(
-      "output", Flag(&options.output), "file of JSON lines to write; - is standard output")(
-      "logits", TextFlag(&options.logits),
+  spec.Group("Input and output")("input", Flag(&options.input, "-|FILE"),
+                                 "file of JSON lines; - is standard input")(
+      "output", Flag(&options.output, "-|FILE"),
+      "file of JSON lines to write; - is standard output")(
+      "logits", TextFlag(&options.logits, "FILE"),
       "safetensors file to write: logits.ID [tokens, vocabulary] float32");
   AddJobFlags(options.job, spec);
+  spec.man.summary = "log-probabilities of given tokens under an SDAR language model";
+  spec.man.see_also = "sdar-generate(1), sdar-tokenize(1), mpirun(1)";
   return spec;
 }
 

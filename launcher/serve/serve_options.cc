@@ -15,23 +15,51 @@ absl::Status CheckPort(absl::string_view flag, int port, int least) {
 }
 
 void AddAddressFlags(ServeOptions& options, FlagSpec& spec) {
-  spec.options.add_options()("host", Flag(&options.host),
-                             "addresses or names to listen on, by commas; loopback unless asked "
-                             "for more")("port", Flag(&options.port),
-                                         "port to listen on; 0: a free one")(
-      "address-file", TextFlag(&options.address_file),
+  spec.Group("Addresses")("host", Flag(&options.host, "HOST"),
+                          "addresses or names to listen on, by commas; loopback unless asked "
+                          "for more")("port", Flag(&options.port, "PORT"),
+                                      "port to listen on; 0: a free one")(
+      "address-file", TextFlag(&options.address_file, "FILE"),
       "file to write HOST:PORT to once the job serves")(
-      "http-port", Flag(&options.http_port), "port for HTTP; 0: a free one; -1: no HTTP")(
-      "http-address-file", TextFlag(&options.http_address_file),
+      "http-port", Flag(&options.http_port, "PORT"), "port for HTTP; 0: a free one; -1: no HTTP")(
+      "http-address-file", TextFlag(&options.http_address_file, "FILE"),
       "file to write HTTP's HOST:PORT to once the job serves")(
-      "admin-port", Flag(&options.admin_port),
+      "admin-port", Flag(&options.admin_port, "PORT"),
       "port where /livez, /readyz, /startupz, /health and /metrics are answered without TLS, "
       "whatever the other ports are busy with; 0: a free one; -1: none")(
-      "admin-host", Flag(&options.admin_host), "addresses or names to listen on for it")(
-      "admin-address-file", TextFlag(&options.admin_address_file),
-      "file to write its HOST:PORT to, as soon as it answers")(
-      "allowed-origins", TextFlag(&options.allowed_origins),
+      "admin-host", Flag(&options.admin_host, "HOST"), "addresses or names to listen on for it")(
+      "admin-address-file", TextFlag(&options.admin_address_file, "FILE"),
+      "file to write its HOST:PORT to, as soon as it answers");
+}
+
+void AddSecurityFlags(ServeOptions& options, FlagSpec& spec) {
+  spec.Group("Security")(
+      "api-keys-file", TextFlag(&options.api_keys_file, "FILE"),
+      "file of bearer tokens, one a line, one of which callers must show; read again when it "
+      "changes")("tls-cert", TextFlag(&options.tls.certificate, "FILE"),
+                 "PEM file of the server's certificate chain: gRPC and HTTP speak TLS; read again "
+                 "when it changes")("tls-key", TextFlag(&options.tls.key, "FILE"),
+                                    "PEM file of its key")(
+      "tls-client-ca", TextFlag(&options.tls.client_ca, "FILE"),
+      "PEM file of the authorities of which clients must show a certificate")(
+      "allowed-origins", TextFlag(&options.allowed_origins, "ORIGINS"),
       "origins whose pages may ask over HTTP, as https://chat.example.org, by commas; *: all");
+}
+
+// Those that stand beside flags of every job.
+void AddServingFlags(ServeOptions& options, FlagSpec& spec) {
+  spec.Group("Model")("served-model-name", TextFlag(&options.served_model_name, "NAMES"),
+                      "names of the model over HTTP, by commas; without, its folder's name");
+  spec.Group("Memory and batching")(
+      "max-waiting", Flag(&options.job.max_waiting),
+      "samples in the queue at most; more are refused with RESOURCE_EXHAUSTED")(
+      "max-waiting-tokens", Flag(&options.job.max_waiting_tokens),
+      "prompt tokens in the queue at most")(
+      "max-stream-backlog", Flag(&options.max_stream_backlog_kib, "KIB"),
+      "KiB of a call's answer that may wait for a slow reader, beside what gRPC buffers");
+  spec.Group("Time limits")(
+      "drain-timeout", Flag(&options.drain_timeout_s, "SECONDS"),
+      "seconds that calls in hand may take after SIGUSR1, when new ones are refused");
 }
 
 }  // namespace
@@ -57,31 +85,18 @@ FlagSpec MakeServeFlags(ServeOptions& options) {
   spec.purpose =
       "Serves a model over gRPC (sdar.v1.GenerationService, health, reflection) and HTTP (OpenAI's "
       "API)\nuntil SIGTERM or Ctrl-C (at once) or SIGUSR1 (after the calls in hand). Under mpirun "
-      "rank 0 listens and the model is split over all "
-      "ranks, or over groups "
-      "of them\n"
-      "that are replicas (--tensor-parallel).";
+      "rank 0 listens\nand the model is split over all ranks, or over groups of them that are "
+      "replicas (--tensor-parallel).";
   spec.usage = "[mpirun -n RANKS] sdar-serve DIR [--host=HOST] [--port=PORT] [flags]";
   spec.positional = "model";
+  spec.Group("Model");  // first; then how to reach it, and its many settings
   AddAddressFlags(options, spec);
-  spec.options.add_options()("served-model-name", TextFlag(&options.served_model_name),
-                             "names of the model over HTTP, by commas; without, its folder's name")(
-      "max-stream-backlog", Flag(&options.max_stream_backlog_kib),
-      "KiB of a call's answer that may wait for a slow reader, beside what gRPC buffers")(
-      "api-keys-file", TextFlag(&options.api_keys_file),
-      "file of bearer tokens, one a line, one of which callers must show; read again when it "
-      "changes")("tls-cert", TextFlag(&options.tls.certificate),
-                 "PEM file of the server's certificate chain: gRPC and HTTP speak TLS; read again "
-                 "when it changes")("tls-key", TextFlag(&options.tls.key), "PEM file of its key")(
-      "tls-client-ca", TextFlag(&options.tls.client_ca),
-      "PEM file of the authorities of which clients must show a certificate")(
-      "drain-timeout", Flag(&options.drain_timeout_s),
-      "seconds that calls in hand may take after SIGUSR1, when new ones are refused")(
-      "max-waiting", Flag(&options.job.max_waiting),
-      "samples in the queue at most; more are refused with RESOURCE_EXHAUSTED")(
-      "max-waiting-tokens", Flag(&options.job.max_waiting_tokens),
-      "prompt tokens in the queue at most");
+  AddSecurityFlags(options, spec);
   AddJobFlags(options.job, spec);
+  AddServingFlags(options, spec);
+  spec.man.summary = "serves an SDAR language model over gRPC and HTTP";
+  spec.man.files.push_back({"/etc/sdar/sdar.env", "Settings of the systemd unit sdar.service."});
+  spec.man.see_also = "sdar-launch(1), sdar-client(1), sdar-checkpoint(1), mpirun(1)";
   return spec;
 }
 

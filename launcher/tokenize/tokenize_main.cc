@@ -37,10 +37,13 @@ FlagSpec MakeFlags(Options& options) {
       "weights.";
   spec.usage = "sdar-tokenize DIR [--input=FILE] [--output=FILE]";
   spec.positional = "model";
-  spec.options.add_options()("model", TextFlag(&options.model),
-                             "folder with the tokenizer's files (required)")(
-      "input", Flag(&options.input), "file of JSON lines to read; - is standard input")(
-      "output", Flag(&options.output), "file of JSON lines to write; - is standard output");
+  spec.Group("Flags")("model", TextFlag(&options.model, "DIR"),
+                      "folder with the tokenizer's files (required)")(
+      "input", Flag(&options.input, "-|FILE"), "file of JSON lines to read; - is standard input")(
+      "output", Flag(&options.output, "-|FILE"),
+      "file of JSON lines to write; - is standard output");
+  spec.man.summary = "what a model's tokenizer and chat template make of texts";
+  spec.man.see_also = "sdar-generate(1), sdar-score(1)";
   return spec;
 }
 

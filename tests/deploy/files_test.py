@@ -173,7 +173,7 @@ class Systemd(unittest.TestCase):
     def test_systemd_takes_the_unit(self):
         with tempfile.TemporaryDirectory() as folder:
             unit = pathlib.Path(folder) / "sdar.service"
-            unit.write_text(UNIT.replace("/usr/local/bin/sdar-launch", "/bin/true"))
+            unit.write_text(UNIT.replace("ExecStart=sdar-launch", "ExecStart=/bin/true"))
             result = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True,
                                     check=False)
         ours = [line for line in result.stderr.splitlines() if "sdar.service" in line]

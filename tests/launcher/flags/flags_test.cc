@@ -20,7 +20,7 @@ struct Program {
     spec.purpose = "Tests flags.";
     spec.usage = "sdar-test DIR";
     spec.positional = "model";
-    spec.options.add_options()("model", TextFlag(&model), "a folder");
+    spec.Group("Flags")("model", TextFlag(&model, "DIR"), "a folder");
   }
 
   absl::StatusOr<FlagOutcome> Parse(std::vector<std::string> arguments) {
@@ -48,6 +48,72 @@ TEST(FlagsTest, TheHelpNamesUsageAndFlags) {
   for (const char* part : {"Tests flags.", "Usage: sdar-test DIR", "--model", "--version"}) {
     EXPECT_NE(help.find(part), std::string::npos) << part;
   }
+}
+
+// What the program prints for these arguments, of which one asks for something to print.
+std::string Printed(Program& program, std::vector<std::string> arguments) {
+  testing::internal::CaptureStdout();
+  const absl::StatusOr<FlagOutcome> outcome = program.Parse(std::move(arguments));
+  std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_TRUE(outcome.ok() && *outcome == FlagOutcome::kPrinted) << outcome.status();
+  return text;
+}
+
+TEST(FlagsTest, TheHelpShowsGroupsInOrderEachWithItsFlags) {
+  Program program;
+  int port = 5;
+  std::string level = "info";
+  program.spec.Group("Addresses")("port", Flag(&port, "PORT"), "to listen on");
+  program.spec.Group("Logs")("log-level", Flag(&level, "info|error"), "how much is said");
+  program.spec.Group("Addresses")("host", TextFlag(&program.model, "HOST"), "to listen on");
+  const std::string help = Printed(program, {"--help"});
+  size_t last = 0;
+  for (const char* part :
+       {"\nFlags:\n", "--model DIR", "\nAddresses:\n", "--port PORT (=5)", "--host HOST",
+        "\nLogs:\n", "--log-level info|error (=info)", "\nHelp:\n", "-h [ --help ]", "--version"}) {
+    const size_t at = help.find(part, last);
+    ASSERT_NE(at, std::string::npos) << part << " in\n" << help;
+    last = at;
+  }
+}
+
+TEST(FlagsTest, OneGroupHoldsTheHelpToo) {
+  Program program;
+  const std::string help = Printed(program, {"--help"});
+  EXPECT_EQ(help.find("Help:"), std::string::npos) << help;
+}
+
+TEST(FlagsTest, TheHelpListsTheCommands) {
+  Program program;
+  program.spec.commands = {{"verify DIR", "checks it"}};
+  EXPECT_NE(Printed(program, {"--help"}).find("\nCommands:\n  verify DIR       checks it\n"),
+            std::string::npos);
+}
+
+TEST(FlagsTest, FlagsOfAllGroupsAreParsed) {
+  Program program;
+  int port = 5;
+  bool fast = false;
+  program.spec.Group("Addresses")("port", Flag(&port), "to listen on");
+  program.spec.Group("Speed")("fast", SwitchFlag(&fast), "or not");
+  const absl::StatusOr<FlagOutcome> outcome = program.Parse({"--fast", "tiny", "--port=7"});
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(program.model, "tiny");
+  EXPECT_EQ(port, 7);
+  EXPECT_TRUE(fast);
+}
+
+TEST(FlagsTest, ManPageAndCompletionArePrintedButNotListed) {
+  Program program;
+  EXPECT_EQ(Printed(program, {"--man-page=2026-01-02"}).find(".TH SDAR\\-TEST 1 \"2026-01-02\""),
+            0);
+  Program again;
+  EXPECT_NE(Printed(again, {"--bash-completion"}).find("complete -F _sdar_test sdar-test\n"),
+            std::string::npos);
+  Program third;
+  const std::string help = Printed(third, {"--help"});
+  EXPECT_EQ(help.find("man-page"), std::string::npos);
+  EXPECT_EQ(help.find("bash-completion"), std::string::npos);
 }
 
 TEST(FlagsTest, AnArgumentWithoutANameIsThePositionalFlags) {
