@@ -31,36 +31,32 @@ function(sdar_sanitize target)
   endif()
 endfunction()
 
-# sdar_precompile(target KIND header): compiles the target with the header before all its files, where files are compiled
-# together. The first target of a kind compiles the header and the others take what that made, so all of a kind need
-# the same flags.
-function(sdar_precompile target kind header)
+# Compiles a test with tests/precompiled.h before all its files, where files are compiled together. The first test
+# compiles the header and the others take what that made, so all need the same flags. Rooms have no such header: GCC
+# forgets which part of one came from the system, and warns of what it inlines from there.
+function(sdar_precompile_test target)
   if(NOT CMAKE_UNITY_BUILD)
     return()
   endif()
-  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-pthread>) # some libraries bring it
-  get_property(owner GLOBAL PROPERTY SDAR_PRECOMPILED_FOR_${kind})
+  target_compile_options(${target} PRIVATE -pthread) # some libraries bring it
+  get_property(owner GLOBAL PROPERTY SDAR_PRECOMPILED_BY)
   if(owner)
     target_precompile_headers(${target} REUSE_FROM ${owner})
   else()
-    target_precompile_headers(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${PROJECT_SOURCE_DIR}/${header}>)
-    set_property(GLOBAL PROPERTY SDAR_PRECOMPILED_FOR_${kind} ${target})
+    target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/precompiled.h)
+    set_property(GLOBAL PROPERTY SDAR_PRECOMPILED_BY ${target})
   endif()
 endfunction()
 
-# sdar_cc_library(NAME room HDRS ... SRCS ... DEPS ... [OWN_FLAGS]): one room; DEPS are the arrows of docs/design.md.
-# OWN_FLAGS: some of its files are compiled with other flags than the rest.
+# sdar_cc_library(NAME room HDRS ... SRCS ... DEPS ...): one room; DEPS are the arrows of docs/design.md.
 function(sdar_cc_library)
-  cmake_parse_arguments(ARG "OWN_FLAGS" "NAME" "HDRS;SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME" "HDRS;SRCS;DEPS" ${ARGN})
   set(target sdar_${ARG_NAME})
   add_library(${target} STATIC ${ARG_HDRS} ${ARG_SRCS})
   add_library(sdar::${ARG_NAME} ALIAS ${target})
   target_link_libraries(${target} PUBLIC ${ARG_DEPS})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
   sdar_compile_options(${target})
-  if(NOT ARG_OWN_FLAGS)
-    sdar_precompile(${target} rooms common/precompiled.h)
-  endif()
 endfunction()
 
 # sdar_cc_binary(NAME program SRCS ... DEPS ...): a program in build/PRESET/bin.
@@ -69,7 +65,6 @@ function(sdar_cc_binary)
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
   sdar_compile_options(${ARG_NAME})
-  sdar_precompile(${ARG_NAME} programs common/precompiled.h)
 endfunction()
 
 # sdar_cc_test(NAME test SRCS ... DEPS ... [PREFIX text] [LABELS label] [RANKS n ...] [SOAK] [GPU]): with RANKS the whole test
@@ -96,7 +91,7 @@ function(sdar_cc_test)
   endif()
   # GCC's -Wconversion leaves it out in C++.
   target_compile_options(${ARG_NAME} PRIVATE $<$<CXX_COMPILER_ID:Clang>:-Wno-sign-conversion>)
-  sdar_precompile(${ARG_NAME} tests tests/precompiled.h)
+  sdar_precompile_test(${ARG_NAME})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
