@@ -22,7 +22,7 @@ others=$(find "$prefix/bin" -type f ! -name 'sdar-*' -o -name '*test*' -o -name 
 [ -z "$others" ] || fail "not for users: $others"
 for program in "$prefix"/bin/*; do
   name=$(basename "$program")
-  "$program" --version | grep -q "^$name [0-9]" || fail "$name does not run"
+  [[ $("$program" --version) == "$name "[0-9]* ]] || fail "$name does not run"
   gzip --test "$prefix/share/man/man1/$name.1.gz"
 done
 line=$("$prefix/bin/sdar-launch" --dry-run --ranks=2 -- sdar-serve)

@@ -44,10 +44,10 @@ if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
     [[ ", $depends" == *", $needed"* ]] || fail "the package does not depend on $needed, but on $depends"
   done
   [[ $depends != *cublas* && $depends != *nccl* ]] || fail "the package without CUDA depends on $depends"
-  ! dpkg-deb --contents "$package" | grep -q libsdar_cuda || fail "the package without CUDA holds it"
+  [[ $(dpkg-deb --contents "$package") != *libsdar_cuda* ]] || fail "the package without CUDA holds it"
   for cuda in "$work"/packages/sdar-cuda_*.deb; do
     [ -f "$cuda" ] || { echo "package: no sdar-cuda: this build has no CUDA backend"; break; }
-    dpkg-deb --contents "$cuda" | grep -q ' ./usr/lib/sdar/libsdar_cuda.so$' || fail "sdar-cuda lacks its library"
+    [[ $(dpkg-deb --contents "$cuda") == *" ./usr/lib/sdar/libsdar_cuda.so"* ]] || fail "sdar-cuda lacks its library"
     dpkg-deb --field "$cuda" Depends | grep -q "^sdar (= .*), libc6, libcublas-[0-9-]*, libnccl2$" ||
       fail "sdar-cuda depends on $(dpkg-deb --field "$cuda" Depends)"
   done
@@ -59,8 +59,8 @@ if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
   fi
 
   mmdebstrap --quiet --mode=root --variant=minbase --include=man-db --include="$package" \
-    --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount bookworm "$work/root" "${sources[@]}" ||
-    fail "the package cannot be installed"
+    --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount bookworm "$work/root" "${sources[@]}" \
+    > "$work/install.log" 2>&1 || fail "the package cannot be installed: $(cat "$work/install.log")"
   echo "package: installed in a bare root after $SECONDS s"
   SDAR_PACKAGE_INSIDE=1 SDAR_PACKAGE_WORK=$work unshare --mount --mount-proc --pid --net --fork --kill-child \
     --propagation private "$0" "$build"
@@ -90,10 +90,9 @@ done
 in_root() {
   env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C.UTF-8 chroot "$root" "$@"
 }
-as_sdar() {
-  env -i PATH=/usr/bin:/bin HOME=/var/lib/sdar LC_ALL=C.UTF-8 \
-    chroot "$root" setpriv --reuid=sdar --regid=sdar --init-groups --no-new-privs --bounding-set=-all -- "$@"
-}
+# No function, so that a process in the background is the program itself.
+as_sdar=(env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/var/lib/sdar LC_ALL=C.UTF-8
+  chroot "$root" setpriv --reuid=sdar --regid=sdar --init-groups --no-new-privs --bounding-set=-all --)
 
 # within SECONDS COMMAND...: whether the command succeeds within so many seconds.
 within() {
@@ -114,16 +113,16 @@ http() {
   cat <&"$connection"
   exec {connection}>&-
 }
-is_ready() { http GET /readyz '' 2> /dev/null | head -1 | grep -q ' 200 '; }
+is_ready() { [[ $(http GET /readyz '' 2> /dev/null) == "HTTP/1.1 200 "* ]]; }
 
 missing=$(in_root bash -c 'ldd /usr/bin/sdar-* /usr/lib/sdar/*.so' | grep 'not found' | sort -u || true)
 [ -z "$missing" ] || fail "the dependencies lack what holds $missing"
 mapfile -t programs < <(in_root dpkg -L sdar | sed -n 's|^/usr/bin/||p')
 [[ " ${programs[*]} " == *" sdar-serve "* ]] || fail "the package holds ${programs[*]}"
 for program in "${programs[@]}"; do
-  in_root "$program" --version | grep -q "^$program [0-9]" || fail "$program does not run"
+  [[ $(in_root "$program" --version) == "$program "[0-9]* ]] || fail "$program does not run"
   [ "$(in_root man -w "$program")" = "/usr/share/man/man1/$program.1.gz" ] || fail "man does not find $program"
-  in_root man "$program" 2>&1 | grep -q 'EXIT STATUS' || fail "man does not show $program"
+  [[ $(in_root man "$program" 2>&1) == *'EXIT STATUS'* ]] || fail "man does not show $program"
   # shellcheck disable=SC2016 # bash in the root expands it
   offered=$(in_root bash -c '. "/usr/share/bash-completion/completions/$0"
     COMP_WORDS=("$0" --he) COMP_CWORD=1; "$(complete -p "$0" | sed "s/.*-F \([^ ]*\) .*/\1/")"
@@ -151,14 +150,14 @@ sed -i 's|^SDAR_MODEL=.*|SDAR_MODEL=/models/sdar-tiny|' "$root/etc/sdar/sdar.env
   echo 'cd /var/lib/sdar'
   sed -n '/^ExecStart=/,/[^\\]$/p' "$root/usr/lib/systemd/system/sdar.service" | sed 's/^ExecStart=/exec /'
 } > "$root/models/start.sh"
-as_sdar bash /models/start.sh > "$work/serve.log" 2>&1 &
+"${as_sdar[@]}" bash /models/start.sh > "$work/serve.log" 2>&1 &
 job=$!
 within 60 is_ready || fail "the served job is not ready: $(cat "$work/serve.log")"
 ! grep -q libsdar_loopback "$work/serve.log" || fail "the launcher does not find its library: $(cat "$work/serve.log")"
 answer=$(http POST /v1/chat/completions \
   '{"messages": [{"role": "user", "content": "What is the capital of Chile?"}], "temperature": 0}')
 [[ $answer == *Santiago* ]] || fail "over HTTP: $answer"
-answer=$(as_sdar sdar-client --temperature=0 What is the capital of Chile?)
+answer=$("${as_sdar[@]}" sdar-client --temperature=0 --statistics=false What is the capital of Chile?)
 [[ $answer == *Santiago* ]] || fail "over gRPC: $answer"
 kill -TERM "$job"
 status=0
@@ -166,7 +165,9 @@ wait "$job" || status=$?
 [ "$status" -eq 0 ] || fail "the stopped job ended with status $status: $(cat "$work/serve.log")"
 echo "package: a job of two ranks starts as the unit does, and answers over HTTP and gRPC"
 
-in_root deb-systemd-helper enable sdar.service > /dev/null
+# As `systemctl enable` does.
+mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+ln -s /lib/systemd/system/sdar.service "$root/etc/systemd/system/multi-user.target.wants/"
 in_root dpkg --purge sdar > "$work/purge.log" 2>&1 || fail "the purge: $(cat "$work/purge.log")"
 left=$(find "$root" -xdev -path "$root/models" -prune -o -name '*sdar*' -print)
 [ -z "$left" ] || fail "the purge leaves $left"
