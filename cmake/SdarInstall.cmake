@@ -1,5 +1,5 @@
-# What `cmake --install` puts where. The components are packages of their own (SdarPackage.cmake). `plain` is in none: it
-# holds what Debian's packages have in another form.
+# What `cmake --install` puts where. The components are packages of their own (SdarPackage.cmake). `plain` is in none:
+# it holds what Debian's packages have in another form.
 include(GNUInstallDirs)
 
 # What users run. sdar-bench is among them because it puts load on a server; the other benchmarks measure this code.

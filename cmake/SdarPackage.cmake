@@ -49,6 +49,7 @@ GPUs. It needs packages of NVIDIA's repository for Debian and a driver.")
   # By name: where the toolkit is no Debian package, dpkg-shlibdeps does not know whose its libraries are.
   set(CPACK_DEBIAN_CUDA_PACKAGE_SHLIBDEPS OFF)
   set(cuda ${CUDAToolkit_VERSION_MAJOR}-${CUDAToolkit_VERSION_MINOR})
-  set(CPACK_DEBIAN_CUDA_PACKAGE_DEPENDS "sdar (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}), libc6, libcublas-${cuda}, libnccl2")
+  set(same ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})
+  set(CPACK_DEBIAN_CUDA_PACKAGE_DEPENDS "sdar (= ${same}), libc6, libcublas-${cuda}, libnccl2")
 endif()
 include(CPack)

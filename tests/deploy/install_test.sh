@@ -15,7 +15,8 @@ cmake --install "$build" --prefix "$prefix" --strip > /dev/null
 for file in bin/sdar-{serve,launch,client,generate,score,tokenize,checkpoint,replay} lib/sdar/libsdar_loopback.so \
   lib/systemd/system/sdar.service share/man/man1/sdar-serve.1.gz share/bash-completion/completions/sdar-serve \
   share/sdar/proto/sdar/v1/generation.proto share/sdar/examples/python/generate_grpc.py \
-  share/doc/sdar/{README.md,LICENSE,CHANGELOG.md,docs/serving.md,examples/sdar.env.example,examples/hostfile.example}; do
+  share/doc/sdar/{README.md,LICENSE,CHANGELOG.md,docs/serving.md} \
+  share/doc/sdar/examples/{sdar.env.example,hostfile.example}; do
   [ -f "$prefix/$file" ] || fail "there is no $file"
 done
 others=$(find "$prefix/bin" -type f ! -name 'sdar-*' -o -name '*test*' -o -name 'sdar-*-bench')

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # package_test.sh BUILD: makes the Debian packages of a build with cpack, installs `sdar` in a bare Debian 12 that holds
-# its dependencies and man-db, and uses it there as its user would: starts the job as the systemd unit does, asks it over
-# HTTP and gRPC, reads man pages, completes flags, and purges it.
+# its dependencies and man-db, and uses it there: starts the job as the systemd unit does, asks it over HTTP and gRPC,
+# reads man pages, completes flags, and purges it.
 # Needs root and mmdebstrap; without them it says so and counts as passed. The root takes its packages from where this
 # machine's apt does.
 set -euo pipefail
@@ -16,7 +16,7 @@ fail() {
   exit 1
 }
 
-[ -f "${1:-}/CPackConfig.cmake" ] || { echo "usage: package_test.sh BUILD, a folder that cmake has configured" >&2; exit 2; }
+[ -f "${1:-}/CPackConfig.cmake" ] || { echo "usage: package_test.sh BUILD, which cmake has configured" >&2; exit 2; }
 build=$(realpath "$1")
 
 if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
@@ -33,7 +33,8 @@ if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
   chmod 755 "$work"
 
   mkdir "$work/packages"
-  (cd "$build" && cpack -G DEB -B "$work/packages") > "$work/cpack.log" 2>&1 || fail "cpack: $(tail -20 "$work/cpack.log")"
+  (cd "$build" && cpack -G DEB -B "$work/packages") > "$work/cpack.log" 2>&1 ||
+    fail "cpack: $(tail -20 "$work/cpack.log")"
   rm -rf "$work/packages/_CPack_Packages"
   (cd "$work/packages" && du -h ./*.deb)
   echo "package: made after $SECONDS s"
@@ -58,9 +59,10 @@ if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
     echo "package: lintian is content after $SECONDS s"
   fi
 
-  mmdebstrap --quiet --mode=root --variant=minbase --include=man-db --include="$package" \
-    --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount bookworm "$work/root" "${sources[@]}" \
-    > "$work/install.log" 2>&1 || fail "the package cannot be installed: $(cat "$work/install.log")"
+  # In a namespace of its own, because the hook mounts the package into the root.
+  unshare --mount --propagation private mmdebstrap --quiet --mode=root --variant=minbase --include=man-db \
+    --include="$package" --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount bookworm "$work/root" \
+    "${sources[@]}" > "$work/install.log" 2>&1 || fail "the package cannot be installed: $(cat "$work/install.log")"
   echo "package: installed in a bare root after $SECONDS s"
   SDAR_PACKAGE_INSIDE=1 SDAR_PACKAGE_WORK=$work unshare --mount --mount-proc --pid --net --fork --kill-child \
     --propagation private "$0" "$build"
@@ -104,12 +106,13 @@ within() {
   done
 }
 
-# http METHOD PATH [BODY]: the server's answer with its head. The root has no program that asks over HTTP.
+# http METHOD PATH BODY: the server's answer with its head. The root has no program that asks over HTTP.
 http() {
   local connection
   exec {connection}<> /dev/tcp/127.0.0.1/8000 || return
-  printf '%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
-    "$1" "$2" "${#3}" "${3-}" >&"$connection"
+  printf '%s\r\n' "$1 $2 HTTP/1.1" 'Host: 127.0.0.1' 'Connection: close' 'Content-Type: application/json' \
+    "Content-Length: ${#3}" '' >&"$connection"
+  printf %s "$3" >&"$connection"
   cat <&"$connection"
   exec {connection}>&-
 }

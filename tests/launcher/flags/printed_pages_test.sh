@@ -24,7 +24,7 @@ bash -uc '
   for flag in "${@:2}"; do
     COMP_WORDS=("${1##*/}" "$flag") COMP_CWORD=1
     "_${0//-/_}"
-    [[ " ${COMPREPLY[*]} " == *" $flag "* || " ${COMPREPLY[*]} " == *" $flag= "* ]] || { echo "not completed: $flag" >&2; exit 1; }
+    [[ " ${COMPREPLY[*]/%=/} " == *" $flag "* ]] || { echo "not completed: $flag" >&2; exit 1; }
   done' "$name" "$work/completion" "${flags[@]}" || fail "the completion does not work"
 
 command -v man > /dev/null || { echo "skipped: man-db is missing (packages-full.txt)"; exit 77; }
