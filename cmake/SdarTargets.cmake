@@ -32,13 +32,20 @@ function(sdar_sanitize target)
 endfunction()
 
 # Compiles a test with tests/precompiled.h before all its files, where files are compiled together. The first test
-# compiles the header and the others take what that made, so all need the same flags. Rooms have no such header: GCC
-# forgets which part of one came from the system, and warns of what it inlines from there.
+# compiles the header and the others take what that made, so all need the same flags. GCC forgets which part of a
+# precompiled header came from the system and warns of what it inlines from there: tests do without these warnings, and
+# rooms without such a header.
 function(sdar_precompile_test target)
   if(NOT CMAKE_UNITY_BUILD)
     return()
   endif()
-  target_compile_options(${target} PRIVATE -pthread) # some libraries bring it
+  target_link_libraries(${target} PRIVATE sdar::common) # most rooms bring its flags, and -pthread
+  target_compile_options(${target} PRIVATE -pthread)
+  target_compile_options(${target} PRIVATE
+    $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess> # ccache asks for it
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)
   get_property(owner GLOBAL PROPERTY SDAR_PRECOMPILED_BY)
   if(owner)
     target_precompile_headers(${target} REUSE_FROM ${owner})
