@@ -143,12 +143,14 @@ for file in /etc/sdar/sdar.env /usr/lib/sdar/libsdar_loopback.so /usr/lib/system
   [ -f "$root$file" ] || fail "the package lacks $file"
 done
 [ -z "$(find "$root/etc/systemd" -name 'sdar*' 2> /dev/null)" ] || fail "the service is enabled"
+# shellcheck disable=SC2016 # dpkg-query expands it
 [ "$(in_root dpkg-query --show --showformat='${Conffiles}' sdar | awk '{ print $1 }' | xargs)" = /etc/sdar/sdar.env ] ||
   fail "sdar.env is no conffile"
 
 # The command of the unit, as its user, with the settings as they come but for the model.
 sed -i 's|^SDAR_MODEL=.*|SDAR_MODEL=/models/sdar-tiny|' "$root/etc/sdar/sdar.env"
 {
+  # shellcheck disable=SC2016 # for the script
   echo 'while IFS= read -r line; do [[ $line != SDAR_*=* ]] || export "$line"; done < /etc/sdar/sdar.env'
   echo 'cd /var/lib/sdar'
   sed -n '/^ExecStart=/,/[^\\]$/p' "$root/usr/lib/systemd/system/sdar.service" | sed 's/^ExecStart=/exec /'
