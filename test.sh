@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs the tests:
-#   ./test.sh           packages, release build, ctest
-#   ./test.sh --full    also a soak, chaos, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's root,
-#                       the Debian package
+#   ./test.sh           packages, release build, ctest without what is labelled slow
+#   ./test.sh --full    all of ctest, a soak, chaos, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's
+#                       root, the Debian package
 # SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -11,6 +11,7 @@ root=$PWD
 jobs=${SDAR_JOBS:-$(nproc)}
 fuzz_runs=20000
 child=
+suspended=false
 timings=()
 
 fail() {
@@ -28,6 +29,25 @@ stop() {
 }
 trap stop INT TERM
 
+# Ctrl-Z: the stage rests while this script does.
+suspend() {
+  suspended=true
+  [ -z "$child" ] || kill -STOP -- "-$child" 2> /dev/null || true
+  kill -STOP $$
+  [ -z "$child" ] || kill -CONT -- "-$child" 2> /dev/null || true
+}
+trap suspend TSTP
+
+# Waits for the stage to end, however often it is suspended, and gives its exit status.
+wait_for_child() {
+  local status
+  while true; do
+    suspended=false status=0
+    wait -f "$child" || status=$?
+    $suspended || return "$status"
+  done
+}
+
 # stage NAME COMMAND...: runs the command and notes how long it took.
 stage() {
   local name=$1 begin=$SECONDS status=0
@@ -35,7 +55,7 @@ stage() {
   echo "==> $name"
   "$@" < /dev/null &
   child=$!
-  wait "$child" || status=$?
+  wait_for_child || status=$?
   child=
   timings+=("$(printf '%5d s  %s' $((SECONDS - begin)) "$name")")
   [ "$status" -eq 0 ] || fail "stage '$name' failed with exit status $status"
@@ -54,7 +74,30 @@ build() {
 run_tests() {
   local preset=$1
   shift
-  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error "$@"
+  local status=0 report=$root/build/$preset/tests.xml
+  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error --output-junit "$report" "$@" |
+    without_skipped || status=$?
+  skipped "$report"
+  return "$status"
+}
+
+# What ctest prints, less the lines of tests that start and of those that were skipped.
+without_skipped() {
+  awk '/^ +Start +[0-9]+:/ || /\*\*\*Skipped/ { next }
+       /^The following tests did not run:/ { list = 1; next }
+       list && /\(Skipped\)$/ { next }
+       { list = 0; print; fflush() }'
+}
+
+# skipped REPORT: the reasons for which tests were skipped, each with their number.
+skipped() {
+  awk '/<testcase / { skipped = 0; reason = "no reason was given" }
+       /<skipped / { skipped = 1 }
+       previous ~ /: Skipped$/ { reason = $0 }
+       sub(/.*skipped: /, "") { reason = $0 }
+       /<\/testcase>/ && skipped { ++tests[reason] }
+       { previous = $0 }
+       END { for (r in tests) printf "skipped: %d test(s): %s\n", tests[r], r }' "$1" | sed "s/&apos;/'/g"
 }
 
 test_asan() {
@@ -63,9 +106,9 @@ test_asan() {
   export ASAN_OPTIONS=detect_stack_use_after_return=0:strict_string_checks=1:allocator_may_return_null=1
   export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
   export UBSAN_OPTIONS=print_stacktrace=1
-  # Charts run no code of ours; `slow` runs kernels thread by thread, whose own suite is not left out. The preset builds
-  # no benchmarks: they run what the suites run.
-  run_tests asan -LE 'process|mpi|slow' -E '^deploy_'
+  # Charts run no code of ours; `slow` is mostly kernels thread by thread, whose own suite is not left out. The preset
+  # builds no benchmarks: they run what the suites run.
+  run_tests asan -LE 'process|mpi|^slow$' -E '^deploy_'
   # What Open MPI loads and unloads again leaks, and its frames have no names left to suppress it by.
   ASAN_OPTIONS+=:detect_leaks=0
   # Two machines wait for each other longer than they run code. libfaketime cannot be loaded before the sanitizer.
@@ -103,7 +146,7 @@ run_fuzzer() {
   [ -d "$seeds" ] || seeds=$1/${2%_fuzz}
   mkdir -p "$seeds"
   echo "$2: $fuzz_runs runs from $(find "$seeds" -type f | wc -l) seeds"
-  "build/fuzz/bin/$2" -runs=$fuzz_runs -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
+  "build/asan/bin/$2" -runs=$fuzz_runs -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
     -artifact_prefix="$1/failed-" "$seeds" ||
     { echo "fuzz target $2 failed; its input lies in $1" >&2; return 1; }
 }
@@ -135,15 +178,15 @@ packages=(packages.txt)
 stage packages cmake/install_packages.sh "${packages[@]}"
 stage "python environment" tests/python/make_venv.sh
 stage "release build" build release
-stage "release tests" run_tests release
-if $full; then
+if ! $full; then
+  stage "release tests" run_tests release -LE slow
+else
+  stage "release tests" run_tests release
   stage "soak and chaos" soak
   stage lint tests/lint.sh build/release "$jobs"
   stage "asan build" build asan
   stage "asan tests" test_asan
   stage "tsan build and tests" test_tsan
-  mapfile -t targets < <(fuzz_targets)
-  stage "fuzz build" build fuzz "${targets[@]}"
   stage "fuzz runs" run_fuzzers
   stage "fresh machine" tests/fresh_machine.sh
   stage "runtime image" tests/deploy/runtime_image_test.sh build/release/bin

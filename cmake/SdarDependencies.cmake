@@ -2,7 +2,9 @@
 if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(SDAR_CCACHE ccache)
   if(SDAR_CCACHE)
-    set(CMAKE_CXX_COMPILER_LAUNCHER ${SDAR_CCACHE})
+    # Or it would keep nothing that is compiled with a precompiled header.
+    set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${SDAR_CCACHE})
   endif()
 endif()
 

@@ -4,7 +4,11 @@
 
 namespace sdar {
 
-#ifdef __SANITIZE_ADDRESS__
+#ifndef __has_feature  // GCC defines __SANITIZE_ADDRESS__ instead
+#define __has_feature(name) 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;

@@ -123,7 +123,7 @@ absl::Status DraftsBench::Step(Scheduler& scheduler, Worker& worker) {
 }
 
 absl::StatusOr<DraftsResult> DraftsBench::Run(int64_t batch, const std::string& drafts) {
-  SDAR_ASSIGN_OR_RETURN(const int64_t count, ParseDrafts(drafts));
+  SDAR_ASSIGN_OR_RETURN(const DraftCount count, ParseDrafts(drafts));
   SchedulerConfig config;
   config.max_sequences = static_cast<int>(batch);
   config.max_batch_rows = kMaxRows;
@@ -140,7 +140,7 @@ absl::StatusOr<DraftsResult> DraftsBench::Run(int64_t batch, const std::string& 
   StepCounters before;
   while (ended < batch * options_.requests) {
     while (submitted < batch * options_.requests && submitted - ended < batch) {
-      SDAR_ASSIGN_OR_RETURN(GenerationRequest request, MakeRequest(submitted, count));
+      SDAR_ASSIGN_OR_RETURN(GenerationRequest request, MakeRequest(submitted, count.value));
       const auto take = [&](const SequenceUpdate& update) {
         tokens += static_cast<int64_t>(update.tokens.size());
         if (!update.end) return;

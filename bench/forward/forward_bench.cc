@@ -240,7 +240,7 @@ MatMulSpeed ForwardBench::TimeMatMul(int64_t rows) {
   std::vector<double> speeds, peaks;
   for (int i = -1; i < options_.repeats; ++i) {
     const absl::Time start = absl::Now();
-    backend().MatMul(matmul_weight_, in, out);
+    backend().Run(op::MatMul{matmul_weight_, in, out});
     const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
     const double work = 2.0 * static_cast<double>(rows) * static_cast<double>(cols) *
                         static_cast<double>(matmul_weight_.rows);

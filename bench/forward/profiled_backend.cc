@@ -7,6 +7,31 @@
 #include "absl/time/clock.h"
 
 namespace sdar {
+namespace {
+
+constexpr char kMovedRows[] = "gather and scatter rows";
+
+// What a profile calls an operation.
+struct NameOf {
+  std::string operator()(const op::Embed&) const { return "embed"; }
+  std::string operator()(const op::AddRmsNorm&) const { return "residual and norm"; }
+  std::string operator()(const op::MatMul& call) const {
+    return absl::StrCat("matmul ", call.weight.rows, " x ", call.weight.cols);
+  }
+  std::string operator()(const op::QkNormRopeWrite&) const {
+    return "q and k norm, RoPE, K/V write";
+  }
+  std::string operator()(const op::BlockAttention&) const { return "attention"; }
+  std::string operator()(const op::SwiGlu&) const { return "SwiGLU"; }
+  std::string operator()(const op::Route&) const { return "routing"; }
+  std::string operator()(const op::Experts&) const { return "experts"; }
+  std::string operator()(const op::Clear&) const { return kMovedRows; }
+  std::string operator()(const op::GatherRows&) const { return kMovedRows; }
+  std::string operator()(const op::ScatterAddRows&) const { return kMovedRows; }
+  std::string operator()(const op::SummarizeLogits&) const { return "logit summary"; }
+};
+
+}  // namespace
 
 template <typename Call>
 void ProfiledBackend::Time(const std::string& operation, int64_t weight_bytes, Call call) {
@@ -36,65 +61,11 @@ void ProfiledBackend::CopyToHost(const void* device, size_t size_bytes, void* ho
   Time("copy", 0, [&] { backend_.CopyToHost(device, size_bytes, host); });
 }
 
-void ProfiledBackend::Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
-                            const TensorView& out) {
-  Time("embed", 0, [&] { backend_.Embed(table, first_id, ids, out); });
-}
-
-void ProfiledBackend::AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
-                                 const TensorView& residual, const TensorView& out) {
-  Time("residual and norm", 0, [&] { backend_.AddRmsNorm(delta, weight, eps, residual, out); });
-}
-
-void ProfiledBackend::MatMul(const PackedWeight& weight, const TensorView& x,
-                             const TensorView& out) {
-  Time(absl::StrCat("matmul ", weight.rows, " x ", weight.cols),
-       static_cast<int64_t>(weight.storage.size_bytes()), [&] { backend_.MatMul(weight, x, out); });
-}
-
-void ProfiledBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
-                                      const TensorView& q_norm, const TensorView& k_norm,
-                                      const KvPages& pages, const TensorView& qkv) {
-  Time("q and k norm, RoPE, K/V write", 0,
-       [&] { backend_.QkNormRopeWrite(shape, layout, q_norm, k_norm, pages, qkv); });
-}
-
-void ProfiledBackend::BlockAttention(const AttentionShape& shape, const StepLayout& layout,
-                                     const KvPages& pages, const TensorView& qkv,
-                                     const TensorView& out) {
-  Time("attention", 0, [&] { backend_.BlockAttention(shape, layout, pages, qkv, out); });
-}
-
-void ProfiledBackend::SwiGlu(const TensorView& gate_up, const TensorView& out) {
-  Time("SwiGLU", 0, [&] { backend_.SwiGlu(gate_up, out); });
-}
-
-void ProfiledBackend::Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
-                            float* weights) {
-  Time("routing", 0, [&] { backend_.Route(logits, k, renormalize, ids, weights); });
-}
-
-void ProfiledBackend::Experts(const ExpertWeights& experts, const TensorView& x, int64_t k,
-                              const int32_t* ids, const float* weights, const TensorView& out) {
-  Time("experts", 0, [&] { backend_.Experts(experts, x, k, ids, weights, out); });
-}
-
-void ProfiledBackend::Clear(const TensorView& out) {
-  Time("gather and scatter rows", 0, [&] { backend_.Clear(out); });
-}
-
-void ProfiledBackend::GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
-  Time("gather and scatter rows", 0, [&] { backend_.GatherRows(x, rows, out); });
-}
-
-void ProfiledBackend::ScatterAddRows(const TensorView& x, const int32_t* rows,
-                                     const TensorView& out) {
-  Time("gather and scatter rows", 0, [&] { backend_.ScatterAddRows(x, rows, out); });
-}
-
-void ProfiledBackend::SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
-                                      absl::Span<LogitSummary> out) {
-  Time("logit summary", 0, [&] { backend_.SummarizeLogits(specs, logits, out); });
+void ProfiledBackend::Run(const Operation& operation) {
+  const auto* product = std::get_if<op::MatMul>(&operation);
+  const size_t weight_bytes = product == nullptr ? 0 : product->weight.storage.size_bytes();
+  Time(std::visit(NameOf{}, operation), static_cast<int64_t>(weight_bytes),
+       [&] { backend_.Run(operation); });
 }
 
 }  // namespace sdar

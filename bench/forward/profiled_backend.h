@@ -51,26 +51,7 @@ class ProfiledBackend : public Backend {
   absl::StatusOr<DeviceBuffer> MakeTable(const WeightPiece& piece, int64_t cols) override {
     return backend_.MakeTable(piece, cols);
   }
-  void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
-             const TensorView& out) override;
-  void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
-                  const TensorView& residual, const TensorView& out) override;
-  void MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) override;
-  void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
-                       const TensorView& q_norm, const TensorView& k_norm, const KvPages& pages,
-                       const TensorView& qkv) override;
-  void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const KvPages& pages,
-                      const TensorView& qkv, const TensorView& out) override;
-  void SwiGlu(const TensorView& gate_up, const TensorView& out) override;
-  void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
-             float* weights) override;
-  void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k, const int32_t* ids,
-               const float* weights, const TensorView& out) override;
-  void Clear(const TensorView& out) override;
-  void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
-  void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
-  void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
-                       absl::Span<LogitSummary> out) override;
+  void Run(const Operation& operation) override;
 
  private:
   template <typename Call>

@@ -52,9 +52,9 @@ absl::Status KernelCases::Embed(Visit visit) {
     for (int32_t& id : ids) id = any(random_);
     SDAR_ASSIGN_OR_RETURN(const DeviceBuffer device_ids, memory_.Upload(ids));
     const auto run = [&](int64_t call) {
-      backend_.Embed(table.view, 0,
-                     static_cast<const int32_t*>(device_ids.data()) + call % kIdSets * rows,
-                     out.view);
+      backend_.Run(op::Embed{table.view, 0,
+                             static_cast<const int32_t*>(device_ids.data()) + call % kIdSets * rows,
+                             out.view});
     };
     SDAR_RETURN_IF_ERROR(visit({"Embed", "", rows, EmbedWork(rows, hidden, act()), run}));
   }
@@ -72,7 +72,7 @@ absl::Status KernelCases::AddRmsNorm(Visit visit) {
                           memory_.RandomMatrix(rows, hidden, DType::kFloat32));
     SDAR_ASSIGN_OR_RETURN(const OwnedMatrix out, memory_.Matrix(rows, hidden, act()));
     const auto run = [&](int64_t /*call*/) {
-      backend_.AddRmsNorm(&delta.view, weight.view, eps, residual.view, out.view);
+      backend_.Run(op::AddRmsNorm{delta.view, weight.view, eps, residual.view, out.view});
     };
     SDAR_RETURN_IF_ERROR(visit({"AddRmsNorm", "", rows, AddRmsNormWork(rows, hidden, act()), run}));
   }
@@ -99,7 +99,8 @@ absl::Status KernelCases::MatMul(absl::string_view name, int64_t cols, int64_t o
     SDAR_ASSIGN_OR_RETURN(const OwnedMatrix x, memory_.RandomMatrix(rows, cols, act()));
     SDAR_ASSIGN_OR_RETURN(const OwnedMatrix out, memory_.Matrix(rows, outputs, DType::kFloat32));
     const auto run = [&](int64_t call) {
-      backend_.MatMul(weights[static_cast<size_t>(call) % weights.size()], x.view, out.view);
+      backend_.Run(
+          op::MatMul{weights[static_cast<size_t>(call) % weights.size()], x.view, out.view});
     };
     SDAR_RETURN_IF_ERROR(
         visit({"MatMul", std::string(name), rows, MatMulWork(rows, cols, outputs, act()), run}));
@@ -114,7 +115,7 @@ absl::Status KernelCases::SwiGlu(Visit visit) {
     SDAR_ASSIGN_OR_RETURN(const OwnedMatrix gate_up,
                           memory_.RandomMatrix(rows, 2 * width, DType::kFloat32));
     SDAR_ASSIGN_OR_RETURN(const OwnedMatrix out, memory_.Matrix(rows, width, act()));
-    const auto run = [&](int64_t /*call*/) { backend_.SwiGlu(gate_up.view, out.view); };
+    const auto run = [&](int64_t /*call*/) { backend_.Run(op::SwiGlu{gate_up.view, out.view}); };
     SDAR_RETURN_IF_ERROR(visit({"SwiGlu", "", rows, SwiGluWork(rows, width, act()), run}));
   }
   return absl::OkStatus();
@@ -135,7 +136,7 @@ absl::Status KernelCases::SummarizeLogits(Visit visit) {
     LogitSpecs all;
     all.rows = specs;
     const auto run = [&](int64_t /*call*/) {
-      backend_.SummarizeLogits(all, logits.view, absl::MakeSpan(summaries));
+      backend_.Run(op::SummarizeLogits{all, logits.view, absl::MakeSpan(summaries)});
     };
     SDAR_RETURN_IF_ERROR(visit(
         {"SummarizeLogits", "", rows, SummarizeLogitsWork(rows, config_.vocab_size), run, true}));

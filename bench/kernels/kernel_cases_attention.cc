@@ -76,7 +76,7 @@ absl::Status KernelCases::QkNormRopeWrite(Visit visit) {
     layout.positions = static_cast<const int32_t*>(positions.data());
     layout.kv_slots = static_cast<const int64_t*>(slots.data());
     const auto run = [&](int64_t /*call*/) {
-      backend_.QkNormRopeWrite(shape, layout, norm.view, norm.view, pages, qkv.view);
+      backend_.Run(op::QkNormRopeWrite{shape, layout, norm.view, norm.view, pages, qkv.view});
     };
     SDAR_RETURN_IF_ERROR(
         visit({"QkNormRopeWrite", "", rows, QkNormRopeWriteWork(shape, rows, act()), run}));
@@ -138,7 +138,7 @@ absl::Status KernelCases::Attend(const AttentionCase& which, const KvPages& page
   layout.num_segments = which.sequences;
   const auto run = [&](int64_t call) {
     layout.page_table = static_cast<const int32_t*>(table.data()) + call % sets * needed;
-    backend_.BlockAttention(shape, layout, pages, qkv.view, out.view);
+    backend_.Run(op::BlockAttention{shape, layout, pages, qkv.view, out.view});
   };
   return visit(
       {"BlockAttention",

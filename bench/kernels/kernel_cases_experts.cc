@@ -69,8 +69,8 @@ absl::Status KernelCases::Route(Visit visit) {
                           memory_.Upload(std::vector<int32_t>(static_cast<size_t>(rows * k))));
     SDAR_ASSIGN_OR_RETURN(const OwnedMatrix weights, memory_.Matrix(rows, k, DType::kFloat32));
     const auto run = [&](int64_t /*call*/) {
-      backend_.Route(logits.view, k, config_.norm_topk_prob, static_cast<int32_t*>(ids.data()),
-                     weights.view.Row<float>(0));
+      backend_.Run(op::Route{logits.view, k, config_.norm_topk_prob,
+                             static_cast<int32_t*>(ids.data()), weights.view.Row<float>(0)});
     };
     SDAR_RETURN_IF_ERROR(visit({"Route", "", rows, RouteWork(rows, experts, k), run}));
   }
@@ -114,9 +114,10 @@ absl::Status KernelCases::RunExperts(const ExpertWeights& weights, RoutingKind k
   SDAR_ASSIGN_OR_RETURN(const OwnedMatrix x, memory_.RandomMatrix(rows, hidden, act()));
   SDAR_ASSIGN_OR_RETURN(const OwnedMatrix out, memory_.Matrix(rows, hidden, DType::kFloat32));
   const auto run = [&](int64_t call) {
-    backend_.Experts(weights, x.view, k,
-                     static_cast<const int32_t*>(device_ids.data()) + call % kRoutings * slots,
-                     static_cast<const float*>(device_weights.data()), out.view);
+    backend_.Run(
+        op::Experts{weights, x.view, k,
+                    static_cast<const int32_t*>(device_ids.data()) + call % kRoutings * slots,
+                    static_cast<const float*>(device_weights.data()), out.view});
   };
   const ExpertsCase which = {rows, k, touched, hidden, config_.moe_intermediate_size};
   return visit({"Experts", NameOfRouting(kind), rows, ExpertsWork(which, act()), run});

@@ -64,7 +64,7 @@ absl::StatusOr<double> KernelDevice::MeasureCopy(int repeats) {
   std::iota(in_order.begin(), in_order.end(), 0);
   SDAR_ASSIGN_OR_RETURN(const DeviceBuffer rows, memory.Upload(in_order));
   const auto run = [&](int64_t /*call*/) {
-    backend().GatherRows(from.view, static_cast<const int32_t*>(rows.data()), to.view);
+    backend().Run(op::GatherRows{from.view, static_cast<const int32_t*>(rows.data()), to.view});
   };
   SDAR_ASSIGN_OR_RETURN(const CallTimes times, TimeCalls(backend(), {repeats, kBatchSeconds}, run));
   return 2 * static_cast<double>(from.buffer.size_bytes()) / times.median_s;
@@ -76,7 +76,7 @@ absl::StatusOr<double> KernelDevice::MeasureProduct(int repeats) {
   SDAR_ASSIGN_OR_RETURN(const OwnedMatrix x,
                         memory.RandomMatrix(kSide, kSide, backend().act_dtype()));
   SDAR_ASSIGN_OR_RETURN(const OwnedMatrix out, memory.Matrix(kSide, kSide, DType::kFloat32));
-  const auto run = [&](int64_t /*call*/) { backend().MatMul(weight, x.view, out.view); };
+  const auto run = [&](int64_t /*call*/) { backend().Run(op::MatMul{weight, x.view, out.view}); };
   SDAR_ASSIGN_OR_RETURN(const CallTimes times, TimeCalls(backend(), {repeats, kBatchSeconds}, run));
   return 2.0 * kSide * kSide * kSide / times.median_s;
 }

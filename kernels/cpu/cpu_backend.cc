@@ -105,35 +105,39 @@ absl::StatusOr<DeviceBuffer> CpuBackend::MakeTable(const WeightPiece& piece, int
   return table;
 }
 
-void CpuBackend::Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
-                       const TensorView& out) {
-  pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
+void CpuBackend::Run(const Operation& operation) {
+  std::visit([this](const auto& call) { Execute(call); }, operation);
+}
+
+void CpuBackend::Execute(const op::Embed& call) {
+  pool_.Run(call.out.rows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t row = ids[i] - first_id;
-      if (row < 0 || row >= table.rows) {
-        std::fill_n(out.Row<float>(i), out.cols, 0.0f);
+      const int64_t row = call.ids[i] - call.first_id;
+      if (row < 0 || row >= call.table.rows) {
+        std::fill_n(call.out.Row<float>(i), call.out.cols, 0.0f);
       } else {
-        const auto stride = table.row_stride * static_cast<int64_t>(SizeOf(table.dtype));
-        ConvertToFloat(table.dtype, static_cast<const char*>(table.data) + row * stride,
-                       static_cast<size_t>(out.cols), out.Row<float>(i));
+        const auto stride = call.table.row_stride * static_cast<int64_t>(SizeOf(call.table.dtype));
+        ConvertToFloat(call.table.dtype, static_cast<const char*>(call.table.data) + row * stride,
+                       static_cast<size_t>(call.out.cols), call.out.Row<float>(i));
       }
     }
   });
 }
 
-void CpuBackend::AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
-                            const TensorView& residual, const TensorView& out) {
-  pool_.Run(residual.rows, [&](int64_t begin, int64_t end) {
+void CpuBackend::Execute(const op::AddRmsNorm& call) {
+  pool_.Run(call.residual.rows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      void* row = IsBFloat16() ? static_cast<void*>(out.Row<uint16_t>(i)) : out.Row<float>(i);
-      kernels_.add_rms_norm(delta == nullptr ? nullptr : delta->Row<float>(i), weight.Row<float>(0),
-                            eps, residual.cols, residual.Row<float>(i), row, IsBFloat16());
+      void* row =
+          IsBFloat16() ? static_cast<void*>(call.out.Row<uint16_t>(i)) : call.out.Row<float>(i);
+      kernels_.add_rms_norm(call.delta ? call.delta->Row<float>(i) : nullptr,
+                            call.weight.Row<float>(0), call.eps, call.residual.cols,
+                            call.residual.Row<float>(i), row, IsBFloat16());
     }
   });
 }
 
-void CpuBackend::MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) {
-  if (x.rows > 0) matmuls_.Run({{&weight, x, out}});
+void CpuBackend::Execute(const op::MatMul& call) {
+  if (call.x.rows > 0) matmuls_.Run({{&call.weight, call.x, call.out}});
 }
 
 // Angles as the reference computes them: inverse frequencies and their products with the position
@@ -164,9 +168,10 @@ void CpuBackend::ExtendRotations(const AttentionShape& shape, const StepLayout& 
   }
 }
 
-void CpuBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
-                                 const TensorView& q_norm, const TensorView& k_norm,
-                                 const KvPages& pages, const TensorView& qkv) {
+void CpuBackend::Execute(const op::QkNormRopeWrite& call) {
+  const AttentionShape& shape = call.shape;
+  const StepLayout& layout = call.layout;
+  const KvPages& pages = call.pages;
   ExtendRotations(shape, layout);
   const int64_t d = shape.head_dim;
   const auto element = static_cast<int64_t>(SizeOf(pages.dtype));
@@ -190,13 +195,15 @@ void CpuBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& 
     };
     for (int64_t row = begin; row < end; ++row) {
       const float* cos = rotations_.data() + layout.positions[row] * d;
-      float* head = qkv.Row<float>(row);
+      float* head = call.qkv.Row<float>(row);
       for (int64_t h = 0; h < shape.num_heads; ++h, head += d) {
-        kernels_.norm_rope(head, q_norm.Row<float>(0), shape.rms_norm_eps, d, cos, cos + d / 2);
+        kernels_.norm_rope(head, call.q_norm.Row<float>(0), shape.rms_norm_eps, d, cos,
+                           cos + d / 2);
         round(head);
       }
       for (int64_t h = 0; h < shape.num_kv_heads; ++h, head += d) {
-        kernels_.norm_rope(head, k_norm.Row<float>(0), shape.rms_norm_eps, d, cos, cos + d / 2);
+        kernels_.norm_rope(head, call.k_norm.Row<float>(0), shape.rms_norm_eps, d, cos,
+                           cos + d / 2);
         write(head, h, layout.kv_slots[row], pages.keys);
       }
       for (int64_t h = 0; h < shape.num_kv_heads; ++h, head += d) {
@@ -206,9 +213,10 @@ void CpuBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& 
   });
 }
 
-void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& layout,
-                                const KvPages& pages, const TensorView& qkv,
-                                const TensorView& out) {
+void CpuBackend::Execute(const op::BlockAttention& call) {
+  const AttentionShape& shape = call.shape;
+  const StepLayout& layout = call.layout;
+  const KvPages& pages = call.pages;
   const std::vector<QueryRows> parts = SplitSegments(layout);
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t d = shape.head_dim;
@@ -230,14 +238,15 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
     const int64_t kv_head = item % shape.num_kv_heads;
     const size_t floats = static_cast<size_t>(AttentionScratchFloats(part.num_rows * group, d));
     if (scratch.size() < floats + kLineFloats) scratch.resize(floats + kLineFloats);
-    const float* first = qkv.Row<float>(segment.first_row);
+    const float* first = call.qkv.Row<float>(segment.first_row);
     const int64_t out_at =
-        (segment.first_row + part.first_row) * out.row_stride + kv_head * group * d;
+        (segment.first_row + part.first_row) * call.out.row_stride + kv_head * group * d;
     AttentionItem a;
-    a.q = first + part.first_row * qkv.row_stride + kv_head * group * d;
+    a.q = first + part.first_row * call.qkv.row_stride + kv_head * group * d;
     a.own_k = first + (shape.num_heads + kv_head) * d;
     a.own_v = a.own_k + shape.num_kv_heads * d;
-    a.out = static_cast<char*>(out.data) + out_at * static_cast<int64_t>(SizeOf(out.dtype));
+    a.out =
+        static_cast<char*>(call.out.data) + out_at * static_cast<int64_t>(SizeOf(call.out.dtype));
     a.scratch = FirstWholeLine(scratch);
     a.page_keys = pages.keys;
     a.page_values = pages.values;
@@ -253,8 +262,8 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
     a.block_length = segment.block_length;
     a.group = group;
     a.head_dim = d;
-    a.row_stride = qkv.row_stride;
-    a.out_stride = out.row_stride;
+    a.row_stride = call.qkv.row_stride;
+    a.out_stride = call.out.row_stride;
     a.scale = 1.0f / std::sqrt(static_cast<float>(d));
     a.bfloat16 = IsBFloat16();
     set_next(item + 1, a);
@@ -262,29 +271,32 @@ void CpuBackend::BlockAttention(const AttentionShape& shape, const StepLayout& l
   });
 }
 
-void CpuBackend::SwiGlu(const TensorView& gate_up, const TensorView& out) {
-  pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
+void CpuBackend::Execute(const op::SwiGlu& call) {
+  pool_.Run(call.out.rows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const float* gate = gate_up.Row<float>(i);
-      void* row = IsBFloat16() ? static_cast<void*>(out.Row<uint16_t>(i)) : out.Row<float>(i);
-      kernels_.swiglu(gate, gate + out.cols, out.cols, row, IsBFloat16());
+      const float* gate = call.gate_up.Row<float>(i);
+      void* row =
+          IsBFloat16() ? static_cast<void*>(call.out.Row<uint16_t>(i)) : call.out.Row<float>(i);
+      kernels_.swiglu(gate, gate + call.out.cols, call.out.cols, row, IsBFloat16());
     }
   });
 }
 
-void CpuBackend::GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
-  const size_t element = SizeOf(x.dtype);
-  pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
+void CpuBackend::Execute(const op::GatherRows& call) {
+  const size_t element = SizeOf(call.x.dtype);
+  pool_.Run(call.out.rows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const auto from = static_cast<size_t>(rows[i] * x.row_stride) * element;
-      const auto to = static_cast<size_t>(i * out.row_stride) * element;
-      std::memcpy(static_cast<char*>(out.data) + to, static_cast<const char*>(x.data) + from,
-                  static_cast<size_t>(x.cols) * element);
+      const auto from = static_cast<size_t>(call.rows[i] * call.x.row_stride) * element;
+      const auto to = static_cast<size_t>(i * call.out.row_stride) * element;
+      std::memcpy(static_cast<char*>(call.out.data) + to,
+                  static_cast<const char*>(call.x.data) + from,
+                  static_cast<size_t>(call.x.cols) * element);
     }
   });
 }
 
-void CpuBackend::Clear(const TensorView& out) {
+void CpuBackend::Execute(const op::Clear& call) {
+  const TensorView& out = call.out;
   const size_t row_bytes = static_cast<size_t>(out.cols) * SizeOf(out.dtype);
   for (int64_t r = 0; r < out.rows; ++r) {
     std::memset(
@@ -293,19 +305,21 @@ void CpuBackend::Clear(const TensorView& out) {
   }
 }
 
-void CpuBackend::ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
-  for (int64_t i = 0; i < x.rows; ++i) {
-    kernels_.add_scaled(x.Row<float>(i), 1.0f, x.cols, out.Row<float>(rows[i]));
+void CpuBackend::Execute(const op::ScatterAddRows& call) {
+  for (int64_t i = 0; i < call.x.rows; ++i) {
+    kernels_.add_scaled(call.x.Row<float>(i), 1.0f, call.x.cols, call.out.Row<float>(call.rows[i]));
   }
 }
 
-void CpuBackend::SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
-                                 absl::Span<LogitSummary> out) {
-  SDAR_CHECK(specs.rows.size() == out.size() && logits.rows == static_cast<int64_t>(out.size()));
-  pool_.RunBalanced(logits.rows, [&](int64_t i, int) {
+void CpuBackend::Execute(const op::SummarizeLogits& call) {
+  const LogitSpecs& specs = call.specs;
+  SDAR_CHECK(specs.rows.size() == call.out.size() &&
+             call.logits.rows == static_cast<int64_t>(call.out.size()));
+  pool_.RunBalanced(call.logits.rows, [&](int64_t i, int) {
     const auto index = static_cast<size_t>(i);
-    out[index] = SummarizeRow(kernels_, specs.first_id, specs.forbidden, specs.rows[index],
-                              {logits.Row<float>(i), static_cast<size_t>(logits.cols)});
+    call.out[index] =
+        SummarizeRow(kernels_, specs.first_id, specs.forbidden, specs.rows[index],
+                     {call.logits.Row<float>(i), static_cast<size_t>(call.logits.cols)});
   });
 }
 

@@ -43,29 +43,23 @@ class CpuBackend : public Backend {
                                     WeightFormat format) override;
   absl::StatusOr<DeviceBuffer> MakeTable(const WeightPiece& piece, int64_t cols) override;
 
-  void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
-             const TensorView& out) override;
-  void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
-                  const TensorView& residual, const TensorView& out) override;
-  void MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) override;
-  void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
-                       const TensorView& q_norm, const TensorView& k_norm, const KvPages& pages,
-                       const TensorView& qkv) override;
-  void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const KvPages& pages,
-                      const TensorView& qkv, const TensorView& out) override;
-  void SwiGlu(const TensorView& gate_up, const TensorView& out) override;
-  void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
-             float* weights) override;
-  void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k, const int32_t* ids,
-               const float* weights, const TensorView& out) override;
-  void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
-  void Clear(const TensorView& out) override;
-  void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
-  void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
-                       absl::Span<LogitSummary> out) override;
+  void Run(const Operation& operation) override;
 
  private:
   explicit CpuBackend(const CpuBackendOptions& options);
+
+  void Execute(const op::Embed& call);
+  void Execute(const op::AddRmsNorm& call);
+  void Execute(const op::MatMul& call);
+  void Execute(const op::QkNormRopeWrite& call);
+  void Execute(const op::BlockAttention& call);
+  void Execute(const op::SwiGlu& call);
+  void Execute(const op::Route& call);
+  void Execute(const op::Experts& call);
+  void Execute(const op::Clear& call);
+  void Execute(const op::GatherRows& call);
+  void Execute(const op::ScatterAddRows& call);
+  void Execute(const op::SummarizeLogits& call);
 
   bool IsBFloat16() const { return options_.act_dtype == DType::kBFloat16; }
   void ExtendRotations(const AttentionShape& shape, const StepLayout& layout);
@@ -77,7 +71,7 @@ class CpuBackend : public Backend {
 
   std::vector<std::vector<float>> attention_scratch_;  // one a thread
 
-  // What Experts works in; grows to the largest call.
+  // What op::Experts works in; grows to the largest call.
   struct ExpertScratch {
     std::vector<float> gathered;  // rows of the experts, then SwiGLU's output: act
     std::vector<float> gate_up;

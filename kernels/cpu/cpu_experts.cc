@@ -73,8 +73,9 @@ std::vector<MatMulJob> JobsFor(const Grouping& g, const std::vector<PackedWeight
 
 }  // namespace
 
-void CpuBackend::Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
-                       float* weights) {
+void CpuBackend::Execute(const op::Route& call) {
+  const TensorView& logits = call.logits;
+  const int64_t k = call.k;
   pool_.Run(logits.rows, [&](int64_t begin, int64_t end) {
     std::vector<int32_t> order(static_cast<size_t>(logits.cols));
     for (int64_t i = begin; i < end; ++i) {
@@ -90,18 +91,19 @@ void CpuBackend::Route(const TensorView& logits, int64_t k, bool renormalize, in
       for (int64_t e = 0; e < logits.cols; ++e) total += std::exp(z[e] - max);
       float chosen = 0;
       for (int64_t s = 0; s < k; ++s) {
-        ids[i * k + s] = order[static_cast<size_t>(s)];
-        weights[i * k + s] = std::exp(z[order[static_cast<size_t>(s)]] - max) / total;
-        chosen += weights[i * k + s];
+        call.ids[i * k + s] = order[static_cast<size_t>(s)];
+        call.weights[i * k + s] = std::exp(z[order[static_cast<size_t>(s)]] - max) / total;
+        chosen += call.weights[i * k + s];
       }
-      for (int64_t s = 0; renormalize && s < k; ++s) weights[i * k + s] /= chosen;
+      for (int64_t s = 0; call.renormalize && s < k; ++s) call.weights[i * k + s] /= chosen;
     }
   });
 }
 
-void CpuBackend::Experts(const ExpertWeights& experts, const TensorView& x, int64_t k,
-                         const int32_t* ids, const float* weights, const TensorView& out) {
-  const Grouping g = GroupByExpert(experts, x.rows, k, ids);
+void CpuBackend::Execute(const op::Experts& call) {
+  const ExpertWeights& experts = call.experts;
+  const TensorView& x = call.x;
+  const Grouping g = GroupByExpert(experts, x.rows, call.k, call.ids);
   const auto count = static_cast<int64_t>(g.rows.size());
   const int64_t hidden = x.cols;
   const int64_t width = experts.down.empty() ? 0 : experts.down[0].cols;
@@ -114,17 +116,18 @@ void CpuBackend::Experts(const ExpertWeights& experts, const TensorView& x, int6
   const TensorView result =
       MakeView(RoomFor(count * hidden, s.results), DType::kFloat32, count, hidden);
 
-  GatherRows(x, g.rows.data(), gathered);
+  Execute(op::GatherRows{x, g.rows.data(), gathered});
   matmuls_.Run(JobsFor(g, experts.gate_up, gathered, gate_up));
-  SwiGlu(gate_up, inner);
+  Execute(op::SwiGlu{gate_up, inner});
   matmuls_.Run(JobsFor(g, experts.down, inner, result));
-  pool_.Run(out.rows, [&](int64_t begin, int64_t end) {
+  pool_.Run(call.out.rows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      std::fill_n(out.Row<float>(i), hidden, 0.0f);
-      for (int64_t slot = i * k; slot < (i + 1) * k; ++slot) {
+      std::fill_n(call.out.Row<float>(i), hidden, 0.0f);
+      for (int64_t slot = i * call.k; slot < (i + 1) * call.k; ++slot) {
         const int32_t at = g.index[static_cast<size_t>(slot)];
         if (at >= 0)
-          kernels_.add_scaled(result.Row<float>(at), weights[slot], hidden, out.Row<float>(i));
+          kernels_.add_scaled(result.Row<float>(at), call.weights[slot], hidden,
+                              call.out.Row<float>(i));
       }
     }
   });

@@ -13,7 +13,7 @@
 
 namespace sdar {
 
-// out = x * weight^T, as Backend::MatMul.
+// out = x * weight^T, as op::MatMul.
 struct MatMulJob {
   const PackedWeight* weight = nullptr;
   TensorView x;

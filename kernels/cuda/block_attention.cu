@@ -351,28 +351,29 @@ size_t AttentionWorkspaceBytes(const AttentionShape& shape, const StepLayout& la
          sizeof(float);
 }
 
-void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const KvPages& pages,
-                    const TensorView& qkv, const TensorView& out, int num_multiprocessors,
-                    void* workspace, cudaStream_t stream) {
+void BlockAttention(const op::BlockAttention& call, int num_multiprocessors, void* workspace,
+                    cudaStream_t stream) {
+  const AttentionShape& shape = call.shape;
+  const StepLayout& layout = call.layout;
   AttentionWork work = {};
   work.segments = layout.segments;
   work.num_segments = static_cast<int>(layout.num_segments);
   work.page_table = layout.page_table;
-  work.qkv = qkv.Row<float>(0);
-  work.qkv_stride = qkv.row_stride;
-  work.out = out.data;
-  work.out_stride = out.row_stride;
+  work.qkv = call.qkv.Row<float>(0);
+  work.qkv_stride = call.qkv.row_stride;
+  work.out = call.out.data;
+  work.out_stride = call.out.row_stride;
   work.num_heads = static_cast<int>(shape.num_heads);
   work.num_kv_heads = static_cast<int>(shape.num_kv_heads);
   work.head_dim = static_cast<int>(shape.head_dim);
-  work.page_size = pages.page_size;
+  work.page_size = call.pages.page_size;
   work.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
   work.rows = layout.num_rows;
-  if (HasTensorCoreKernel(shape, pages.dtype)) {
-    RunTensorCores(work, shape, layout, pages, NumSplits(shape, layout, num_multiprocessors),
+  if (HasTensorCoreKernel(shape, call.pages.dtype)) {
+    RunTensorCores(work, shape, layout, call.pages, NumSplits(shape, layout, num_multiprocessors),
                    workspace, stream);
   } else {
-    PlainAttention(work, layout, pages, stream);
+    PlainAttention(work, layout, call.pages, stream);
   }
 }
 

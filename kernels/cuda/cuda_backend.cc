@@ -262,43 +262,19 @@ absl::Status CudaBackend::UploadPiece(const WeightPiece& piece, int64_t cols, ch
   return absl::OkStatus();
 }
 
-void CudaBackend::Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
-                        const TensorView& out) {
-  cuda::Embed(table, first_id, ids, out, stream_);
+void CudaBackend::Run(const Operation& operation) {
+  std::visit([this](const auto& call) { Execute(call); }, operation);
 }
 
-void CudaBackend::AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
-                             const TensorView& residual, const TensorView& out) {
-  cuda::AddRmsNorm(delta, weight, eps, residual, out, stream_);
+void CudaBackend::Execute(const op::MatMul& call) {
+  if (call.x.rows > 0) Check(matmul_->Run(call.weight, call.x, call.out));
 }
 
-void CudaBackend::MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) {
-  if (x.rows > 0) Check(matmul_->Run(weight, x, out));
-}
-
-void CudaBackend::QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
-                                  const TensorView& q_norm, const TensorView& k_norm,
-                                  const KvPages& pages, const TensorView& qkv) {
-  cuda::QkNormRopeWrite(shape, layout, q_norm, k_norm, pages, qkv, stream_);
-}
-
-void CudaBackend::BlockAttention(const AttentionShape& shape, const StepLayout& layout,
-                                 const KvPages& pages, const TensorView& qkv,
-                                 const TensorView& out) {
+void CudaBackend::Execute(const op::BlockAttention& call) {
   void* workspace =
-      Scratch(cuda::AttentionWorkspaceBytes(shape, layout, traits_.num_multiprocessors));
+      Scratch(cuda::AttentionWorkspaceBytes(call.shape, call.layout, traits_.num_multiprocessors));
   if (!status_.ok()) return;
-  cuda::BlockAttention(shape, layout, pages, qkv, out, traits_.num_multiprocessors, workspace,
-                       stream_);
-}
-
-void CudaBackend::SwiGlu(const TensorView& gate_up, const TensorView& out) {
-  cuda::SwiGlu(gate_up, out, stream_);
-}
-
-void CudaBackend::Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
-                        float* weights) {
-  cuda::Route(logits, k, renormalize, ids, weights, stream_);
+  cuda::BlockAttention(call, traits_.num_multiprocessors, workspace, stream_);
 }
 
 cuda::ExpertTable CudaBackend::TableOf(const ExpertWeights& experts) {
@@ -324,15 +300,16 @@ cuda::ExpertTable CudaBackend::TableOf(const ExpertWeights& experts) {
   return table;
 }
 
-void CudaBackend::Experts(const ExpertWeights& experts, const TensorView& x, int64_t k,
-                          const int32_t* ids, const float* weights, const TensorView& out) {
-  const cuda::ExpertTable table = TableOf(experts);
-  void* workspace = Scratch(cuda::ExpertsWorkspaceBytes(table, x.dtype, x.rows, x.cols, k));
+void CudaBackend::Execute(const op::Experts& call) {
+  const cuda::ExpertTable table = TableOf(call.experts);
+  void* workspace =
+      Scratch(cuda::ExpertsWorkspaceBytes(table, call.x.dtype, call.x.rows, call.x.cols, call.k));
   if (!status_.ok()) return;
-  cuda::Experts(table, x, k, ids, weights, out, traits_, workspace, stream_);
+  cuda::Experts(call, table, traits_, workspace, stream_);
 }
 
-void CudaBackend::Clear(const TensorView& out) {
+void CudaBackend::Execute(const op::Clear& call) {
+  const TensorView& out = call.out;
   const size_t element = SizeOf(out.dtype);
   Check(cudaMemset2DAsync(out.data, static_cast<size_t>(out.row_stride) * element, 0,
                           static_cast<size_t>(out.cols) * element, static_cast<size_t>(out.rows),
@@ -340,18 +317,9 @@ void CudaBackend::Clear(const TensorView& out) {
         "cudaMemset2DAsync");
 }
 
-void CudaBackend::GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
-  cuda::GatherRows(x, rows, out, stream_);
-}
-
-void CudaBackend::ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) {
-  cuda::ScatterAddRows(x, rows, out, stream_);
-}
-
-void CudaBackend::SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
-                                  absl::Span<LogitSummary> out) {
-  const size_t bytes = out.size() * sizeof(LogitSummary);
-  const cuda::PackedSpecs packed(specs, logits.cols);
+void CudaBackend::Execute(const op::SummarizeLogits& call) {
+  const size_t bytes = call.out.size() * sizeof(LogitSummary);
+  const cuda::PackedSpecs packed(call.specs, call.logits.cols);
   const auto grow = [&](DeviceBuffer& buffer, size_t size_bytes) {
     if (buffer.size_bytes() >= size_bytes) return;
     auto larger = Allocate(2 * size_bytes);
@@ -365,12 +333,12 @@ void CudaBackend::SummarizeLogits(const LogitSpecs& specs, const TensorView& log
     Check(larger.status());
     if (larger.ok()) summaries_ = *std::move(larger);
   }
-  if (!status_.ok() || out.empty() || logits.cols == 0) return;
+  if (!status_.ok() || call.out.empty() || call.logits.cols == 0) return;
   CopyToDevice(packed.bytes().data(), packed.bytes().size(), spec_bytes_.data());
-  cuda::SummarizeLogits(packed.At(spec_bytes_.data()), logits,
+  cuda::SummarizeLogits(packed.At(spec_bytes_.data()), call.logits,
                         static_cast<LogitSummary*>(device_summaries_.data()), stream_);
   CopyToHost(device_summaries_.data(), bytes, summaries_->data());
-  std::memcpy(out.data(), summaries_->data(), bytes);
+  std::memcpy(call.out.data(), summaries_->data(), bytes);
 }
 
 }  // namespace sdar

@@ -25,9 +25,10 @@ struct CudaBackendOptions {
 // Devices that this process can use; 0 without a driver.
 int CountCudaDevices();
 
-// Everything is enqueued on one stream; only Synchronize, copies to the host and SummarizeLogits
-// wait. Memory is allocated while shapes are new and grows no more after the largest of each.
-// Outputs of a row depend on the number of rows by rounding only (the dense products' algorithm).
+// Everything is enqueued on one stream; only Synchronize, copies to the host and
+// op::SummarizeLogits wait. Memory is allocated while shapes are new and grows no more after the
+// largest of each. Outputs of a row depend on the number of rows by rounding only (the dense
+// products' algorithm).
 class CudaBackend : public Backend {
  public:
   // InvalidArgument for another act dtype or device; Internal names the call that failed.
@@ -50,26 +51,7 @@ class CudaBackend : public Backend {
                                     WeightFormat format) override;
   absl::StatusOr<DeviceBuffer> MakeTable(const WeightPiece& piece, int64_t cols) override;
 
-  void Embed(const TensorView& table, int64_t first_id, const int32_t* ids,
-             const TensorView& out) override;
-  void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
-                  const TensorView& residual, const TensorView& out) override;
-  void MatMul(const PackedWeight& weight, const TensorView& x, const TensorView& out) override;
-  void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
-                       const TensorView& q_norm, const TensorView& k_norm, const KvPages& pages,
-                       const TensorView& qkv) override;
-  void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const KvPages& pages,
-                      const TensorView& qkv, const TensorView& out) override;
-  void SwiGlu(const TensorView& gate_up, const TensorView& out) override;
-  void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids,
-             float* weights) override;
-  void Experts(const ExpertWeights& experts, const TensorView& x, int64_t k, const int32_t* ids,
-               const float* weights, const TensorView& out) override;
-  void Clear(const TensorView& out) override;
-  void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
-  void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out) override;
-  void SummarizeLogits(const LogitSpecs& specs, const TensorView& logits,
-                       absl::Span<LogitSummary> out) override;
+  void Run(const Operation& operation) override;
 
   // The stream that all calls enqueue on.
   cudaStream_t stream() const { return stream_; }
@@ -86,6 +68,20 @@ class CudaBackend : public Backend {
   };
 
   explicit CudaBackend(const CudaBackendOptions& options);
+
+  void Execute(const op::Embed& call) { cuda::Embed(call, stream_); }
+  void Execute(const op::AddRmsNorm& call) { cuda::AddRmsNorm(call, stream_); }
+  void Execute(const op::MatMul& call);
+  void Execute(const op::QkNormRopeWrite& call) { cuda::QkNormRopeWrite(call, stream_); }
+  void Execute(const op::BlockAttention& call);
+  void Execute(const op::SwiGlu& call) { cuda::SwiGlu(call, stream_); }
+  void Execute(const op::Route& call) { cuda::Route(call, stream_); }
+  void Execute(const op::Experts& call);
+  void Execute(const op::Clear& call);
+  void Execute(const op::GatherRows& call) { cuda::GatherRows(call, stream_); }
+  void Execute(const op::ScatterAddRows& call) { cuda::ScatterAddRows(call, stream_); }
+  void Execute(const op::SummarizeLogits& call);
+
   absl::Status Start();
   // Remembers the first failure since the last Synchronize.
   void Check(cudaError_t error, const char* call);

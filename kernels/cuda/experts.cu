@@ -124,30 +124,32 @@ size_t ExpertsWorkspaceBytes(const ExpertTable& experts, DType act, int64_t rows
   return Sizes(experts, act, rows * k, hidden).all();
 }
 
-void Experts(const ExpertTable& experts, const TensorView& x, int64_t k, const int32_t* ids,
-             const float* weights, const TensorView& out, const DeviceTraits& device,
+void Experts(const op::Experts& call, const ExpertTable& table, const DeviceTraits& device,
              void* workspace, cudaStream_t stream) {
-  const int64_t slots = x.rows * k;
+  const TensorView& x = call.x;
+  const int64_t slots = x.rows * call.k;
   if (slots == 0) return;
-  const Workspace w = Divide(workspace, Sizes(experts, x.dtype, slots, x.cols));
-  const auto count = static_cast<int>(experts.count);
-  const Way way = ChooseWay(x.dtype, slots, experts.count, device.has_wgmma);
+  const Workspace w = Divide(workspace, Sizes(table, x.dtype, slots, x.cols));
+  const auto count = static_cast<int>(table.count);
+  const Way way = ChooseWay(x.dtype, slots, table.count, device.has_wgmma);
   Launch(GroupSlotsKernel, dim3(1), kGroupThreads, static_cast<size_t>(count) * sizeof(int), stream,
-         ids, static_cast<int>(slots), static_cast<int>(k), static_cast<int>(experts.first_expert),
-         count, way == Way::kWgmma ? kWgmmaTokens : kMmaTokens, w);
+         call.ids, static_cast<int>(slots), static_cast<int>(call.k),
+         static_cast<int>(table.first_expert), count,
+         way == Way::kWgmma ? kWgmmaTokens : kMmaTokens, w);
   if (count > 0) {
-    const auto hidden = static_cast<int>(x.cols), width = static_cast<int>(experts.width);
+    const auto hidden = static_cast<int>(x.cols), width = static_cast<int>(table.width);
     RunProduct(way,
-               {experts.gate_up, w.first_slot, w.first_tile, count, w.sorted_row, x.data,
+               {table.gate_up, w.first_slot, w.first_tile, count, w.sorted_row, x.data,
                 x.row_stride, hidden, width, w.inner, width},
                true, slots, device.num_multiprocessors, stream);
     RunProduct(way,
-               {experts.down, w.first_slot, w.first_tile, count, nullptr, w.inner, width, width,
+               {table.down, w.first_slot, w.first_tile, count, nullptr, w.inner, width, width,
                 hidden, w.result, hidden},
                false, slots, device.num_multiprocessors, stream);
   }
   Launch(CombineSlotsKernel, dim3(static_cast<unsigned>(x.rows)), kThreads, 0, stream, w.position,
-         weights, static_cast<int>(k), w.result, x.cols, out.Row<float>(0), out.row_stride);
+         call.weights, static_cast<int>(call.k), w.result, x.cols, call.out.Row<float>(0),
+         call.out.row_stride);
 }
 
 }  // namespace sdar::cuda

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CUDA backend's kernels, one file each, as functions that enqueue them. Shapes and meanings
-// are those of Backend (kernels/backend.h); act is bfloat16 or float32. Nothing here waits or
-// allocates device memory: what a kernel keeps between its phases is in a workspace that the caller
-// gives. Each kernel's bytes and operations are stated beside it, with s = bytes of an act value;
-// bench/kernels/kernel_work.h has the least of both that any kernel must move and compute.
+// are those of the operations (kernels/operations.h); act is bfloat16 or float32. Nothing here
+// waits or allocates device memory: what a kernel keeps between its phases is in a workspace that
+// the caller gives. Each kernel's bytes and operations are stated beside it, with s = bytes of an
+// act value; bench/kernels/kernel_work.h has the least of both that any kernel must move and
+// compute.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/backend.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/summary_specs.h"
+#include "kernels/operations.h"
 
 namespace sdar::cuda {
 
@@ -21,20 +22,16 @@ void FillSynthetic(const SyntheticElements& elements, int64_t row_stride, const 
                    cudaStream_t stream);
 
 // Bytes: out written, one table row read per id: rows * hidden * (s + 4). FLOPs: none.
-void Embed(const TensorView& table, int64_t first_id, const int32_t* ids, const TensorView& out,
-           cudaStream_t stream);
+void Embed(const op::Embed& call, cudaStream_t stream);
 
 // Bytes: residual, delta and out once each (residual's second read hits the cache): rows * hidden *
 // (12 + s). FLOPs: 5 rows * hidden.
-void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
-                const TensorView& residual, const TensorView& out, cudaStream_t stream);
+void AddRmsNorm(const op::AddRmsNorm& call, cudaStream_t stream);
 
 // Bytes: qkv read and written once, k and v of rows that have a slot written to pages: rows *
 // head_dim * (8 (heads + 2 kv_heads) + 2 s kv_heads). FLOPs: 7 rows * head_dim * (heads +
 // kv_heads).
-void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
-                     const TensorView& q_norm, const TensorView& k_norm, const KvPages& pages,
-                     const TensorView& qkv, cudaStream_t stream);
+void QkNormRopeWrite(const op::QkNormRopeWrite& call, cudaStream_t stream);
 
 // Bytes of workspace that BlockAttention needs for a step.
 size_t AttentionWorkspaceBytes(const AttentionShape& shape, const StepLayout& layout,
@@ -42,16 +39,14 @@ size_t AttentionWorkspaceBytes(const AttentionShape& shape, const StepLayout& la
 // Bytes: each segment's committed K/V once per tile of 64 query rows, qkv and out once: tiles *
 // context * 2 s kv_heads * head_dim, and rows * head_dim * (4 (heads + 2 kv_heads) + s heads).
 // FLOPs: 4 rows * heads * head_dim * (context + rows of the segment).
-void BlockAttention(const AttentionShape& shape, const StepLayout& layout, const KvPages& pages,
-                    const TensorView& qkv, const TensorView& out, int num_multiprocessors,
-                    void* workspace, cudaStream_t stream);
+void BlockAttention(const op::BlockAttention& call, int num_multiprocessors, void* workspace,
+                    cudaStream_t stream);
 
 // Bytes: rows * width * (8 + s). FLOPs: 4 rows * width.
-void SwiGlu(const TensorView& gate_up, const TensorView& out, cudaStream_t stream);
+void SwiGlu(const op::SwiGlu& call, cudaStream_t stream);
 
 // Bytes: rows * (4 experts + 8 k). FLOPs: rows * experts * (3 + k).
-void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids, float* weights,
-           cudaStream_t stream);
+void Route(const op::Route& call, cudaStream_t stream);
 
 // What launches depend on.
 struct DeviceTraits {
@@ -72,16 +67,13 @@ size_t ExpertsWorkspaceBytes(const ExpertTable& experts, DType act, int64_t rows
 // Bytes: the weights of each expert that has rows once per tile of them (32, or 128 where experts
 // have many: expert_product.h), 3 s hidden * width; x; and the slots' inner and outer rows written
 // and read once: rows * k * 2 (s width + 4 hidden). FLOPs: 6 rows * k * hidden * width.
-void Experts(const ExpertTable& experts, const TensorView& x, int64_t k, const int32_t* ids,
-             const float* weights, const TensorView& out, const DeviceTraits& device,
+void Experts(const op::Experts& call, const ExpertTable& table, const DeviceTraits& device,
              void* workspace, cudaStream_t stream);
 
 // Bytes: 2 s per value. FLOPs: none.
-void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out,
-                cudaStream_t stream);
+void GatherRows(const op::GatherRows& call, cudaStream_t stream);
 // Bytes: 12 per value of x: it and out read, out written. FLOPs: 1 per value.
-void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out,
-                    cudaStream_t stream);
+void ScatterAddRows(const op::ScatterAddRows& call, cudaStream_t stream);
 
 // summaries: [logits.rows] in device memory. Bytes: logits once (a row's further reads hit the
 // cache), and written where a temperature changes them all: 4 rows * ids, or 8. FLOPs: 8 rows *

@@ -109,46 +109,46 @@ __global__ void QkNormRopeWriteKernel(HeadWork work, Kv* keys, Kv* values) {
 
 }  // namespace
 
-void AddRmsNorm(const TensorView* delta, const TensorView& weight, float eps,
-                const TensorView& residual, const TensorView& out, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(residual.rows));
-  const float* added = delta == nullptr ? nullptr : delta->Row<float>(0);
-  const int64_t delta_stride = delta == nullptr ? 0 : delta->row_stride;
-  if (out.dtype == DType::kBFloat16) {
+void AddRmsNorm(const op::AddRmsNorm& call, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(call.residual.rows));
+  const float* added = call.delta ? call.delta->Row<float>(0) : nullptr;
+  const int64_t delta_stride = call.delta ? call.delta->row_stride : 0;
+  if (call.out.dtype == DType::kBFloat16) {
     Launch(AddRmsNormKernel<Bf16>, grid, kThreads, 0, stream, added, delta_stride,
-           weight.Row<float>(0), eps, residual.Row<float>(0), residual.row_stride, out.Row<Bf16>(0),
-           out.row_stride, residual.cols);
+           call.weight.Row<float>(0), call.eps, call.residual.Row<float>(0),
+           call.residual.row_stride, call.out.Row<Bf16>(0), call.out.row_stride,
+           call.residual.cols);
   } else {
     Launch(AddRmsNormKernel<float>, grid, kThreads, 0, stream, added, delta_stride,
-           weight.Row<float>(0), eps, residual.Row<float>(0), residual.row_stride,
-           out.Row<float>(0), out.row_stride, residual.cols);
+           call.weight.Row<float>(0), call.eps, call.residual.Row<float>(0),
+           call.residual.row_stride, call.out.Row<float>(0), call.out.row_stride,
+           call.residual.cols);
   }
 }
 
-void QkNormRopeWrite(const AttentionShape& shape, const StepLayout& layout,
-                     const TensorView& q_norm, const TensorView& k_norm, const KvPages& pages,
-                     const TensorView& qkv, cudaStream_t stream) {
+void QkNormRopeWrite(const op::QkNormRopeWrite& call, cudaStream_t stream) {
+  const AttentionShape& shape = call.shape;
   const HeadWork work = {static_cast<int>(shape.num_heads),
                          static_cast<int>(shape.num_kv_heads),
                          static_cast<int>(shape.head_dim),
                          shape.rope_theta,
                          shape.rms_norm_eps,
-                         layout.positions,
-                         layout.kv_slots,
-                         q_norm.Row<float>(0),
-                         k_norm.Row<float>(0),
-                         qkv.Row<float>(0),
-                         qkv.row_stride,
-                         pages.page_size};
+                         call.layout.positions,
+                         call.layout.kv_slots,
+                         call.q_norm.Row<float>(0),
+                         call.k_norm.Row<float>(0),
+                         call.qkv.Row<float>(0),
+                         call.qkv.row_stride,
+                         call.pages.page_size};
   const int heads = work.num_heads + 2 * work.num_kv_heads;
   const dim3 grid(static_cast<unsigned>((heads + kHeadWarps - 1) / kHeadWarps),
-                  static_cast<unsigned>(layout.num_rows));
-  if (pages.dtype == DType::kBFloat16) {
+                  static_cast<unsigned>(call.layout.num_rows));
+  if (call.pages.dtype == DType::kBFloat16) {
     Launch(QkNormRopeWriteKernel<Bf16>, grid, kHeadWarps * kWarp, 0, stream, work,
-           static_cast<Bf16*>(pages.keys), static_cast<Bf16*>(pages.values));
+           static_cast<Bf16*>(call.pages.keys), static_cast<Bf16*>(call.pages.values));
   } else {
     Launch(QkNormRopeWriteKernel<float>, grid, kHeadWarps * kWarp, 0, stream, work,
-           static_cast<float*>(pages.keys), static_cast<float*>(pages.values));
+           static_cast<float*>(call.pages.keys), static_cast<float*>(call.pages.values));
   }
 }
 

@@ -62,11 +62,11 @@ __global__ void RouteKernel(const float* logits, int64_t stride, int64_t rows, i
 
 }  // namespace
 
-void Route(const TensorView& logits, int64_t k, bool renormalize, int32_t* ids, float* weights,
-           cudaStream_t stream) {
-  Launch(RouteKernel, dim3(static_cast<unsigned>((logits.rows + kRows - 1) / kRows)), kRows * kWarp,
-         0, stream, logits.Row<float>(0), logits.row_stride, logits.rows,
-         static_cast<int>(logits.cols), static_cast<int>(k), renormalize, ids, weights);
+void Route(const op::Route& call, cudaStream_t stream) {
+  Launch(RouteKernel, dim3(static_cast<unsigned>((call.logits.rows + kRows - 1) / kRows)),
+         kRows * kWarp, 0, stream, call.logits.Row<float>(0), call.logits.row_stride,
+         call.logits.rows, static_cast<int>(call.logits.cols), static_cast<int>(call.k),
+         call.renormalize, call.ids, call.weights);
 }
 
 }  // namespace sdar::cuda

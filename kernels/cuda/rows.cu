@@ -69,36 +69,34 @@ unsigned BlocksFor(int64_t columns) {
 
 }  // namespace
 
-void Embed(const TensorView& table, int64_t first_id, const int32_t* ids, const TensorView& out,
-           cudaStream_t stream) {
-  WithElement(table.dtype, [&](auto element) {
+void Embed(const op::Embed& call, cudaStream_t stream) {
+  WithElement(call.table.dtype, [&](auto element) {
     using Act = decltype(element);
-    Launch(EmbedKernel<Act>, dim3(static_cast<unsigned>(out.rows)), kThreads, 0, stream,
-           RowsOf<Act>(table), table.rows, first_id, ids, RowsOf<float>(out), out.cols);
+    Launch(EmbedKernel<Act>, dim3(static_cast<unsigned>(call.out.rows)), kThreads, 0, stream,
+           RowsOf<Act>(call.table), call.table.rows, call.first_id, call.ids,
+           RowsOf<float>(call.out), call.out.cols);
   });
 }
 
-void SwiGlu(const TensorView& gate_up, const TensorView& out, cudaStream_t stream) {
-  WithElement(out.dtype, [&](auto element) {
+void SwiGlu(const op::SwiGlu& call, cudaStream_t stream) {
+  WithElement(call.out.dtype, [&](auto element) {
     using Act = decltype(element);
-    Launch(SwiGluKernel<Act>, dim3(BlocksFor(out.cols), static_cast<unsigned>(out.rows)), kThreads,
-           0, stream, RowsOf<float>(gate_up), RowsOf<Act>(out), out.cols);
+    Launch(SwiGluKernel<Act>, dim3(BlocksFor(call.out.cols), static_cast<unsigned>(call.out.rows)),
+           kThreads, 0, stream, RowsOf<float>(call.gate_up), RowsOf<Act>(call.out), call.out.cols);
   });
 }
 
-void GatherRows(const TensorView& x, const int32_t* rows, const TensorView& out,
-                cudaStream_t stream) {
-  WithElement(x.dtype, [&](auto element) {
+void GatherRows(const op::GatherRows& call, cudaStream_t stream) {
+  WithElement(call.x.dtype, [&](auto element) {
     using T = decltype(element);
-    Launch(GatherRowsKernel<T>, dim3(static_cast<unsigned>(out.rows)), kThreads, 0, stream,
-           RowsOf<T>(x), rows, RowsOf<T>(out), out.cols);
+    Launch(GatherRowsKernel<T>, dim3(static_cast<unsigned>(call.out.rows)), kThreads, 0, stream,
+           RowsOf<T>(call.x), call.rows, RowsOf<T>(call.out), call.out.cols);
   });
 }
 
-void ScatterAddRows(const TensorView& x, const int32_t* rows, const TensorView& out,
-                    cudaStream_t stream) {
-  Launch(ScatterAddRowsKernel, dim3(BlocksFor(out.cols)), kThreads, 0, stream, RowsOf<float>(x),
-         x.rows, rows, RowsOf<float>(out), out.cols);
+void ScatterAddRows(const op::ScatterAddRows& call, cudaStream_t stream) {
+  Launch(ScatterAddRowsKernel, dim3(BlocksFor(call.out.cols)), kThreads, 0, stream,
+         RowsOf<float>(call.x), call.x.rows, call.rows, RowsOf<float>(call.out), call.out.cols);
 }
 
 }  // namespace sdar::cuda

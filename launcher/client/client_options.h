@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,12 +10,12 @@
 #include "absl/status/statusor.h"
 
 #include "launcher/client/client_channel.h"
+#include "launcher/client/request_flags.h"
 #include "launcher/flags/flags.h"
 #include "sdar/v1/generation.pb.h"
 
 namespace sdar {
 
-// An absent optional is not sent: the server's default applies.
 struct ClientOptions {
   ServerAccess access;
   std::vector<std::string> message;  // the words of the user's turn
@@ -30,17 +29,7 @@ struct ClientOptions {
   bool info = false;
   double timeout_s = 0;  // 0: none
 
-  std::optional<float> temperature, top_p, min_p;
-  std::optional<float> repetition_penalty, presence_penalty, frequency_penalty;
-  std::optional<float> confidence_threshold, entropy_bound;
-  std::optional<int64_t> top_k, n, block_length, denoising_steps;
-  std::optional<int64_t> max_tokens, min_tokens, logprobs;
-  std::string drafts;              // auto, off or a number; empty: absent
-  std::string seed;                // decimal, 64 bits; empty: absent
-  std::string remasking_strategy;  // empty: absent
-  std::string stop_token_ids;      // separated by commas
-  std::vector<std::string> stop;
-  bool ignore_eos = false;
+  FieldTexts fields;  // of the request
 
   // InvalidArgument names the flag.
   absl::Status Validate() const;

@@ -127,8 +127,8 @@ absl::Status Job::OpenModel() {
       options_.block_length > 0 ? std::optional<int64_t>(options_.block_length) : std::nullopt;
   const BlockLength block = ResolveBlockLength(std::nullopt, flag, model, options_.model);
   defaults_.block_length = block.value;
-  SDAR_ASSIGN_OR_RETURN(const int64_t drafts, ParseDrafts(options_.drafts));
-  defaults_.drafts = static_cast<int>(drafts);
+  SDAR_ASSIGN_OR_RETURN(const DraftCount drafts, ParseDrafts(options_.drafts));
+  defaults_.drafts = static_cast<int>(drafts.value);
   if (block.source == BlockLengthSource::kDefault && is_coordinator()) {
     spdlog::warn("neither config.json nor the folder's name says a block length; using {}",
                  block.value);

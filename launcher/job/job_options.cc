@@ -47,8 +47,8 @@ absl::Status JobOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(OneOf("generation-config", generation_config, {"auto", "none"}));
   SDAR_RETURN_IF_ERROR(OneOf("log-level", log_level, {"debug", "info", "warning", "error"}));
   SDAR_RETURN_IF_ERROR(OneOf("log-format", log_format, {"text", "json"}));
-  SDAR_ASSIGN_OR_RETURN(const int64_t draft_count, ParseDrafts(drafts));
-  SDAR_RETURN_IF_ERROR(AtLeast("drafts", draft_count, kAutomaticDrafts, kMaxDrafts));
+  SDAR_ASSIGN_OR_RETURN(const DraftCount draft_count, ParseDrafts(drafts));
+  SDAR_RETURN_IF_ERROR(AtLeast("drafts", draft_count.value, kAutomaticDrafts, kMaxDrafts));
   SDAR_RETURN_IF_ERROR(AtLeast("threads", threads, 0, 1024));
   SDAR_RETURN_IF_ERROR(AtLeast("tensor-parallel", tensor_parallel, 0, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequences", max_sequences, 1, 4096));

@@ -18,13 +18,17 @@ namespace {
 constexpr int kAdminConnections = 128;
 constexpr size_t kAdminBodyBytes = size_t{1} << 20;
 
-// Descriptors for as many connections as the system lets this process have: 1024, the usual limit,
-// are fewer than the servers take.
-void RaiseDescriptorLimit() {
+// Descriptors that gRPC's connections may bring the process to.
+constexpr rlim_t kMaxDescriptors = 8192;
+
+// How many descriptors this process may have: as many as the system lets it, for 1024, the usual
+// limit, are fewer than the servers take.
+int RaiseDescriptorLimit() {
   rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 2 * kMaxDescriptors));
 }
 
 bool AreLoopback(const std::vector<std::string>& ips) {
@@ -41,8 +45,8 @@ absl::StatusOr<OriginPolicy> MakePolicy(const ServeOptions& options, const std::
 
 absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Open(const ServeOptions& options) {
   SDAR_RETURN_IF_ERROR(options.tls.Check());
-  RaiseDescriptorLimit();
   auto out = std::unique_ptr<Listeners>(new Listeners(options));
+  out->descriptor_limit_ = RaiseDescriptorLimit();
   if (options.tls.enabled()) {
     SDAR_ASSIGN_OR_RETURN(out->certificates_, ServerCertificates::Load(options.tls));
   }
@@ -61,6 +65,7 @@ absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Open(const ServeOptions& o
 absl::Status Listeners::OpenHttp() {
   HttpServerOptions http;
   http.certificates = certificates_;
+  http.max_connections = std::min(http.max_connections, descriptor_limit_ / 4);
   SDAR_ASSIGN_OR_RETURN(ListeningSockets sockets,
                         ListeningSockets::Open("HTTP", grpc_sockets_->ips(), options_.http_port));
   SDAR_ASSIGN_OR_RETURN(http_, HttpServer::Start(std::move(sockets), http, gateway_->Handlers()));
@@ -84,8 +89,9 @@ absl::Status Listeners::OpenAdmin() {
 absl::Status Listeners::Serve(GenerationService& service, TextWorkers& workers,
                               std::vector<std::string> models) {
   grpc_gateway_ = std::make_unique<GrpcGateway>(service, workers);
-  SDAR_ASSIGN_OR_RETURN(
-      grpc_, GrpcServer::Start(*std::move(grpc_sockets_), certificates_, *grpc_gateway_));
+  // Half is left to HTTP, to probes and to files.
+  SDAR_ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(*std::move(grpc_sockets_), certificates_,
+                                                 descriptor_limit_ / 2, *grpc_gateway_));
   gateway_->Serve(service, workers, std::move(models));
   if (http_ != nullptr && !options_.http_address_file.empty()) {
     SDAR_RETURN_IF_ERROR(WriteFileAtomically(options_.http_address_file, http_->address() + "\n"));

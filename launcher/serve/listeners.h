@@ -49,6 +49,7 @@ class Listeners {
   absl::Status OpenAdmin();
 
   const ServeOptions options_;
+  int descriptor_limit_ = 0;                          // of this process, within reason
   std::shared_ptr<ServerCertificates> certificates_;  // null without TLS
   std::optional<ListeningSockets> grpc_sockets_;      // until Serve
   std::unique_ptr<HttpGateway> gateway_;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "common/steady_time.h"
@@ -21,54 +23,49 @@ std::vector<int> ToVector(const google::protobuf::RepeatedField<int32_t>& from) 
   return {from.begin(), from.end()};
 }
 
-void FillSampling(const SamplingOptions& sampling, SequenceRequest& message) {
-  message.set_temperature(sampling.temperature);
-  message.set_top_k(sampling.top_k);
-  message.set_top_p(sampling.top_p);
-  message.set_min_p(sampling.min_p);
-  message.set_repetition_penalty(sampling.repetition_penalty);
-  message.set_presence_penalty(sampling.presence_penalty);
-  message.set_frequency_penalty(sampling.frequency_penalty);
-  for (const auto& [id, value] : sampling.logit_bias) {
+// Calls visit(member, getter, setter) for each field of a request that is one number.
+template <typename Request, typename Visitor>
+void VisitNumbers(Request& request, Visitor&& visit) {
+  using M = SequenceRequest;
+  auto& sampling = request.sampling;
+  visit(sampling.temperature, &M::temperature, &M::set_temperature);
+  visit(sampling.top_k, &M::top_k, &M::set_top_k);
+  visit(sampling.top_p, &M::top_p, &M::set_top_p);
+  visit(sampling.min_p, &M::min_p, &M::set_min_p);
+  visit(sampling.repetition_penalty, &M::repetition_penalty, &M::set_repetition_penalty);
+  visit(sampling.presence_penalty, &M::presence_penalty, &M::set_presence_penalty);
+  visit(sampling.frequency_penalty, &M::frequency_penalty, &M::set_frequency_penalty);
+  visit(sampling.seed, &M::seed, &M::set_seed);
+  auto& remasking = request.remasking;
+  visit(remasking.block_length, &M::block_length, &M::set_block_length);
+  visit(remasking.denoising_steps, &M::denoising_steps, &M::set_denoising_steps);
+  visit(remasking.strategy, &M::remasking_strategy, &M::set_remasking_strategy);
+  visit(remasking.confidence_threshold, &M::confidence_threshold, &M::set_confidence_threshold);
+  visit(remasking.entropy_bound, &M::entropy_bound, &M::set_entropy_bound);
+  visit(request.stopping.max_tokens, &M::max_tokens, &M::set_max_tokens);
+  visit(request.stopping.min_tokens, &M::min_tokens, &M::set_min_tokens);
+  visit(request.skip_special_tokens, &M::skip_special_tokens, &M::set_skip_special_tokens);
+  visit(request.top_logprobs, &M::top_logprobs, &M::set_top_logprobs);
+  visit(request.trace, &M::trace, &M::set_trace);
+  visit(request.provisional, &M::provisional, &M::set_provisional);
+  visit(request.priority, &M::priority, &M::set_priority);
+  visit(request.drafts, &M::drafts, &M::set_drafts);
+}
+
+void FillBiases(absl::Span<const std::pair<TokenId, float>> biases, SequenceRequest& message) {
+  for (const auto& [id, value] : biases) {
     SequenceRequest::Bias& bias = *message.add_logit_bias();
     bias.set_id(id);
     bias.set_bias(value);
   }
-  message.set_seed(sampling.seed);
 }
 
-SamplingOptions SamplingOf(const SequenceRequest& message) {
-  SamplingOptions sampling;
-  sampling.temperature = message.temperature();
-  sampling.top_k = message.top_k();
-  sampling.top_p = message.top_p();
-  sampling.min_p = message.min_p();
-  sampling.repetition_penalty = message.repetition_penalty();
-  sampling.presence_penalty = message.presence_penalty();
-  sampling.frequency_penalty = message.frequency_penalty();
+std::vector<std::pair<TokenId, float>> BiasesOf(const SequenceRequest& message) {
   std::vector<std::pair<TokenId, float>> biases;
   for (const SequenceRequest::Bias& bias : message.logit_bias()) {
     biases.emplace_back(bias.id(), bias.bias());
   }
-  sampling.logit_bias = std::move(biases);
-  sampling.seed = message.seed();
-  return sampling;
-}
-
-void FillStopping(const StoppingOptions& stopping, SequenceRequest& message) {
-  message.set_max_tokens(stopping.max_tokens);
-  message.set_min_tokens(stopping.min_tokens);
-  for (const std::string& stop : stopping.stop) message.add_stop(stop);
-  AddAll(stopping.stop_ids, *message.mutable_stop_ids());
-}
-
-StoppingOptions StoppingOf(const SequenceRequest& message) {
-  StoppingOptions stopping;
-  stopping.max_tokens = message.max_tokens();
-  stopping.min_tokens = message.min_tokens();
-  stopping.stop.assign(message.stop().begin(), message.stop().end());
-  stopping.stop_ids = ToVector(message.stop_ids());
-  return stopping;
+  return biases;
 }
 
 void FillToken(const RevealedToken& token, SequenceNews::Token& message) {
@@ -186,20 +183,14 @@ CountHistogram CountsOf(const sdar::v1::CountHistogram& message) {
 
 SequenceRequest ToMessage(const GenerationRequest& request, SteadyTime now) {
   SequenceRequest message;
+  VisitNumbers(request, [&message](const auto& member, auto getter, auto setter) {
+    using Field = decltype((message.*getter)());
+    (message.*setter)(static_cast<Field>(member));
+  });
   AddAll(request.prompt, *message.mutable_prompt());
-  FillSampling(request.sampling, message);
-  message.set_block_length(request.remasking.block_length);
-  message.set_denoising_steps(request.remasking.denoising_steps);
-  message.set_remasking_strategy(static_cast<int32_t>(request.remasking.strategy));
-  message.set_confidence_threshold(request.remasking.confidence_threshold);
-  message.set_entropy_bound(request.remasking.entropy_bound);
-  FillStopping(request.stopping, message);
-  message.set_skip_special_tokens(request.skip_special_tokens);
-  message.set_top_logprobs(request.top_logprobs);
-  message.set_trace(request.trace);
-  message.set_provisional(request.provisional);
-  message.set_priority(request.priority);
-  message.set_drafts(request.drafts);
+  FillBiases(request.sampling.logit_bias, message);
+  for (const std::string& stop : request.stopping.stop) message.add_stop(stop);
+  AddAll(request.stopping.stop_ids, *message.mutable_stop_ids());
   if (request.deadline != SteadyTime::InfiniteFuture()) {
     message.set_timeout_nanos(absl::ToInt64Nanoseconds(request.deadline - now));
   }
@@ -208,20 +199,13 @@ SequenceRequest ToMessage(const GenerationRequest& request, SteadyTime now) {
 
 GenerationRequest FromMessage(const SequenceRequest& message, SteadyTime now) {
   GenerationRequest request;
+  VisitNumbers(request, [&message](auto& member, auto getter, auto) {
+    member = static_cast<std::decay_t<decltype(member)>>((message.*getter)());
+  });
   request.prompt = ToVector(message.prompt());
-  request.sampling = SamplingOf(message);
-  request.remasking.block_length = message.block_length();
-  request.remasking.denoising_steps = message.denoising_steps();
-  request.remasking.strategy = static_cast<RemaskingStrategy>(message.remasking_strategy());
-  request.remasking.confidence_threshold = message.confidence_threshold();
-  request.remasking.entropy_bound = message.entropy_bound();
-  request.stopping = StoppingOf(message);
-  request.skip_special_tokens = message.skip_special_tokens();
-  request.top_logprobs = message.top_logprobs();
-  request.trace = message.trace();
-  request.provisional = message.provisional();
-  request.priority = message.priority();
-  request.drafts = message.drafts();
+  request.sampling.logit_bias = BiasesOf(message);
+  request.stopping.stop.assign(message.stop().begin(), message.stop().end());
+  request.stopping.stop_ids = ToVector(message.stop_ids());
   if (message.has_timeout_nanos()) {
     request.deadline = now + absl::Nanoseconds(message.timeout_nanos());
   }

@@ -86,16 +86,17 @@ absl::Status ExpertExchange::Run(const PackedWeight& router, const ExpertWeights
 
 void ExpertExchange::RouteRows(const PackedWeight& router, const TensorView& x) {
   const TensorView logits = MakeView(logits_.data(), DType::kFloat32, x.rows, config_.num_experts);
-  backend_->MatMul(router, x, logits);
-  backend_->Route(logits, config_.num_experts_per_token, config_.norm_topk_prob, Ids(),
-                  Weights(x.rows));
+  backend_->Run(op::MatMul{router, x, logits});
+  backend_->Run(op::Route{logits, config_.num_experts_per_token, config_.norm_topk_prob, Ids(),
+                          Weights(x.rows)});
 }
 
 // out = what this rank's experts add to x.
 void ExpertExchange::RunExperts(const PackedWeight& router, const ExpertWeights& experts,
                                 const TensorView& x, const TensorView& out) {
   RouteRows(router, x);
-  backend_->Experts(experts, x, config_.num_experts_per_token, Ids(), Weights(x.rows), out);
+  backend_->Run(
+      op::Experts{experts, x, config_.num_experts_per_token, Ids(), Weights(x.rows), out});
 }
 
 absl::Status ExpertExchange::RunAllReduce(const PackedWeight& router, const ExpertWeights& experts,
@@ -129,11 +130,11 @@ absl::Status ExpertExchange::RunWholeAllToAll(const PackedWeight& router,
   }
 
   const TensorView slice = MakeView(results_.data(), DType::kFloat32, mine.size(), hidden);
-  backend_->Clear(slice);
+  backend_->Run(op::Clear{slice});
   for (int r = 0; r < ranks; ++r) {
     float* from = static_cast<float*>(returned_.data()) + r * mine.size() * hidden;
-    backend_->ScatterAddRows(MakeView(from, DType::kFloat32, mine.size(), hidden),
-                             static_cast<const int32_t*>(own_rows_.data()), slice);
+    backend_->Run(op::ScatterAddRows{MakeView(from, DType::kFloat32, mine.size(), hidden),
+                                     static_cast<const int32_t*>(own_rows_.data()), slice});
   }
   return group_.tensors->AllGather(slice.data, slice_bytes, out.data);
 }
@@ -150,10 +151,11 @@ absl::Status ExpertExchange::RunAllToAll(const PackedWeight& router, const Exper
   RouteRows(router, slice);
   SDAR_ASSIGN_OR_RETURN(const Dispatch dispatch, PlanDispatch(slice.rows));
   SDAR_RETURN_IF_ERROR(SendRows(dispatch, slice));
-  backend_->Experts(experts, MakeView(recv_rows_.data(), x.dtype, dispatch.recv_rows, hidden),
-                    config_.num_experts_per_token, static_cast<const int32_t*>(recv_ids_.data()),
-                    static_cast<const float*>(recv_weights_.data()),
-                    MakeView(results_.data(), DType::kFloat32, dispatch.recv_rows, hidden));
+  backend_->Run(
+      op::Experts{experts, MakeView(recv_rows_.data(), x.dtype, dispatch.recv_rows, hidden),
+                  config_.num_experts_per_token, static_cast<const int32_t*>(recv_ids_.data()),
+                  static_cast<const float*>(recv_weights_.data()),
+                  MakeView(results_.data(), DType::kFloat32, dispatch.recv_rows, hidden)});
 
   // results_ is free again once the rows are back: the combined slice goes there.
   SDAR_RETURN_IF_ERROR(
@@ -204,8 +206,8 @@ absl::Status ExpertExchange::SendRows(const Dispatch& dispatch, const TensorView
   const auto k = static_cast<size_t>(config_.num_experts_per_token);
   backend_->CopyToDevice(dispatch.rows.data(), dispatch.rows.size() * sizeof(int32_t),
                          row_index_.data());
-  backend_->GatherRows(slice, static_cast<const int32_t*>(row_index_.data()),
-                       MakeView(send_rows_.data(), slice.dtype, sent, hidden));
+  backend_->Run(op::GatherRows{slice, static_cast<const int32_t*>(row_index_.data()),
+                               MakeView(send_rows_.data(), slice.dtype, sent, hidden)});
   const int64_t row_bytes = hidden * static_cast<int64_t>(SizeOf(slice.dtype));
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllToAll(send_rows_.data(), Times(dispatch.send_counts, row_bytes),
@@ -239,12 +241,12 @@ absl::Status ExpertExchange::ReturnRows(const Dispatch& dispatch, const TensorVi
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllToAll(results_.data(), Times(dispatch.recv_counts, row_bytes),
                                returned_.data(), Times(dispatch.send_counts, row_bytes)));
-  backend_->Clear(slice_out);
+  backend_->Run(op::Clear{slice_out});
   // dispatch.rows lists rank 0's rows first, so one pass in order adds ranks in rank order.
-  backend_->ScatterAddRows(
-      MakeView(returned_.data(), DType::kFloat32, static_cast<int64_t>(dispatch.rows.size()),
-               config_.hidden_size),
-      static_cast<const int32_t*>(row_index_.data()), slice_out);
+  backend_->Run(
+      op::ScatterAddRows{MakeView(returned_.data(), DType::kFloat32,
+                                  static_cast<int64_t>(dispatch.rows.size()), config_.hidden_size),
+                         static_cast<const int32_t*>(row_index_.data()), slice_out});
   return absl::OkStatus();
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "common/status_macros.h"
@@ -162,8 +163,8 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Forward(const StepRows& ste
 
 absl::Status SdarModel::RunLayers(const StepRows& step, const StepLayout& layout, bool captured) {
   const TensorView residual = F32(residual_, rows_, config_.hidden_size);
-  backend_.Embed(weights_.embed, weights_.shard.vocabulary.begin,
-                 static_cast<const int32_t*>(ids_.data()), residual);
+  backend_.Run(op::Embed{weights_.embed, weights_.shard.vocabulary.begin,
+                         static_cast<const int32_t*>(ids_.data()), residual});
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllReduceSum(residual.Row<float>(0), rows_ * config_.hidden_size));
   for (int layer = 0; layer + 1 < config_.num_layers; ++layer) {
@@ -189,8 +190,8 @@ absl::Status SdarModel::RunLastLayer(const StepRows& step, const StepLayout& lay
   SDAR_RETURN_IF_ERROR(FinishLayer(layer, captured, attended, residual));
   if (!has_logits) return absl::OkStatus();
   const TensorView delta = F32(delta_, finished_rows_, config_.hidden_size);
-  backend_.AddRmsNorm(&delta, weights_.final_norm.view, attention_.rms_norm_eps, residual,
-                      Act(normed_, finished_rows_, config_.hidden_size));
+  backend_.Run(op::AddRmsNorm{delta, weights_.final_norm.view, attention_.rms_norm_eps, residual,
+                              Act(normed_, finished_rows_, config_.hidden_size)});
   return absl::OkStatus();
 }
 
@@ -200,18 +201,18 @@ void SdarModel::ProjectHeads(int layer, const StepLayout& layout) {
   const TensorView delta = F32(delta_, rows_, config_.hidden_size);
   const TensorView normed = Act(normed_, rows_, config_.hidden_size);
   const TensorView qkv = F32(qkv_, rows_, w.qkv.rows);
-  backend_.AddRmsNorm(layer == 0 ? nullptr : &delta, w.input_norm.view, attention_.rms_norm_eps,
-                      residual, normed);
-  backend_.MatMul(w.qkv, normed, qkv);
-  backend_.QkNormRopeWrite(attention_, layout, w.q_norm.view, w.k_norm.view,
-                           kv_cache_->layer(layer), qkv);
+  backend_.Run(op::AddRmsNorm{layer == 0 ? std::nullopt : std::optional(delta), w.input_norm.view,
+                              attention_.rms_norm_eps, residual, normed});
+  backend_.Run(op::MatMul{w.qkv, normed, qkv});
+  backend_.Run(op::QkNormRopeWrite{attention_, layout, w.q_norm.view, w.k_norm.view,
+                                   kv_cache_->layer(layer), qkv});
 }
 
 TensorView SdarModel::Attend(int layer, const StepLayout& layout) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   const TensorView attended = Act(attended_, rows_, w.o.cols);
-  backend_.BlockAttention(attention_, layout, kv_cache_->layer(layer), F32(qkv_, rows_, w.qkv.rows),
-                          attended);
+  backend_.Run(op::BlockAttention{attention_, layout, kv_cache_->layer(layer),
+                                  F32(qkv_, rows_, w.qkv.rows), attended});
   return attended;
 }
 
@@ -220,11 +221,11 @@ absl::Status SdarModel::FinishLayer(int layer, bool captured, const TensorView& 
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   const TensorView delta = F32(delta_, attended.rows, config_.hidden_size);
   const TensorView normed = Act(normed_, attended.rows, config_.hidden_size);
-  backend_.MatMul(w.o, attended, delta);
+  backend_.Run(op::MatMul{w.o, attended, delta});
   SDAR_RETURN_IF_ERROR(
       group_.tensors->AllReduceSum(delta.Row<float>(0), delta.rows * config_.hidden_size));
-  backend_.AddRmsNorm(&delta, w.post_attention_norm.view, attention_.rms_norm_eps, residual,
-                      normed);
+  backend_.Run(
+      op::AddRmsNorm{delta, w.post_attention_norm.view, attention_.rms_norm_eps, residual, normed});
   return RunMlp(layer, captured, normed);
 }
 
@@ -236,13 +237,13 @@ absl::Status SdarModel::RunMlp(int layer, bool captured, const TensorView& norme
   }
   const int64_t columns = weights_.shard.mlp_columns.size();
   if (columns == 0) {
-    backend_.Clear(delta);
+    backend_.Run(op::Clear{delta});
   } else {
     const TensorView inner = Act(inner_, normed.rows, columns);
     const TensorView gate_up = F32(gate_up_, normed.rows, 2 * columns);
-    backend_.MatMul(w.gate_up, normed, gate_up);
-    backend_.SwiGlu(gate_up, inner);
-    backend_.MatMul(w.down, inner, delta);
+    backend_.Run(op::MatMul{w.gate_up, normed, gate_up});
+    backend_.Run(op::SwiGlu{gate_up, inner});
+    backend_.Run(op::MatMul{w.down, inner, delta});
   }
   return group_.tensors->AllReduceSum(delta.Row<float>(0), delta.rows * config_.hidden_size);
 }
@@ -251,7 +252,7 @@ TensorView SdarModel::KeepLogitRows(const StepRows& step, const TensorView& x,
                                     const DeviceBuffer& memory) {
   const TensorView kept =
       MakeView(memory.data(), x.dtype, static_cast<int64_t>(step.logit_rows.size()), x.cols);
-  backend_.GatherRows(x, static_cast<const int32_t*>(logit_rows_.data()), kept);
+  backend_.Run(op::GatherRows{x, static_cast<const int32_t*>(logit_rows_.data()), kept});
   return kept;
 }
 
@@ -268,9 +269,9 @@ absl::StatusOr<std::vector<LogitSummary>> SdarModel::Summarize(const StepRows& s
     // The final norm has consumed delta_.
     if (count < finished_rows_) normed = KeepLogitRows(step, normed, delta_);
     const TensorView logits = F32(logits_, count, vocabulary.size());
-    backend_.MatMul(weights_.lm_head, normed, logits);
-    backend_.SummarizeLogits({vocabulary.begin, step.forbidden, step.logit_specs}, logits,
-                             absl::MakeSpan(mine));
+    backend_.Run(op::MatMul{weights_.lm_head, normed, logits});
+    backend_.Run(op::SummarizeLogits{
+        {vocabulary.begin, step.forbidden, step.logit_specs}, logits, absl::MakeSpan(mine)});
   }
   SDAR_RETURN_IF_ERROR(backend_.Synchronize());
   return MergeShards(mine);

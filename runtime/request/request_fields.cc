@@ -91,11 +91,11 @@ absl::Status CheckListLength(absl::string_view field, size_t length, int64_t voc
 
 }  // namespace
 
-absl::StatusOr<int64_t> ParseDrafts(absl::string_view text) {
-  if (text == "auto") return kAutomaticDrafts;
-  if (text == "off") return 0;
+absl::StatusOr<DraftCount> ParseDrafts(absl::string_view text) {
+  if (text == "auto") return DraftCount{kAutomaticDrafts};
+  if (text == "off") return DraftCount{0};
   int64_t count = 0;
-  if (absl::SimpleAtoi(text, &count) && count >= 0) return count;
+  if (absl::SimpleAtoi(text, &count) && count >= 0) return DraftCount{count};
   return absl::InvalidArgumentError(
       absl::StrCat("drafts: expected auto, off or a number, got '", text, "'"));
 }
@@ -123,8 +123,9 @@ absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields
   // Far beyond what ValidateRequest takes, and within an int.
   request.priority = static_cast<int>(
       std::clamp<int64_t>(fields.priority.value_or(0), -kMaxPriority - 1, kMaxPriority + 1));
-  request.drafts = static_cast<int>(std::clamp<int64_t>(fields.drafts.value_or(defaults.drafts),
-                                                        kAutomaticDrafts - 1, kMaxDrafts + 1));
+  const int64_t drafts = fields.drafts ? fields.drafts->value : defaults.drafts;
+  request.drafts =
+      static_cast<int>(std::clamp<int64_t>(drafts, kAutomaticDrafts - 1, kMaxDrafts + 1));
   SDAR_RETURN_IF_ERROR(ValidateRequest(request, limits));
 
   const uint64_t seed = fields.seed ? *fields.seed : FreshSeed();

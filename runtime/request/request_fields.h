@@ -16,7 +16,14 @@
 
 namespace sdar {
 
-// Absent fields take the defaults.
+// GenerationRequest::drafts as a user gives it: a number, or where it is text "auto" or "off".
+struct DraftCount {
+  int64_t value = 0;
+  friend bool operator==(DraftCount, DraftCount) = default;
+};
+
+// Absent fields take the defaults. VisitFields lists them by name: a new one belongs into both, and
+// into proto/sdar/v1/generation.proto.
 struct RequestFields {
   std::optional<double> temperature, top_p, min_p;
   std::optional<int64_t> top_k;
@@ -35,8 +42,38 @@ struct RequestFields {
   std::optional<int64_t>
       logprobs;  // absent: none; k: the tokens' and those of the k most probable ids
   std::optional<int64_t> priority;
-  std::optional<int64_t> drafts;  // as in GenerationRequest
+  std::optional<DraftCount> drafts;
 };
+
+// Calls visit(name, member) for every field. The names are those of JSON and of the protobuf
+// message; each reader of requests goes through this list.
+template <typename Fields, typename Visitor>
+void VisitFields(Fields& fields, Visitor&& visit) {
+  visit("temperature", fields.temperature);
+  visit("top_k", fields.top_k);
+  visit("top_p", fields.top_p);
+  visit("min_p", fields.min_p);
+  visit("repetition_penalty", fields.repetition_penalty);
+  visit("presence_penalty", fields.presence_penalty);
+  visit("frequency_penalty", fields.frequency_penalty);
+  visit("logit_bias", fields.logit_bias);
+  visit("seed", fields.seed);
+  visit("n", fields.n);
+  visit("block_length", fields.block_length);
+  visit("denoising_steps", fields.denoising_steps);
+  visit("remasking_strategy", fields.remasking_strategy);
+  visit("confidence_threshold", fields.confidence_threshold);
+  visit("entropy_bound", fields.entropy_bound);
+  visit("max_tokens", fields.max_tokens);
+  visit("min_tokens", fields.min_tokens);
+  visit("stop", fields.stop);
+  visit("stop_token_ids", fields.stop_token_ids);
+  visit("ignore_eos", fields.ignore_eos);
+  visit("skip_special_tokens", fields.skip_special_tokens);
+  visit("logprobs", fields.logprobs);
+  visit("priority", fields.priority);
+  visit("drafts", fields.drafts);
+}
 
 inline constexpr int64_t kMaxSamples = 128;
 
@@ -49,7 +86,7 @@ struct RequestDefaults {
 
 // "auto", "off" or a number of drafts, as GenerationRequest has it. InvalidArgument says what was
 // expected; the range is ValidateRequest's.
-absl::StatusOr<int64_t> ParseDrafts(absl::string_view text);
+absl::StatusOr<DraftCount> ParseDrafts(absl::string_view text);
 
 // The samples of one request: `n` of them, with seeds derived from the request's, or from a fresh
 // one. InvalidArgument names the field; ValidateRequest's errors.

@@ -10,7 +10,18 @@
 namespace sdar {
 namespace {
 
-absl::Status ReadStrategy(const Json& value, std::optional<RemaskingStrategy>& out) {
+// Readers of the kinds of fields: json_fields.h has those of plain numbers, and here are the
+// others.
+template <typename T>
+absl::Status ReadField(const Json& value, std::optional<T>& out) {
+  return ReadValue(value, out);
+}
+
+absl::Status ReadField(const Json& value, std::vector<TokenId>& out) {
+  return ReadValue(value, out);
+}
+
+absl::Status ReadField(const Json& value, std::optional<RemaskingStrategy>& out) {
   std::string name;
   SDAR_RETURN_IF_ERROR(ReadValue(value, name));
   SDAR_ASSIGN_OR_RETURN(out, ParseRemaskingStrategy(Shorten(name)));
@@ -18,7 +29,7 @@ absl::Status ReadStrategy(const Json& value, std::optional<RemaskingStrategy>& o
 }
 
 // {"TOKEN ID": BIAS}
-absl::Status ReadBias(const Json& value, std::vector<std::pair<TokenId, float>>& out) {
+absl::Status ReadField(const Json& value, std::vector<std::pair<TokenId, float>>& out) {
   if (!value.is_object()) return Mistyped("an object from token ids to numbers", value);
   for (const auto& [key, bias] : value.items()) {
     TokenId id = 0;
@@ -31,51 +42,26 @@ absl::Status ReadBias(const Json& value, std::vector<std::pair<TokenId, float>>&
 }
 
 // A string or a list of strings.
-absl::Status ReadStop(const Json& value, std::vector<std::string>& out) {
+absl::Status ReadField(const Json& value, std::vector<std::string>& out) {
   if (value.is_string()) return ReadValue(value, out.emplace_back());
   return ReadValue(value, out);
 }
 
 // "auto", "off" or a number.
-absl::Status ReadDrafts(const Json& value, std::optional<int64_t>& out) {
-  if (!value.is_string()) return ReadValue(value, out);
+absl::Status ReadField(const Json& value, std::optional<DraftCount>& out) {
+  if (!value.is_string()) return ReadValue(value, out.emplace().value);
   SDAR_ASSIGN_OR_RETURN(out, ParseDrafts(Shorten(value.get_ref<const std::string&>())));
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& f) {
-  const auto into = [](auto& target) {
-    return JsonReader([&target](const Json& value) { return ReadValue(value, target); });
-  };
-  return {
-      {"temperature", into(f.temperature)},
-      {"top_k", into(f.top_k)},
-      {"top_p", into(f.top_p)},
-      {"min_p", into(f.min_p)},
-      {"repetition_penalty", into(f.repetition_penalty)},
-      {"presence_penalty", into(f.presence_penalty)},
-      {"frequency_penalty", into(f.frequency_penalty)},
-      {"logit_bias", [&f](const Json& value) { return ReadBias(value, f.logit_bias); }},
-      {"seed", into(f.seed)},
-      {"n", into(f.n)},
-      {"block_length", into(f.block_length)},
-      {"denoising_steps", into(f.denoising_steps)},
-      {"remasking_strategy",
-       [&f](const Json& value) { return ReadStrategy(value, f.remasking_strategy); }},
-      {"confidence_threshold", into(f.confidence_threshold)},
-      {"entropy_bound", into(f.entropy_bound)},
-      {"max_tokens", into(f.max_tokens)},
-      {"min_tokens", into(f.min_tokens)},
-      {"stop", [&f](const Json& value) { return ReadStop(value, f.stop); }},
-      {"stop_token_ids", into(f.stop_token_ids)},
-      {"ignore_eos", into(f.ignore_eos)},
-      {"skip_special_tokens", into(f.skip_special_tokens)},
-      {"logprobs", into(f.logprobs)},
-      {"priority", into(f.priority)},
-      {"drafts", [&f](const Json& value) { return ReadDrafts(value, f.drafts); }},
-  };
+absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields) {
+  absl::flat_hash_map<std::string, JsonReader> readers;
+  VisitFields(fields, [&readers](const char* name, auto& member) {
+    readers.emplace(name, [&member](const Json& value) { return ReadField(value, member); });
+  });
+  return readers;
 }
 
 }  // namespace sdar

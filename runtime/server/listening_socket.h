@@ -33,7 +33,7 @@ class ListeningSockets {
   ListeningSockets(ListeningSockets&& other) noexcept;
   ListeningSockets& operator=(ListeningSockets&& other) noexcept;
 
-  // Closes what is still owned: somebody else takes the port.
+  // Closes what is still owned.
   void Close();
   // The descriptors, by address; the caller owns them from now on.
   std::vector<int> Release();

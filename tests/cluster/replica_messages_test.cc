@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 
 #include "common/steady_time.h"
+#include "tests/member_count.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
@@ -76,6 +77,18 @@ TEST(ReplicaMessagesTest, ARequestArrivesAsItWas) {
   EXPECT_EQ(got.priority, sent.priority);
   EXPECT_EQ(got.drafts, sent.drafts);
   EXPECT_EQ(got.deadline, kReceived + absl::Nanoseconds(1234567891234));
+}
+
+TEST(ReplicaMessagesTest, EveryMemberOfARequestHasAFieldOfTheMessage) {
+  constexpr size_t kParts = 3;  // sampling, remasking and stopping are no fields, their members are
+  constexpr size_t kMembers = MemberCount<GenerationRequest>() - kParts +
+                              MemberCount<SamplingOptions>() + MemberCount<RemaskingOptions>() +
+                              MemberCount<StoppingOptions>();
+  const sdar::v1::SequenceRequest message = ToMessage(FullRequest(), kSent);
+  std::vector<const google::protobuf::FieldDescriptor*> set;
+  message.GetReflection()->ListFields(message, &set);
+  EXPECT_EQ(set.size(), kMembers);
+  EXPECT_EQ(message.GetDescriptor()->field_count(), static_cast<int>(kMembers));
 }
 
 TEST(ReplicaMessagesTest, WhatARequestDoesNotSetStaysUnset) {

@@ -50,7 +50,7 @@ TEST_P(ManyRequestsTest, GiveTheSameAnswersTogetherInLittleMemoryAsOneAtATime) {
   int key = 0;
   for (size_t i = 0; i < asked.size(); ++i) {
     RequestFields fields = asked[i].fields;
-    fields.drafts = static_cast<int64_t>(i % 4) - 1;
+    fields.drafts = DraftCount{static_cast<int64_t>(i % 4) - 1};
     ASSERT_THAT(job.Submit(fields, asked[i].prompt, together, key), IsOk());
     key += static_cast<int>(fields.n.value_or(1));
   }

@@ -60,7 +60,7 @@ std::vector<Asked> FixedRequests() {
     fields.temperature = i % 2 == 0 ? 1.0 : 0.0;
     fields.n = i % 4 == 0 ? 3 : 1;
     if (i % 5 == 2) fields.block_length = 8;
-    fields.drafts = static_cast<int64_t>(i % 5) - 1;
+    fields.drafts = DraftCount{static_cast<int64_t>(i % 5) - 1};
   }
   return asked;
 }

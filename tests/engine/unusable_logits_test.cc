@@ -67,7 +67,7 @@ absl::Status Ask(LocalJob& job) {
         fields.temperature = temperature;
         fields.top_p = top_p;
         fields.max_tokens = 12;
-        fields.drafts = round == 0 ? 0 : 4;
+        fields.drafts = DraftCount{round == 0 ? 0 : 4};
         fields.n = 2;
         EXPECT_THAT(job.Submit(fields, {1, 2, 3, 4, 5}, out, 0), IsOk());
         out.AwaitAll();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every backend against the float64 references: embedding, norm, matmul, SwiGLU, rows.
 #include <limits>
+#include <optional>
 
 #include "tests/kernels/targets.h"
 #include "tests/status_matchers.h"
@@ -28,7 +29,8 @@ TEST_P(BackendTest, EmbedTakesRowsAndZeroesIdsOfOtherShards) {
   const DeviceMatrix on_device = Upload(table, act(), 3);
   DeviceMatrix out = Upload(RandomMatrix(random(), 8, 37), DType::kFloat32, 5);
   const DeviceBuffer device_ids = UploadAll(ids);
-  backend().Embed(on_device.view, 100, static_cast<const int32_t*>(device_ids.data()), out.view);
+  backend().Run(
+      op::Embed{on_device.view, 100, static_cast<const int32_t*>(device_ids.data()), out.view});
   EXPECT_EQ(Download(out).values, ReferenceEmbed(table, 100, ids).values);
 }
 
@@ -46,8 +48,8 @@ class NormTest : public BackendTest {
     const DeviceMatrix delta = Upload(d, DType::kFloat32, 1);
     const DeviceMatrix weight = Upload(w, DType::kFloat32);
     DeviceMatrix out = Upload(Matrix(rows, hidden), act(), 7);
-    backend().AddRmsNorm(with_delta ? &delta.view : nullptr, weight.view, 1e-6f, residual.view,
-                         out.view);
+    backend().Run(op::AddRmsNorm{with_delta ? std::optional(delta.view) : std::nullopt, weight.view,
+                                 1e-6f, residual.view, out.view});
     EXPECT_EQ(Download(residual).values, sum.values);
     ExpectRelative(Download(out), ReferenceRmsNorm(sum, w, 1e-6), 2e-6 + ActRounding());
   }
@@ -66,7 +68,7 @@ TEST_P(NormTest, AddRmsNormOfZerosIsZeroByItsEpsilon) {
   DeviceMatrix residual = Upload(Matrix(1, 20), DType::kFloat32);
   const DeviceMatrix weight = Upload(RandomMatrix(random(), 1, 20), DType::kFloat32);
   DeviceMatrix out = Upload(RandomMatrix(random(), 1, 20), act());
-  backend().AddRmsNorm(nullptr, weight.view, 1e-6f, residual.view, out.view);
+  backend().Run(op::AddRmsNorm{std::nullopt, weight.view, 1e-6f, residual.view, out.view});
   for (double v : Download(out).values) EXPECT_EQ(v, 0);
 }
 
@@ -77,7 +79,7 @@ class MatMulTest : public BackendTest {
     const Matrix x = Rounded(act(), RandomMatrix(random(), rows, weight.cols));
     const DeviceMatrix on_device = Upload(x, act(), 2);
     DeviceMatrix out = Upload(RandomMatrix(random(), rows, weight.rows), DType::kFloat32, 3);
-    backend().MatMul(packed, on_device.view, out.view);
+    backend().Run(op::MatMul{packed, on_device.view, out.view});
     const Matrix norm = ReferenceMatMulNorm(x, weight);
     const double unit = static_cast<double>(weight.cols + 4) * 0x1p-24;
     ExpectNear(Download(out), ReferenceMatMul(x, weight),
@@ -164,7 +166,7 @@ TEST_P(RowsTest, SwiGluFollowsItsDefinition) {
     const Matrix x = RandomMatrix(random(), 6, 2 * width, 4);
     const DeviceMatrix gate_up = Upload(x, DType::kFloat32, 1);
     DeviceMatrix out = Upload(Matrix(6, width), act(), 2);
-    backend().SwiGlu(gate_up.view, out.view);
+    backend().Run(op::SwiGlu{gate_up.view, out.view});
     ExpectRelative(Download(out), ReferenceSwiGlu(x), 1e-6 + ActRounding());
   }
 }
@@ -179,7 +181,7 @@ TEST_P(RowsTest, SwiGluOfExtremeGatesVanishesOrPasses) {
   }
   const DeviceMatrix gate_up = Upload(x, DType::kFloat32);
   DeviceMatrix out = Upload(Matrix(1, 20), act());
-  backend().SwiGlu(gate_up.view, out.view);
+  backend().Run(op::SwiGlu{gate_up.view, out.view});
   const Matrix got = Download(out);
   const Matrix want = ReferenceSwiGlu(x);
   for (int64_t c = 0; c < 20; ++c) {
@@ -195,7 +197,8 @@ TEST_P(RowsTest, GatherRowsCopiesRowsOfBothDTypes) {
     DeviceMatrix out = Upload(Matrix(5, 19), dtype, 1);
     const std::vector<int32_t> rows = {6, 0, 0, 3, 6};
     const DeviceBuffer device_rows = UploadAll(rows);
-    backend().GatherRows(from.view, static_cast<const int32_t*>(device_rows.data()), out.view);
+    backend().Run(
+        op::GatherRows{from.view, static_cast<const int32_t*>(device_rows.data()), out.view});
     EXPECT_EQ(Download(out).values, ReferenceEmbed(x, 0, rows).values);
   }
 }
@@ -214,14 +217,15 @@ TEST_P(RowsTest, ScatterAddRowsAddsInTheOrderOfTheRows) {
   const DeviceMatrix from = Upload(x, DType::kFloat32, 2);
   DeviceMatrix out = Upload(start, DType::kFloat32, 1);
   const DeviceBuffer device_rows = UploadAll(rows);
-  backend().ScatterAddRows(from.view, static_cast<const int32_t*>(device_rows.data()), out.view);
+  backend().Run(
+      op::ScatterAddRows{from.view, static_cast<const int32_t*>(device_rows.data()), out.view});
   EXPECT_EQ(Download(out).values, want.values);
 }
 
 TEST_P(RowsTest, ClearZeroesTheRowsAndNothingBetweenThem) {
   for (DType dtype : {DType::kFloat32, act()}) {
     DeviceMatrix out = Upload(RandomMatrix(random(), 5, 19), dtype, 3);
-    backend().Clear(out.view);
+    backend().Run(op::Clear{out.view});
     EXPECT_EQ(Download(out).values, Matrix(5, 19).values);
   }
 }

@@ -12,8 +12,8 @@ class ExpertTest : public BackendTest {
     const auto slots = static_cast<size_t>(z.rows * k);
     const DeviceBuffer ids = UploadAll(std::vector<int32_t>(slots, -7));
     const DeviceBuffer weights = UploadAll(std::vector<float>(slots));
-    backend().Route(logits.view, k, renormalize, static_cast<int32_t*>(ids.data()),
-                    static_cast<float*>(weights.data()));
+    backend().Run(op::Route{logits.view, k, renormalize, static_cast<int32_t*>(ids.data()),
+                            static_cast<float*>(weights.data())});
     const Routing want = ReferenceRoute(z, k, renormalize);
     EXPECT_EQ(DownloadAll<int32_t>(ids, slots), want.ids);
     const std::vector<float> got = DownloadAll<float>(weights, slots);
@@ -50,8 +50,8 @@ class ExpertTest : public BackendTest {
     const DeviceMatrix rows = Upload(x, act(), 2);
     DeviceMatrix out = Upload(RandomMatrix(random(), x.rows, x.cols), DType::kFloat32, 3);
     const DeviceBuffer device_ids = UploadAll(ids), device_weights = UploadAll(weights);
-    backend().Experts(experts, rows.view, k, static_cast<const int32_t*>(device_ids.data()),
-                      static_cast<const float*>(device_weights.data()), out.view);
+    backend().Run(op::Experts{experts, rows.view, k, static_cast<const int32_t*>(device_ids.data()),
+                              static_cast<const float*>(device_weights.data()), out.view});
     return Download(out);
   }
 

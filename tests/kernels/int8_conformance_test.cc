@@ -62,7 +62,7 @@ class Int8Test : public BackendTest {
   Matrix Multiply(const PackedWeight& weight, const Matrix& x) {
     const DeviceMatrix on_device = Upload(x, act(), 2);
     DeviceMatrix out = Upload(RandomMatrix(random(), x.rows, weight.rows), DType::kFloat32, 3);
-    backend().MatMul(weight, on_device.view, out.view);
+    backend().Run(op::MatMul{weight, on_device.view, out.view});
     return Download(out);
   }
 
@@ -148,8 +148,8 @@ TEST_P(Int8Test, ExpertsMultiplyTheirOwnRows) {
   DeviceMatrix out = Upload(Matrix(5, 40), DType::kFloat32);
   const DeviceBuffer device_ids = UploadAll(ids);
   const DeviceBuffer weights = UploadAll(std::vector<float>(5, 1));
-  backend().Experts(experts, rows.view, 1, static_cast<const int32_t*>(device_ids.data()),
-                    static_cast<const float*>(weights.data()), out.view);
+  backend().Run(op::Experts{experts, rows.view, 1, static_cast<const int32_t*>(device_ids.data()),
+                            static_cast<const float*>(weights.data()), out.view});
   const Matrix got = Download(out);
   for (int64_t r = 0; r < 5; ++r) {
     Matrix row(1, 40);

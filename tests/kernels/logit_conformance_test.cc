@@ -51,7 +51,7 @@ class LogitTest : public BackendTest {
       specs.forbidden = forbidden;
       specs.rows = absl::MakeConstSpan(&spec, 1);
       shards.emplace_back();
-      backend().SummarizeLogits(specs, on_device.view, absl::MakeSpan(&shards.back(), 1));
+      backend().Run(op::SummarizeLogits{specs, on_device.view, absl::MakeSpan(&shards.back(), 1)});
       CheckZ(Download(on_device), first);
       first += size;
     }
@@ -228,14 +228,14 @@ TEST_P(LogitTest, SeveralRowsKeepTheirOwnSpecs) {
   LogitSpecs specs{0, {}, rows};
   const DeviceMatrix together = Upload(logits, DType::kFloat32, 5);
   std::vector<LogitSummary> got(5);
-  backend().SummarizeLogits(specs, together.view, absl::MakeSpan(got));
+  backend().Run(op::SummarizeLogits{specs, together.view, absl::MakeSpan(got)});
   for (int64_t r = 0; r < 5; ++r) {
     Matrix alone(1, 200);
     for (int64_t c = 0; c < 200; ++c) alone(0, c) = logits(r, c);
     const DeviceMatrix on_device = Upload(alone, DType::kFloat32);
     LogitSummary want;
     specs.rows = absl::MakeConstSpan(&rows[static_cast<size_t>(r)], 1);
-    backend().SummarizeLogits(specs, on_device.view, absl::MakeSpan(&want, 1));
+    backend().Run(op::SummarizeLogits{specs, on_device.view, absl::MakeSpan(&want, 1)});
     EXPECT_EQ(std::memcmp(&got[static_cast<size_t>(r)], &want, sizeof want), 0) << r;
   }
 }
@@ -248,7 +248,7 @@ TEST_P(LogitTest, LogitsFarBelowTheLargestVanishQuietly) {
   const DeviceMatrix on_device = Upload(row, DType::kFloat32);
   const std::vector<LogitRowSpec> rows(1);
   LogitSummary got;
-  backend().SummarizeLogits({0, {}, rows}, on_device.view, absl::MakeSpan(&got, 1));
+  backend().Run(op::SummarizeLogits{{0, {}, rows}, on_device.view, absl::MakeSpan(&got, 1)});
   EXPECT_NEAR(got.sum_exp, 1, 1e-6);
   EXPECT_NEAR(got.sum_weighted, 0, 1e-5);
   EXPECT_EQ(got.candidates[0].id, 42);

@@ -36,8 +36,9 @@ class RepeatTest : public BackendTest {
 
   absl::Status Run(const ExpertsCall& call) {
     return backend().Repeat({call.x.view.rows}, [&] {
-      backend().Experts(call.weights, call.x.view, 1, static_cast<const int32_t*>(call.ids.data()),
-                        static_cast<const float*>(call.routing.data()), call.out.view);
+      backend().Run(op::Experts{call.weights, call.x.view, 1,
+                                static_cast<const int32_t*>(call.ids.data()),
+                                static_cast<const float*>(call.routing.data()), call.out.view});
       return absl::OkStatus();
     });
   }
@@ -52,11 +53,11 @@ TEST_P(RepeatTest, EveryCallUsesWhatTheMemoryHoldsThen) {
   for (int i = 0; i < 4; ++i) {
     const std::vector<std::byte> values = Encode(act(), RandomMatrix(random(), 3, 33).values);
     backend().CopyToDevice(values.data(), values.size(), x.buffer.data());
-    backend().MatMul(weight, x.view, once.view);
+    backend().Run(op::MatMul{weight, x.view, once.view});
     ASSERT_THAT(backend().Repeat({1, 2},
                                  [&] {
-                                   backend().Clear(out.view);
-                                   backend().MatMul(weight, x.view, out.view);
+                                   backend().Run(op::Clear{out.view});
+                                   backend().Run(op::MatMul{weight, x.view, out.view});
                                    return absl::OkStatus();
                                  }),
                 IsOk());
@@ -76,7 +77,7 @@ TEST_P(RepeatTest, KeysAreToldApart) {
       }
       ASSERT_THAT(backend().Repeat({cleared == &one ? 1 : 2},
                                    [&] {
-                                     backend().Clear(cleared->view);
+                                     backend().Run(op::Clear{cleared->view});
                                      return absl::OkStatus();
                                    }),
                   IsOk());
@@ -94,7 +95,7 @@ TEST_P(RepeatTest, WhatIsCapturedOutlivesALargerCallBetween) {
   const ExpertsCall large = MakeExperts(200);
   for (int i = 0; i < 3; ++i) {
     ASSERT_THAT(Run(large), IsOk());
-    backend().Clear(small.out.view);
+    backend().Run(op::Clear{small.out.view});
     ASSERT_THAT(Run(small), IsOk());
     EXPECT_EQ(Download(small.out).values, want);
   }

@@ -17,7 +17,7 @@ class SameBitsTest : public StepTest {
   Matrix MatMul(const PackedWeight& weight, const Matrix& x) {
     const DeviceMatrix on_device = Upload(x, act());
     DeviceMatrix out = Upload(Matrix(x.rows, weight.rows), DType::kFloat32);
-    backend().MatMul(weight, on_device.view, out.view);
+    backend().Run(op::MatMul{weight, on_device.view, out.view});
     return Download(out);
   }
 };
@@ -113,8 +113,9 @@ TEST_P(SameBitsTest, ExpertRowsDoNotDependOnOtherRows) {
     const DeviceMatrix rows = Upload(Rows(x, first, count), act());
     DeviceMatrix out = Upload(Matrix(count, 40), DType::kFloat32);
     const DeviceBuffer i = UploadAll(ids), w = UploadAll(weights);
-    backend().Experts(experts, rows.view, 2, static_cast<const int32_t*>(i.data()) + 2 * first,
-                      static_cast<const float*>(w.data()) + 2 * first, out.view);
+    backend().Run(op::Experts{experts, rows.view, 2,
+                              static_cast<const int32_t*>(i.data()) + 2 * first,
+                              static_cast<const float*>(w.data()) + 2 * first, out.view});
     return Download(out);
   };
   const Matrix whole = run(0, 33);
@@ -142,8 +143,8 @@ TEST(SameBitsOfThreadsTest, ANumberOfThreadsChangesNoBit) {
         (*backend)->Pack({{bytes.data(), DType::kBFloat16, 100, 77}}, 77, WeightFormat::kAct);
     ASSERT_TRUE(packed.ok());
     std::vector<float> in(x.values.begin(), x.values.end()), out(900);
-    (*backend)->MatMul(*packed, MakeView(in.data(), DType::kFloat32, 9, 77),
-                       MakeView(out.data(), DType::kFloat32, 9, 100));
+    (*backend)->Run(op::MatMul{*packed, MakeView(in.data(), DType::kFloat32, 9, 77),
+                               MakeView(out.data(), DType::kFloat32, 9, 100)});
     if (threads == 1) first = out;
     EXPECT_EQ(out, first) << threads << " threads";
   }

@@ -62,7 +62,7 @@ class StepTest : public BackendTest {
     DeviceMatrix out =
         Upload(Matrix(step.qkv.rows, spec.shape.num_heads * spec.shape.head_dim), act(), 2);
     WithLayout(step, [&](const StepLayout& layout) {
-      backend().BlockAttention(spec.shape, layout, pages, qkv.view, out.view);
+      backend().Run(op::BlockAttention{spec.shape, layout, pages, qkv.view, out.view});
     });
     return Download(out);
   }
@@ -73,7 +73,7 @@ class StepTest : public BackendTest {
     DeviceMatrix qkv = Upload(step.qkv, DType::kFloat32, 4);
     const DeviceMatrix q = Upload(q_norm, DType::kFloat32), k = Upload(k_norm, DType::kFloat32);
     WithLayout(step, [&](const StepLayout& layout) {
-      backend().QkNormRopeWrite(spec.shape, layout, q.view, k.view, pages, qkv.view);
+      backend().Run(op::QkNormRopeWrite{spec.shape, layout, q.view, k.view, pages, qkv.view});
     });
     return Download(qkv);
   }

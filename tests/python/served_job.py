@@ -24,11 +24,14 @@ def wait_until(holds, what, seconds=60):
 
 
 class ServedJob:
-    """A model on so many ranks, with these flags; a context that ends with it."""
+    """A model on so many ranks, with these flags; a context that ends with it.
 
-    def __init__(self, *flags, ranks=1, model=MODEL):
+    `under` is the beginning of a command that runs the rest of it.
+    """
+
+    def __init__(self, *flags, ranks=1, model=MODEL, under=()):
         launch = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
-        self.command = [*(launch if ranks > 1 else []), BIN / "sdar-serve", f"--model={model}", *flags]
+        self.command = [*under, *(launch if ranks > 1 else []), BIN / "sdar-serve", f"--model={model}", *flags]
 
     def __enter__(self):
         self.scratch = tempfile.TemporaryDirectory(prefix="sdar-job-")

@@ -66,13 +66,13 @@ TEST(TokenizerTest, InvalidUtf8CountsAsReplacementCharacters) {
 
 TEST(TokenizerTest, LongestAddedTokenWins) {
   Json json = SmallTokenizerJson({});
-  json["added_tokens"] = {AddedTokenJson(300, "<a>"), AddedTokenJson(301, "<a><b>")};
+  json["added_tokens"] = Json::array({AddedTokenJson(300, "<a>"), AddedTokenJson(301, "<a><b>")});
   EXPECT_THAT(EncodeWith(json, "<a><b><a>"), ElementsAre(301, 300));
 }
 
 TEST(TokenizerTest, AddedTokenMayTakeTheSpacesAroundIt) {
   Json json = SmallTokenizerJson({});
-  json["added_tokens"] = {AddedTokenJson(300, "<a>")};
+  json["added_tokens"] = Json::array({AddedTokenJson(300, "<a>")});
   json["added_tokens"][0]["lstrip"] = true;
   json["added_tokens"][0]["rstrip"] = true;
   EXPECT_THAT(EncodeWith(json, "x  <a>\n y"), ElementsAre('x', 300, 'y'));
@@ -80,21 +80,21 @@ TEST(TokenizerTest, AddedTokenMayTakeTheSpacesAroundIt) {
 
 TEST(TokenizerTest, SingleWordTokenIsNotFoundInsideWords) {
   Json json = SmallTokenizerJson({});
-  json["added_tokens"] = {AddedTokenJson(300, "ab")};
+  json["added_tokens"] = Json::array({AddedTokenJson(300, "ab")});
   json["added_tokens"][0]["single_word"] = true;
   EXPECT_THAT(EncodeWith(json, "ab-abc"), ElementsAre(300, '-', 'a', 'b', 'c'));
 }
 
 TEST(TokenizerTest, NormalizedTokenIsFoundInNormalisedText) {
   Json json = SmallTokenizerJson({});
-  json["added_tokens"] = {AddedTokenJson(300, "\u00e9")};
+  json["added_tokens"] = Json::array({AddedTokenJson(300, "\u00e9")});
   json["added_tokens"][0]["normalized"] = true;
   EXPECT_THAT(EncodeWith(json, "e\u0301"), ElementsAre(300));
 }
 
 TEST(TokenizerTest, AddedTokenIsMatchedBeforeNormalisation) {
   Json json = SmallTokenizerJson({});
-  json["added_tokens"] = {AddedTokenJson(300, "<a>")};
+  json["added_tokens"] = Json::array({AddedTokenJson(300, "<a>")});
   EXPECT_THAT(EncodeWith(json, "<a>\u0338"), ElementsAre(300, 0xCC, 0xB8));
 }
 
@@ -106,7 +106,7 @@ TEST(TokenizerTest, DecodeReplacesInvalidSequencesAsPythonDoes) {
 
 TEST(TokenizerTest, SkippedSpecialTokenDoesNotSplitACharacter) {
   Json json = SmallTokenizerJson({});
-  json["added_tokens"] = {AddedTokenJson(300, "<s>")};
+  json["added_tokens"] = Json::array({AddedTokenJson(300, "<s>")});
   json["added_tokens"][0]["special"] = true;
   SDAR_ASSERT_OK_AND_ASSIGN(const Tokenizer tokenizer, FromTokenizerJson(json));
   EXPECT_EQ(tokenizer.Decode(Ids{0xC3, 300, 0xA9}, true), "\u00e9");
@@ -115,7 +115,7 @@ TEST(TokenizerTest, SkippedSpecialTokenDoesNotSplitACharacter) {
 
 TEST(TokenizerTest, IdsWithoutAnEntryStandForNothing) {
   Json json = SmallTokenizerJson({});
-  json["added_tokens"] = {AddedTokenJson(300, "<s>")};
+  json["added_tokens"] = Json::array({AddedTokenJson(300, "<s>")});
   SDAR_ASSERT_OK_AND_ASSIGN(const Tokenizer tokenizer, FromTokenizerJson(json));
   EXPECT_EQ(tokenizer.vocab_limit(), 301);
   EXPECT_FALSE(tokenizer.HasToken(299));
@@ -125,7 +125,7 @@ TEST(TokenizerTest, IdsWithoutAnEntryStandForNothing) {
 
 TEST(TokenizerTest, ConfigNamesTheMaskTokenAndMakesItSpecial) {
   Json json = SmallTokenizerJson({});
-  json["added_tokens"] = {AddedTokenJson(300, "<m>")};
+  json["added_tokens"] = Json::array({AddedTokenJson(300, "<m>")});
   SDAR_ASSERT_OK_AND_ASSIGN(const Tokenizer tokenizer,
                             FromTokenizerJson(json, R"({"mask_token": {"content": "<m>"}})"));
   EXPECT_EQ(tokenizer.mask_token(), std::optional<TokenId>(300));

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/server/grpc/grpc_server.h"
 
-#include <algorithm>
 #include <chrono>
-#include <vector>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
@@ -35,8 +34,6 @@ constexpr int kMaxMetadataBytes = 16 << 10;
 constexpr size_t kMaxMemoryBytes = size_t{128} << 20;
 
 void AddLimits(grpc::ServerBuilder& builder) {
-  // Without it a second server would share the port, and the kernel would deal out the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -52,26 +49,25 @@ void AddLimits(grpc::ServerBuilder& builder) {
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets sockets,
                                                               const Certificates& certificates,
+                                                              int max_descriptors,
                                                               grpc::Service& service) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   auto out = std::unique_ptr<GrpcServer>(new GrpcServer());
-  std::vector<int> bound(sockets.ips().size(), 0);
-  for (size_t i = 0; i < bound.size(); ++i) {
-    out->credentials_.push_back(certificates == nullptr ? grpc::InsecureServerCredentials()
-                                                        : MakeGrpcCredentials(certificates));
-    builder.AddListeningPort(AddressText(sockets.ips()[i], sockets.port()), out->credentials_[i],
-                             &bound[i]);
-  }
+  out->credentials_ = certificates == nullptr ? grpc::InsecureServerCredentials()
+                                              : MakeGrpcCredentials(certificates);
+  auto connections = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, out->credentials_);
   AddLimits(builder);
   builder.RegisterService(&service);
   out->address_ = sockets.Text();
-  sockets.Close();
   out->server_ = builder.BuildAndStart();
-  if (out->server_ == nullptr || std::count(bound.begin(), bound.end(), 0) > 0) {
-    return absl::UnavailableError(absl::StrCat("gRPC: cannot listen on ", out->address_));
+  if (out->server_ == nullptr) {
+    return absl::UnavailableError(absl::StrCat("gRPC: cannot serve on ", out->address_));
   }
+  out->acceptor_ =
+      std::make_unique<GrpcAcceptor>(std::move(sockets), std::move(connections), max_descriptors);
   out->server_->GetHealthCheckService()->SetServingStatus(kServiceName, true);
   return out;
 }
@@ -80,6 +76,7 @@ GrpcServer::~GrpcServer() {
   if (server_ == nullptr) return;
   // A call that comes at this moment is still refused by its own status; cut off at once it would
   // be CANCELLED, which tells no client to try elsewhere.
+  acceptor_.reset();
   server_->Shutdown(std::chrono::system_clock::now() + kLastRefusals);
   server_->Wait();
 }

@@ -4,11 +4,11 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include <grpcpp/grpcpp.h>
 
+#include "runtime/server/grpc/grpc_acceptor.h"
 #include "runtime/server/listening_socket.h"
 #include "runtime/server/server_certificates.h"
 
@@ -20,11 +20,12 @@ class GrpcServer {
  public:
   using Certificates = std::shared_ptr<ServerCertificates>;
 
-  // Takes the place of `sockets`, which kept the port, with TLS unless there are no certificates
-  // (null). Unavailable when it cannot.
+  // Serves the connections that `sockets` accept, with TLS unless there are no certificates (null).
+  // Refuses them while the process uses `max_descriptors` or more. Unavailable when it cannot.
   // Requires: the service outlives the server.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(ListeningSockets sockets,
                                                            const Certificates& certificates,
+                                                           int max_descriptors,
                                                            grpc::Service& service);
   // Cancels what is still open.
   ~GrpcServer();
@@ -33,14 +34,16 @@ class GrpcServer {
   const std::string& address() const { return address_; }
   // What health answers from now on: SERVING or NOT_SERVING. Any thread.
   void SetServing(bool serving);
+  const GrpcAcceptor& acceptor() const { return *acceptor_; }
 
  private:
   GrpcServer() = default;
 
   std::string address_;
   // gRPC asks them for certificates at every connection, and keeps a plain pointer.
-  std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials_;
+  std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<GrpcAcceptor> acceptor_;
 };
 
 }  // namespace sdar

@@ -4,7 +4,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
 
 #include "common/json.h"
 #include "common/status_macros.h"
@@ -20,68 +24,107 @@ absl::StatusOr<TokenId> ToTokenId(absl::string_view field, uint32_t id) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": expected a token id, got ", id));
 }
 
-absl::Status TranslateStrategy(const sdar::v1::SamplingParameters& in, RequestFields& out) {
-  switch (in.remasking_strategy()) {
-    case sdar::v1::REMASKING_STRATEGY_UNSPECIFIED:
-      return absl::OkStatus();
-    case sdar::v1::SEQUENTIAL:
-      out.remasking_strategy = RemaskingStrategy::kSequential;
-      return absl::OkStatus();
-    case sdar::v1::LOW_CONFIDENCE_STATIC:
-      out.remasking_strategy = RemaskingStrategy::kLowConfidenceStatic;
-      return absl::OkStatus();
-    case sdar::v1::LOW_CONFIDENCE_DYNAMIC:
-      out.remasking_strategy = RemaskingStrategy::kLowConfidenceDynamic;
-      return absl::OkStatus();
-    case sdar::v1::ENTROPY_BOUNDED:
-      out.remasking_strategy = RemaskingStrategy::kEntropyBounded;
-      return absl::OkStatus();
-    default:
-      return absl::InvalidArgumentError(
-          absl::StrCat("remasking_strategy: unknown value ", in.remasking_strategy()));
-  }
-}
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
 
-absl::Status TranslateSampling(const sdar::v1::SamplingParameters& in, RequestFields& out) {
-  if (in.has_temperature()) out.temperature = in.temperature();
-  if (in.has_top_k()) out.top_k = in.top_k();
-  if (in.has_top_p()) out.top_p = in.top_p();
-  if (in.has_min_p()) out.min_p = in.min_p();
-  if (in.has_repetition_penalty()) out.repetition_penalty = in.repetition_penalty();
-  if (in.has_presence_penalty()) out.presence_penalty = in.presence_penalty();
-  if (in.has_frequency_penalty()) out.frequency_penalty = in.frequency_penalty();
-  for (const auto& [id, bias] : in.logit_bias()) {
-    SDAR_ASSIGN_OR_RETURN(const TokenId token, ToTokenId("logit_bias", id));
-    out.logit_bias.emplace_back(token, bias);
+// Reads one field of a message into a member of RequestFields, by the member's type.
+class FieldReader {
+ public:
+  FieldReader(const Message& message, const FieldDescriptor& field)
+      : message_(message), field_(field), reflection_(*message.GetReflection()) {}
+
+  template <typename T>
+  absl::Status Read(std::optional<T>& out) const {
+    if (reflection_.HasField(message_, &field_)) out = Number<T>();
+    return absl::OkStatus();
   }
-  if (in.has_seed()) out.seed = in.seed();
-  if (in.has_n()) out.n = in.n();
-  if (in.has_block_length()) out.block_length = in.block_length();
-  if (in.has_denoising_steps()) out.denoising_steps = in.denoising_steps();
-  if (in.has_confidence_threshold()) out.confidence_threshold = in.confidence_threshold();
-  if (in.has_entropy_bound()) out.entropy_bound = in.entropy_bound();
-  return TranslateStrategy(in, out);
+  absl::Status Read(std::optional<DraftCount>& out) const {
+    if (reflection_.HasField(message_, &field_)) out = DraftCount{Number<int64_t>()};
+    return absl::OkStatus();
+  }
+  // An enum's values are those of RemaskingStrategy in capitals; the first one says nothing.
+  absl::Status Read(std::optional<RemaskingStrategy>& out) const {
+    const int number = reflection_.GetEnumValue(message_, &field_);
+    if (number == 0) return absl::OkStatus();
+    const auto* value = field_.enum_type()->FindValueByNumber(number);
+    if (value == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(field_.name(), ": unknown value ", number));
+    }
+    SDAR_ASSIGN_OR_RETURN(out, ParseRemaskingStrategy(absl::AsciiStrToLower(value->name())));
+    return absl::OkStatus();
+  }
+  absl::Status Read(std::vector<std::string>& out) const {
+    for (int i = 0; i < size(); ++i) {
+      out.push_back(reflection_.GetRepeatedString(message_, &field_, i));
+    }
+    return absl::OkStatus();
+  }
+  absl::Status Read(std::vector<TokenId>& out) const {
+    for (int i = 0; i < size(); ++i) {
+      const uint32_t id = reflection_.GetRepeatedUInt32(message_, &field_, i);
+      SDAR_ASSIGN_OR_RETURN(out.emplace_back(), ToTokenId(field_.name(), id));
+    }
+    return absl::OkStatus();
+  }
+  // A map<uint32, float>.
+  absl::Status Read(std::vector<std::pair<TokenId, float>>& out) const {
+    for (int i = 0; i < size(); ++i) {
+      const Message& entry = reflection_.GetRepeatedMessage(message_, &field_, i);
+      const auto* key = entry.GetDescriptor()->map_key();
+      const auto* value = entry.GetDescriptor()->map_value();
+      SDAR_ASSIGN_OR_RETURN(const TokenId id,
+                            ToTokenId(field_.name(), entry.GetReflection()->GetUInt32(entry, key)));
+      out.emplace_back(id, entry.GetReflection()->GetFloat(entry, value));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  int size() const { return reflection_.FieldSize(message_, &field_); }
+
+  template <typename T>
+  T Number() const {
+    switch (field_.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_BOOL:
+        return static_cast<T>(reflection_.GetBool(message_, &field_));
+      case FieldDescriptor::CPPTYPE_INT32:
+        return static_cast<T>(reflection_.GetInt32(message_, &field_));
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return static_cast<T>(reflection_.GetUInt32(message_, &field_));
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return static_cast<T>(reflection_.GetUInt64(message_, &field_));
+      default:
+        return static_cast<T>(reflection_.GetFloat(message_, &field_));
+    }
+  }
+
+  const Message& message_;
+  const FieldDescriptor& field_;
+  const Reflection& reflection_;
+};
+
+// Reads the field of this name, which one of the groups has.
+template <typename T>
+absl::Status ReadField(absl::Span<const Message* const> groups, const char* name, T& out) {
+  for (const Message* group : groups) {
+    const FieldDescriptor* field = group->GetDescriptor()->FindFieldByName(name);
+    if (field != nullptr) return FieldReader(*group, *field).Read(out);
+  }
+  return absl::InternalError(absl::StrCat(name, ": it is missing in generation.proto"));
 }
 
 }  // namespace
 
 absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& request) {
+  const Message* const groups[] = {&request.sampling(), &request.stopping(), &request.output(),
+                                   &request.scheduling()};
   RequestFields fields;
-  SDAR_RETURN_IF_ERROR(TranslateSampling(request.sampling(), fields));
-  const sdar::v1::StoppingParameters& stopping = request.stopping();
-  if (stopping.has_max_tokens()) fields.max_tokens = stopping.max_tokens();
-  if (stopping.has_min_tokens()) fields.min_tokens = stopping.min_tokens();
-  fields.stop.assign(stopping.stop().begin(), stopping.stop().end());
-  for (uint32_t id : stopping.stop_token_ids()) {
-    SDAR_ASSIGN_OR_RETURN(const TokenId token, ToTokenId("stop_token_ids", id));
-    fields.stop_token_ids.push_back(token);
-  }
-  if (stopping.has_ignore_eos()) fields.ignore_eos = stopping.ignore_eos();
-  const sdar::v1::OutputParameters& output = request.output();
-  if (output.has_skip_special_tokens()) fields.skip_special_tokens = output.skip_special_tokens();
-  if (output.has_logprobs()) fields.logprobs = output.logprobs();
-  if (request.scheduling().has_priority()) fields.priority = request.scheduling().priority();
-  if (request.scheduling().has_drafts()) fields.drafts = request.scheduling().drafts();
+  absl::Status status;
+  VisitFields(fields, [&](const char* name, auto& member) {
+    status.Update(ReadField(groups, name, member));
+  });
+  if (!status.ok()) return status;
   return fields;
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Collects seeds for the fuzz targets of this folder from the stored models:
-#   tests/fuzz/model/make_corpus.sh DIR && build/fuzz/bin/safetensors_fuzz DIR/safetensors
+#   tests/fuzz/model/make_corpus.sh DIR && build/asan/bin/safetensors_fuzz DIR/safetensors
 set -eu
 
 if [ $# -ne 1 ]; then

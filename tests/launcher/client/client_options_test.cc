@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/client_options.h"
 
+#include <set>
+#include <string>
+
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "launcher/flags/flag_rows.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
@@ -47,7 +52,8 @@ TEST(ClientOptionsTest, EveryFieldArrives) {
       const GenerateRequest request,
       Parse({"--top-p=0.5", "--seed=18446744073709551615", "--remasking-strategy=entropy_bounded",
              "--stop=a", "--stop=b c", "--stop-token-ids=7,11", "--ignore-eos", "--system=be brief",
-             "--watch", "--max-tokens=9", "--drafts=auto"}));
+             "--watch", "--max-tokens=9", "--drafts=auto", "--priority=-3", "--logprobs=2",
+             "--skip-special-tokens=false"}));
   EXPECT_FLOAT_EQ(request.sampling().top_p(), 0.5f);
   EXPECT_EQ(request.sampling().seed(), ~uint64_t{0});
   EXPECT_EQ(request.sampling().remasking_strategy(), sdar::v1::ENTROPY_BOUNDED);
@@ -57,8 +63,30 @@ TEST(ClientOptionsTest, EveryFieldArrives) {
   EXPECT_EQ(request.stopping().max_tokens(), 9u);
   EXPECT_TRUE(request.output().provisional());
   EXPECT_EQ(request.scheduling().drafts(), -1);
+  EXPECT_EQ(request.scheduling().priority(), -3);
+  EXPECT_EQ(request.output().logprobs(), 2u);
+  EXPECT_FALSE(request.output().skip_special_tokens());
   ASSERT_EQ(request.chat().messages_size(), 1);
   EXPECT_EQ(request.chat().messages(0).role(), "system");
+}
+
+TEST(ClientOptionsTest, EveryFieldOfTheRequestHasAFlag) {
+  // --watch and --timeout say two of them; biases of tokens are for programs.
+  const std::set<std::string> without = {"provisional", "timeout_seconds", "logit_bias"};
+  ClientOptions options;
+  FlagSpec spec;
+  AddClientFlags(options, spec);
+  std::set<std::string> flags;
+  for (const FlagRow& row : RowsOf(spec)) flags.insert(row.name);
+  for (const auto* group :
+       {sdar::v1::SamplingParameters::descriptor(), sdar::v1::StoppingParameters::descriptor(),
+        sdar::v1::OutputParameters::descriptor(), sdar::v1::SchedulingParameters::descriptor()}) {
+    for (int i = 0; i < group->field_count(); ++i) {
+      const std::string& field = group->field(i)->name();
+      const std::string flag = absl::StrReplaceAll(field, {{"_", "-"}});
+      EXPECT_EQ(flags.count(flag), 1 - without.count(field)) << flag;
+    }
+  }
 }
 
 TEST(ClientOptionsTest, SwitchLeavesTheNextWordToTheMessage) {

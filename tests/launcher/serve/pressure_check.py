@@ -11,12 +11,13 @@ import os
 import pathlib
 import resource
 import socket
+import subprocess
 import tempfile
 import threading
 import time
 import unittest
 
-from served_job import ServedJob, wait_until
+from served_job import BIN, ServedJob, wait_until
 
 SILENT = 1500
 UNFINISHED = 100
@@ -144,6 +145,25 @@ class PressureTest(unittest.TestCase):
                 self.assertLess(most - before, 1024)
                 wait_until(lambda: chat(server.http_address)[0] == 200, "a chat is served afterwards")
                 self.assertIsNone(server.process.poll())
+
+    def test_more_connections_than_there_are_descriptors_end_no_listener(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+        with tempfile.TemporaryDirectory() as folder:
+            admin = pathlib.Path(folder) / "admin"
+            with ServedJob("--admin-port=0", f"--admin-address-file={admin}",
+                           under=["prlimit", "--nofile=256:256"]) as server:
+                addresses = [server.grpc_address, server.http_address]
+                silent = [connect(address) for _ in range(400) for address in addresses]
+                status, _ = chat(server.http_address)
+                self.assertEqual(status, 200)
+                results = multiprocessing.Queue()
+                probe(admin.read_text().strip(), 1, results)
+                self.assertEqual(results.get()[2], {200})
+                for connection in silent:
+                    connection.close()
+                asked = subprocess.run([BIN / "sdar-client", f"--server={server.grpc_address}", "--temperature=0",
+                                        "--timeout=30", "What is the capital of Chile?"], capture_output=True, text=True)
+                self.assertIn("Santiago", asked.stdout, asked.stderr + server.read_log())
 
 
 if __name__ == "__main__":

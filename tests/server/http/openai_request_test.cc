@@ -110,7 +110,7 @@ TEST(OpenAiRequestTest, TakesOpenAisFieldsAndTheServersOwn) {
   EXPECT_EQ(fields.denoising_steps, 2);
   EXPECT_EQ(fields.remasking_strategy, RemaskingStrategy::kSequential);
   EXPECT_EQ(fields.priority, 2);
-  EXPECT_EQ(fields.drafts, kAutomaticDrafts);
+  EXPECT_EQ(fields.drafts, DraftCount{kAutomaticDrafts});
   EXPECT_FALSE(fields.ignore_eos.has_value());
 }
 
