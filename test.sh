@@ -112,9 +112,19 @@ test_asan() {
   # What Open MPI loads and unloads again leaks, and its frames have no names left to suppress it by.
   ASAN_OPTIONS+=:detect_leaks=0
   # Two machines wait for each other longer than they run code. libfaketime cannot be loaded before the sanitizer.
-  # What presses on a job measures its memory. Resuming starts a hundred processes, most of which are killed.
-  run_tests asan -L 'process|mpi' \
-    -E '^(LaunchNodesTest|PartitionTest|ClockStepTest|GenerateResumeTest|chaos_check|pressure_check)'
+  # What presses on a job measures its memory. Resuming starts a hundred processes, most of which are killed. Stops,
+  # drains and slow loads are about processes and time, not about memory.
+  local without='LaunchNodesTest|PartitionTest|ClockStepTest|GenerateResumeTest|chaos_check|pressure_check'
+  without+='|LaunchStopTest|DrainTest|Replicas[A-Za-z]*Test|LoadingTest'
+  run_tests asan -LE 'process|mpi|^slow$' -E '^deploy_'
+  # What Open MPI loads and unloads again leaks, and its frames have no names left to suppress it by.
+  ASAN_OPTIONS+=:detect_leaks=0
+  # Two machines wait for each other longer than they run code. libfaketime cannot be loaded before the sanitizer.
+  # What presses on a job measures its memory. Resuming starts a hundred processes, most of which are killed. Stops,
+  # drains and slow loads are about processes and time, not about memory.
+  local without=LaunchNodesTest\|PartitionTest\|ClockStepTest\|GenerateResumeTest\|chaos_check\|pressure_check
+  without+=\|LaunchStopTest\|DrainTest\|Replicas[A-Za-z]*Test\|LoadingTest
+  run_tests asan -L 'process|mpi' -E "^($without)"
 }
 
 # The targets of the tests that carry the label `concurrency`, and those tests.

@@ -59,7 +59,8 @@ bool WriteAll(int descriptor, absl::string_view text, const std::atomic<bool>& a
 struct LineWriter::State {
   struct QueuedLine {
     std::string text;
-    uint64_t num_reported = 0;  // above 0: this reports so many dropped lines, and is none itself
+    uint64_t num_reported =
+        0;  // above 0: this reports that many dropped lines, and is no line of the program
   };
   // What a line costs of the queue. An empty line is not free.
   static size_t CostOf(const QueuedLine& line) { return line.text.size() + sizeof(QueuedLine); }

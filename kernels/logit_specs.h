@@ -24,9 +24,10 @@ struct LogitRowSpec {
   absl::Span<const std::pair<TokenId, int32_t>>
       output_counts;  // distinct ids and how often the output holds them
   absl::Span<const std::pair<TokenId, float>> bias;  // distinct ids
-  absl::Span<const TokenId> forbidden;  // may not be chosen, beside those forbidden for every row
-  TokenId asked = kNoToken;             // its z is reported
-  bool draws = false;                   // find the largest z + Gumbel
+  absl::Span<const TokenId>
+      forbidden;             // may not be chosen, in addition to those forbidden for every row
+  TokenId asked = kNoToken;  // its z is reported
+  bool draws = false;        // find the largest z + Gumbel
   DrawKey draw_key;
 };
 

@@ -44,8 +44,8 @@ class Communicator {
 
   virtual absl::Status Barrier() = 0;
 
-  // What the collectives have met without having been able to say so, as those of a device that
-  // runs behind. Any thread; never waits.
+  // An error of a collective that had returned before the error was known, as a device's do. Any
+  // thread; never waits.
   virtual absl::Status Health() const { return absl::OkStatus(); }
 
   // Makes the others' collectives fail or end: the last act of a rank that cannot go on. Any

@@ -14,12 +14,11 @@
 
 namespace sdar {
 
-// Collectives over device memory, enqueued on one stream: data is there for what is enqueued
-// behind. Sums are added in NCCL's order, which is the same on every rank and may change with
-// `count`. Collectives may be captured into a graph, for which NCCL registers their buffers
-// itself. Health asks NCCL for what it has met, as every call does first: a lost connection is
-// found so; of a peer on the same host that died NCCL says nothing, which is for the job's watchdog
-// to find.
+// Collectives over device memory, enqueued on one stream: their data is there for what is enqueued
+// later. Sums are added in NCCL's order, which is the same on every rank and may change with
+// `count`. Collectives may be captured into a graph; NCCL then registers their buffers itself.
+// Health asks NCCL for errors, and every call does so first. That finds a lost connection. NCCL
+// says nothing of a peer on the same host that died: the job's watchdog finds that.
 class NcclCommunicator : public Communicator {
  public:
   // Joins the ranks of `control`, which hands the group's id around and must have the same ranks.

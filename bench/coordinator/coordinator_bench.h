@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a step costs rank 0 beside the forward pass: real scheduler, router and delivery over
-// made-up ranks.
+// What a step costs rank 0 in addition to the forward pass: real scheduler, router and delivery
+// over made-up ranks.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,7 @@ struct CoordinatorOptions {
   int64_t block_length = 4;                // as many denoising steps
   int64_t prompt_tokens = 64;              // of every request; no two have the same
   int64_t output_tokens = 256;             // likewise
-  int64_t steps = 2000;                    // that are timed, behind a tenth as many that are not
+  int64_t steps = 2000;                    // that are timed, after a tenth as many that are not
   std::string model = "models/sdar-tiny";  // folder with the tokenizer
 
   // InvalidArgument names the flag, its range and what it got.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sdar-coordinator-bench: what a step costs rank 0 beside the forward pass, and under mpirun how
-// long a plan takes to the other ranks.
+// sdar-coordinator-bench: what a step costs rank 0 in addition to the forward pass, and under
+// mpirun how long a plan takes to the other ranks.
 #include <algorithm>
 #include <functional>
 #include <iostream>
@@ -96,7 +96,8 @@ int Main(int argc, char** argv) {
   FlagSpec spec;
   spec.program = kProgram;
   spec.purpose =
-      "Times what rank 0 does in a step beside the forward pass, which is made up, with sequences\n"
+      "Times what rank 0 does in a step in addition to the forward pass, which is made up, with "
+      "sequences\n"
       "that keep coming; under mpirun also the broadcast of the plans.";
   spec.usage = "[mpirun -n RANKS] sdar-coordinator-bench [flags]";
   AddFlags(options, spec);

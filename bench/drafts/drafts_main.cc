@@ -44,7 +44,7 @@ DraftsResult Middle(std::vector<DraftsResult> runs) {
   return runs[runs.size() / 2];
 }
 
-// The median speed of one way beside another that took turns with it.
+// The median speed of one way compared with another that took turns with it.
 double MedianSpeedup(const std::vector<DraftsResult>& runs, const std::vector<DraftsResult>& base) {
   std::vector<double> ratios;
   for (size_t i = 0; i < runs.size(); ++i) {

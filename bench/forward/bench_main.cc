@@ -138,7 +138,7 @@ int Main(int argc, char** argv) {
   spec.program = kProgram;
   spec.purpose =
       "Times forward passes of a model shape with made-up weights in one process, on the CPU\n"
-      "beside a plain read of memory by the same threads, timed in turn with the passes.\n"
+      "next to a plain read of memory by the same threads, timed in turn with the passes.\n"
       "With --server puts load on a serving job instead and prints how it answered.";
   spec.usage =
       "sdar-bench [--shape=NAME] [--device=cuda] [flags]\n"

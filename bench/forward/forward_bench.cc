@@ -141,7 +141,7 @@ int64_t ForwardBench::PagesOfOne() const {
 }
 
 // Rows at the context's end, rounded down to whole blocks. What the committed pages hold is zeros
-// in the main, which take as long to read as any K/V.
+// mostly, which take as long to read as any K/V.
 StepRows ForwardBench::MakeStep(const PassShape& shape, bool with_logits) const {
   const int64_t first = options_.context / options_.block_length * options_.block_length;
   StepRows step;

@@ -45,7 +45,7 @@ int Main(int argc, char** argv) {
   spec.purpose =
       "Times every kernel of a model shape's pass alone, with made-up inputs, and prints time, "
       "bytes\n"
-      "and operations beside the least time that the device's bandwidth and arithmetic allow.";
+      "and operations next to the least time that the device's bandwidth and arithmetic allow.";
   spec.usage = "sdar-kernel-bench [--device=cuda] [--shape=NAME] [flags]";
   AddKernelFlags(options, spec);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);

@@ -29,7 +29,7 @@ class KernelMemory {
   // Not filled: for outputs.
   absl::StatusOr<OwnedMatrix> Matrix(int64_t rows, int64_t cols, DType dtype);
   absl::StatusOr<PackedWeight> RandomWeight(int64_t rows, int64_t cols);
-  // So many weights of a shape that they make up cold_bytes, within reason.
+  // As many weights of a shape as make up cold_bytes, within reason.
   absl::StatusOr<std::vector<PackedWeight>> RandomWeights(int64_t rows, int64_t cols,
                                                           int64_t cold_bytes);
 

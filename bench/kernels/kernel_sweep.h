@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// All kernels of a model's pass, one at a time, beside what the device allows.
+// All kernels of a model's pass, one at a time, compared with what the device allows.
 #pragma once
 
 #include <string>

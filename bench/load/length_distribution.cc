@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kMaxLength = 1 << 20;
 
-// The numbers behind the name; empty when one is none.
+// The numbers after the name; empty when one of them is no number.
 std::vector<int64_t> NumbersOf(const std::vector<std::string>& parts) {
   std::vector<int64_t> numbers;
   for (size_t i = 1; i < parts.size(); ++i) {

@@ -48,7 +48,7 @@ void AddLoadFlags(LoadOptions& o, FlagSpec& spec) {
       "server", TextFlag(&o.server, "HOST:PORT"),
       "HOST:PORT of a serving job: puts load on it; the flags below say which")(
       "rate", Flag(&o.rate), "requests per second, Poisson arrivals that wait for no answer")(
-      "clients", Flag(&o.clients), "or so many calls open at a time, each followed by the next")(
+      "clients", Flag(&o.clients), "or this many calls open at a time, each followed by the next")(
       "requests", Flag(&o.requests), "requests to send; 0: no limit but --duration")(
       "duration", Flag(&o.duration_seconds, "SECONDS"),
       "seconds to send for; 0: no limit but --requests")(

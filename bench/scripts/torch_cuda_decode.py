@@ -187,7 +187,7 @@ class Model:
         self.frequencies = 1e6 ** -(torch.arange(0, shape.head_dim, 2, device=device).float() / shape.head_dim)
 
     def forward(self, ids, cache, block_length, logit_rows):
-        """ids: [sequences, rows] behind the committed ones. Logits of each sequence's last rows, or None."""
+        """ids: [sequences, rows] after the committed ones. Logits of each sequence's last rows, or None."""
         positions = torch.arange(cache.committed, cache.committed + ids.shape[1], device=ids.device).float()
         angles = torch.outer(positions, self.frequencies).repeat(1, 2)
         cos, sin = angles.cos().to(self.embed.dtype), angles.sin().to(self.embed.dtype)

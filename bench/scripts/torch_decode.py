@@ -140,7 +140,7 @@ class Cache:
         self.committed = committed
 
     def extend(self, layer, k, v):
-        """Puts a block's rows behind the committed ones, where the next pass writes over them; returns both."""
+        """Puts a block's rows after the committed ones, where the next pass writes over them; returns both."""
         end = self.committed + k.shape[2]
         self.keys[layer][:, :, self.committed:end] = k
         self.values[layer][:, :, self.committed:end] = v
@@ -196,7 +196,7 @@ class Model:
         self.frequencies = shape.rope_theta ** -(torch.arange(0, shape.head_dim, 2).float() / shape.head_dim)
 
     def forward(self, ids, cache, with_logits):
-        """ids: [sequences, rows] behind the committed ones. Returns logits [sequences, rows, vocabulary] or None."""
+        """ids: [sequences, rows] after the committed ones. Returns logits [sequences, rows, vocabulary] or None."""
         positions = torch.arange(cache.committed, cache.committed + ids.shape[1]).float()
         angles = torch.outer(positions, self.frequencies).repeat(1, 2)
         cos, sin = angles.cos().to(self.embed.dtype), angles.sin().to(self.embed.dtype)

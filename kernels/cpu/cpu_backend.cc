@@ -23,7 +23,7 @@ struct QueryRows {
   int32_t num_rows;
 };
 
-// Whole blocks of about this many rows: so many share what reading a key costs.
+// Whole blocks of about this many rows, which share what reading a key costs.
 constexpr int32_t kRowsAtOnce = 16;
 
 std::vector<QueryRows> SplitSegments(const StepLayout& layout) {
@@ -221,7 +221,7 @@ void CpuBackend::Execute(const op::BlockAttention& call) {
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t d = shape.head_dim;
   const int64_t items = static_cast<int64_t>(parts.size()) * shape.num_kv_heads;
-  // A thread goes on to the next item, in the main.
+  // A thread usually goes on to the next item.
   const auto set_next = [&](int64_t next, AttentionItem& a) {
     if (next == items) return;
     const AttentionSegment& segment =

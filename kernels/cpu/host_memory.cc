@@ -22,7 +22,7 @@ void* MapHugePages(size_t size_bytes) {
   void* mapped = mmap(nullptr, size_bytes + kHugePage, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
-  // Give back what lies before and behind the aligned part.
+  // Give back what lies before and after the aligned part.
   auto* begin = static_cast<char*>(mapped);
   auto* aligned = begin + (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
   if (aligned != begin) munmap(begin, static_cast<size_t>(aligned - begin));

@@ -107,7 +107,8 @@ void Consider(TokenId id, float z, float value, LogitSummary& out) {
 uint32_t LargestWordFor(float variate, float sum) {
   const float slack = 2e-3f + 1e-6f * std::abs(sum);
   const double v = std::exp(-static_cast<double>(variate - slack));
-  return v >= 1 ? std::numeric_limits<uint32_t>::max() : static_cast<uint32_t>(v * 0x1p32);
+  // What is no number passes over nothing.
+  return v < 1 ? static_cast<uint32_t>(v * 0x1p32) : std::numeric_limits<uint32_t>::max();
 }
 
 // The ids [begin, end) of the row, whose largest z is `max`.

@@ -4,7 +4,7 @@
 // A weight [rows, cols] is stored as ceil(rows / 32) tiles, one after the other; a tile holds 32
 // output columns for all of k as words of four bytes [words][32]: a float32, a pair of bfloat16
 // (what VDPBF16PS and its kin take) or four signed bytes (VPDPBUSD). Missing rows and the rest of
-// the last word are zeros. Behind the words of an int8 tile stand its columns' scales [32] float32
+// the last word are zeros. After the words of an int8 tile stand its columns' scales [32] float32
 // and the sums of their weights [32] int32.
 #pragma once
 
@@ -18,7 +18,7 @@
 
 namespace sdar {
 
-// Columns of an int8 weight at most: so many products of an unsigned and a signed byte fit an
+// Columns of an int8 weight at most: this many products of an unsigned and a signed byte fit an
 // int32.
 inline constexpr int64_t kMaxInt8Cols = 65536;
 

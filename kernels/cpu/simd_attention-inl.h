@@ -185,7 +185,7 @@ inline float ValueAt(const void* row, int64_t d) {
   return static_cast<const float*>(row)[d];
 }
 
-// The dimensions behind the last pair of vectors.
+// The dimensions after the last pair of vectors.
 template <bool kBf16, int kRows>
 inline void AccumulateRest(const TileRows& rows, int64_t d, int64_t num_values,
                            const AttentionScratch& s, const float (&correction)[kLanes],
@@ -283,10 +283,10 @@ void AttendItem(const AttentionItem& a) {
   const int64_t query_rows = a.num_rows * a.group;
   AttentionScratch s;
   s.keys = reinterpret_cast<uint32_t*>(a.scratch);
-  float* behind = a.scratch + kKeyTile * a.head_dim;
-  s.own = reinterpret_cast<char*>(behind);
-  s.queries = behind + 2 * kKeyTile * a.head_dim;
-  s.acc = behind + (2 * kKeyTile + query_rows) * a.head_dim;
+  float* rest = a.scratch + kKeyTile * a.head_dim;
+  s.own = reinterpret_cast<char*>(rest);
+  s.queries = rest + 2 * kKeyTile * a.head_dim;
+  s.acc = rest + (2 * kKeyTile + query_rows) * a.head_dim;
   s.max = s.acc + query_rows * a.head_dim;
   s.sum = s.max + query_rows;
   s.scores = s.sum + query_rows;

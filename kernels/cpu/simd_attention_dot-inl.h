@@ -209,7 +209,7 @@ inline Vf WeighDotScores(const DotSight& sight, int64_t num_pairs, bool is_first
 
 // acc[r] = acc[r] * correction[r] + weights * values for two vectors of dimensions from d on;
 // meanwhile fetches values, and those of the next dimensions into the first-level cache. They are
-// taken in pairs: behind the last there is one of weight 0.
+// taken in pairs: after the last there is one of weight 0.
 inline void AccumulateDots(const TileRows& rows, int64_t d, int64_t num_values,
                            const uint32_t* weights, const float* correction, int64_t head_dim,
                            Fetch& fetch, float* acc) {
@@ -219,7 +219,7 @@ inline void AccumulateDots(const TileRows& rows, int64_t d, int64_t num_values,
       sums[r][v] = Load(acc + r * head_dim + d + v * kLanes) * correction[r];
     }
   }
-  // Each stretch of dimensions fetches its share: so many lines at once would hold up the loads.
+  // Each stretch of dimensions fetches its share: all lines at once would hold up the loads.
   const int64_t begin = kKeyTile * d / head_dim, end = kKeyTile * (d + 2 * kLanes) / head_dim;
   int64_t due = fetch.FirstFrom(begin);
   for (int64_t j = 0; j < num_values; j += 2, weights += kDotRows) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Philox4x32-10 (Salmon et al., SC 2011) of many counters at once: the words of common/draw_key.h.
 
-// Counters worked on side by side. Plain loops over so many elements become vector code.
+// Counters worked on side by side. Plain loops over this many elements become vector code.
 constexpr int kCounters = 4 * kLanes;
 
 struct PhiloxState {

@@ -73,7 +73,7 @@ struct AttentionItem {
   int64_t out_stride;  // elements
   float scale;
   bool bfloat16;  // dtype of pages and out
-  // Of the item that comes next: fetched behind this one's last whole tile.
+  // Of the item that comes next: fetched after this one's last whole tile.
   const int32_t* next_page_table = nullptr;
   int64_t next_head_offset = 0;
   int64_t next_committed = 0;

@@ -7,7 +7,7 @@ struct TileRows {
   const void* values[kKeyTile];
 };
 
-// Finds the rows that lie in pages; those behind stay as they are.
+// Finds the rows that lie in pages; the rows after them stay as they are.
 template <bool kBf16>
 inline void FindCommitted(const AttentionItem& a, int64_t begin, TileRows& rows) {
   constexpr int64_t kElement = kBf16 ? 2 : 4;
@@ -60,7 +60,7 @@ inline void FindRows(const AttentionItem& a, int64_t begin, int64_t count, char*
 }
 
 // What is fetched into the second-level cache while a tile is computed: the rows of the next tile
-// and of the one behind it. The processor drops fetches when too many are under way, so every
+// and of the one after it. The processor drops fetches when too many are under way, so every
 // row is asked for twice.
 struct Fetch {
   Fetch(int64_t num_parts, int64_t bytes_of_row) : parts(num_parts), row_bytes(bytes_of_row) {}

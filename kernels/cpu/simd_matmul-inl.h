@@ -3,7 +3,7 @@
 // registers. Every output element is summed over k in ascending order, whatever the number of rows.
 
 constexpr int kVectors = kTileColumns / kLanes;  // vectors of one row's 32 columns
-// Rows whose accumulators fit the register file beside the weight and the broadcast.
+// Rows whose accumulators fit the register file together with the weight and the broadcast.
 constexpr int kMaxRows = kLanes == 16 ? 14 : (kLanes == 8 ? 3 : 1);
 // Words of k that are multiplied with every block of rows before the next ones: 128 KiB of weights
 // stay in the second-level cache meanwhile.
@@ -229,7 +229,7 @@ void MultiplyTile(const MatMulTile& t) {
       b.x = t.x + begin * t.words + word * rows;
       b.words = words;
       b.out = t.out + begin * t.out_stride;
-      // The next stretch follows this one in memory, and is as long in the main.
+      // The next stretch follows this one in memory, and is usually as long.
       b.fetch = reinterpret_cast<const char*>(weight + words * kTileColumns) +
                 lines * i / blocks.count * kLineBytes;
       b.fetch_lines =

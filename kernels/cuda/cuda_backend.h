@@ -86,7 +86,7 @@ class CudaBackend : public Backend {
   // Remembers the first failure since the last Synchronize.
   void Check(cudaError_t error, const char* call);
   void Check(absl::Status status);
-  // Device memory of at least so many bytes, whose content no call relies on; null on failure.
+  // Device memory of at least this many bytes, whose content no call relies on; null on failure.
   void* Scratch(size_t size_bytes);
   cuda::ExpertTable TableOf(const ExpertWeights& experts);
   // Writes the rows of a piece, in the act dtype, to `device`.

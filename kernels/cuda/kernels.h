@@ -2,7 +2,7 @@
 // The CUDA backend's kernels, one file each, as functions that enqueue them. Shapes and meanings
 // are those of the operations (kernels/operations.h); act is bfloat16 or float32. Nothing here
 // waits or allocates device memory: what a kernel keeps between its phases is in a workspace that
-// the caller gives. Each kernel's bytes and operations are stated beside it, with s = bytes of an
+// the caller gives. Each kernel's bytes and operations are stated next to it, with s = bytes of an
 // act value; bench/kernels/kernel_work.h has the least of both that any kernel must move and
 // compute.
 #pragma once

@@ -18,7 +18,7 @@ __device__ inline bool ComesFirst(const Expert& a, const Expert& b) {
   return a.z != b.z ? a.z > b.z : a.id < b.id;
 }
 
-// The first of the row's experts in order behind `last`; every lane gets it.
+// The first of the row's experts in order after `last`; every lane gets it.
 __device__ Expert NextBest(const float* z, int num_experts, const Expert& last, bool first) {
   const float kMinusInfinity = __uint_as_float(0xFF800000u);
   Expert best = {kMinusInfinity, num_experts};

@@ -49,15 +49,15 @@ constexpr FieldFlag kFieldFlags[] = {
     {"confidence_threshold", "low_confidence_dynamic reveals all positions above it"},
     {"entropy_bound", "summed entropy that entropy_bounded reveals in a step"},
     {"drafts",
-     "guessed states evaluated beside the true one: auto, off or a number; the answer is the same"},
+     "guessed states evaluated with the true one: auto, off or a number; the answer is the same"},
     {"priority", "higher goes first; -100 .. 100"},
     {"max_tokens", "of the answer"},
-    {"min_tokens", "no stop before so many"},
+    {"min_tokens", "no stop before this many"},
     {"stop", "text that ends the answer; may be given several times"},
     {"stop_token_ids", "token ids that end it, such as 7,11"},
     {"ignore_eos", "do not stop at the model's end tokens"},
     {"skip_special_tokens", "leave special tokens out of the text"},
-    {"logprobs", "with --json: logprobs of the tokens and of so many alternatives"},
+    {"logprobs", "with --json: logprobs of the tokens and of this many alternatives"},
 };
 
 // The part of the request that has the field.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How sdar-client --watch shows a block while it is denoised: final text, behind it the active
+// How sdar-client --watch shows a block while it is denoised: final text, then the active
 // block, redrawn in place. Pure: returns the bytes to write and keeps what was drawn.
 #pragma once
 

@@ -47,7 +47,7 @@ inline constexpr char kCudaModuleFile[] = "libsdar_cuda.so";
 inline constexpr char kCudaModuleSymbol[] = "SdarCudaModule";
 using CudaModuleFunction = const CudaModule*();
 
-// Loads the module that lies beside the program; it stays loaded. NotFound says what is missing: a
+// Loads the module that lies next to the program; it stays loaded. NotFound says what is missing: a
 // driver, the module itself (a build without the CUDA toolkit), or a library of CUDA.
 absl::StatusOr<const CudaModule*> LoadCudaModule();
 

@@ -8,7 +8,7 @@
 
 namespace sdar {
 
-// Bash code that needs nothing but bash: flag names, words and paths. Behind -- of a program that
+// Bash code that needs nothing but bash: flag names, words and paths. After -- of a program that
 // runs others it hands over to their completion, if the package bash-completion is there.
 std::string BashCompletion(const FlagSpec& spec);
 

@@ -33,7 +33,7 @@ po::typed_value<bool>* SwitchFlag(bool* target) {
 
 namespace {
 
-// Columns of --help, and how many of them are left to the text beside the flags.
+// Columns of --help, and how many of them are left to the text next to the flags.
 constexpr unsigned kLineLength = 110;
 constexpr unsigned kLeastTextLength = 60;
 constexpr char kManPage[] = "man-page";

@@ -27,10 +27,10 @@ struct TermText {
   std::string text;
 };
 
-// What the man page says beside what --help says.
+// What the man page says in addition to what --help says.
 struct ManNotes {
-  std::string summary;               // behind the program's name: "serves a model"
-  std::vector<TermText> exit_codes;  // beside 0, 1 and 2
+  std::string summary;               // after the program's name: "serves a model"
+  std::vector<TermText> exit_codes;  // besides 0, 1 and 2
   std::vector<TermText> environment;
   std::vector<TermText> files;
   std::string see_also;  // "sdar-client(1), mpirun(1)"

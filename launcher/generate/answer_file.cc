@@ -61,7 +61,7 @@ void SyncFolderOf(const std::string& path) {
 
 absl::StatusOr<AnswerFile> AnswerFile::Open(const std::string& path) {
   if (path == "-") return AnswerFile("standard output", dup(STDOUT_FILENO), false);
-  // The file behind links: rename must not replace a link.
+  // The file that links lead to: rename must not replace a link.
   std::error_code error;
   const std::filesystem::path canonical = std::filesystem::weakly_canonical(path, error);
   const std::string real = error ? path : canonical.string();

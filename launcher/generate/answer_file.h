@@ -35,7 +35,7 @@ class AnswerFile {
   // what failed.
   absl::Status Begin();
 
-  // Writes all records of a line behind what is there. An answer is acknowledged when this
+  // Writes all records of a line after what is there. An answer is acknowledged when this
   // returns OK: it outlives the program then. After DataLoss (a full disk) the file ends where it
   // ended before, as far as the system allows.
   absl::Status Append(absl::string_view records);

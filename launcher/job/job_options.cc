@@ -80,8 +80,8 @@ void AddModelFlags(JobOptions& o, FlagSpec& spec) {
       "block-length", Flag(&o.block_length),
       "block length of requests that name none; 0: what the model says")(
       "drafts", Flag(&o.drafts, "auto|off|N"),
-      "guessed later states of a block that a step evaluates beside the true one, to save passes; "
-      "the answers are the same: auto (as many as make it faster), off, or at most so many per "
+      "guessed later states of a block that a step evaluates with the true one, to save passes; "
+      "the answers are the same: auto (as many as make it faster), off, or at most this many per "
       "sequence");
 }
 

@@ -28,7 +28,7 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // fraction: 0 .. 1; note: what to say behind the bar.
+  // fraction: 0 .. 1; note: what to say after the bar.
   void Show(double fraction, const std::string& note = "") {
     constexpr int kWidth = 30;
     const SteadyTime now = SteadyTime::Now();

@@ -46,7 +46,7 @@ void AddSecurityFlags(ServeOptions& options, FlagSpec& spec) {
       "origins whose pages may ask over HTTP, as https://chat.example.org, by commas; *: all");
 }
 
-// Those that stand beside flags of every job.
+// Those in the same groups as flags of every job.
 void AddServingFlags(ServeOptions& options, FlagSpec& spec) {
   spec.Group("Model")("served-model-name", TextFlag(&options.served_model_name, "NAMES"),
                       "names of the model over HTTP, by commas; without, its folder's name");
@@ -56,7 +56,7 @@ void AddServingFlags(ServeOptions& options, FlagSpec& spec) {
       "max-waiting-tokens", Flag(&options.job.max_waiting_tokens),
       "prompt tokens in the queue at most")(
       "max-stream-backlog", Flag(&options.max_stream_backlog_kib, "KIB"),
-      "KiB of a call's answer that may wait for a slow reader, beside what gRPC buffers");
+      "KiB of a call's answer that may wait for a slow reader, not counting what gRPC buffers");
   spec.Group("Time limits")(
       "drain-timeout", Flag(&options.drain_timeout_s, "SECONDS"),
       "seconds that calls in hand may take after SIGUSR1, when new ones are refused");

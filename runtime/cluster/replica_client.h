@@ -19,7 +19,7 @@
 
 namespace sdar {
 
-// Runs on the first rank of every replica but the first, beside its engine. Updates that happen
+// Runs on the first rank of every replica but the first, next to its engine. Updates that happen
 // while a message is on its way travel together in the next one. Thread-safe.
 class ReplicaClient {
  public:

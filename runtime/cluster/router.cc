@@ -280,7 +280,7 @@ void Router::Cancel(SequenceId id, const absl::Status& status) {
   if (replica >= 0) replicas_[static_cast<size_t>(replica)].cancel(at_replica, status);
   if (ended.empty()) return;
   CallEnded(ended);
-  DispatchAll();  // what waited behind it may fit
+  DispatchAll();  // what waited after it may fit
 }
 
 void Router::Stop(const absl::Status& status) {

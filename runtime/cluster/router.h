@@ -50,7 +50,7 @@ struct RouterStatus {
 };
 
 // Strictly in order: higher priority first, then first come; while the first request finds no
-// replica with room for all its samples, those behind it wait too, so that none starves. A replica
+// replica with room for all its samples, those after it wait too, so that none starves. A replica
 // has room when what it was given and has not ended leaves enough of its slots, or when it has
 // nothing. Among those with room the least loaded one is chosen, by rows (prompt and max_tokens of
 // all that has not ended), but for prefix affinity. Thread-safe; never blocks but for its lock.

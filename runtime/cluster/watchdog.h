@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Heartbeats between the ranks, so that a dead or stuck rank ends the job instead of hanging it,
-// and the doorbell that wakes idle ranks. Talks over gRPC, beside the collectives: it never calls
-// one.
+// and the doorbell that wakes idle ranks. Talks over gRPC, apart from the collectives: it never
+// calls one.
 #pragma once
 
 #include <atomic>
@@ -55,9 +55,9 @@ class WatchdogServer {
                  std::function<void(const absl::Status&)> on_failure);
   ~WatchdogServer();
 
-  // Serves on `host` at a free port, `beside` too where there is one, and returns the address.
-  // Unavailable when it cannot listen. Requires: `beside` outlives this.
-  absl::StatusOr<std::string> Start(const std::string& host, grpc::Service* beside = nullptr);
+  // Serves on `host` at a free port, with the `other` service where there is one, and returns the
+  // address. Unavailable when it cannot listen. Requires: `other` outlives this.
+  absl::StatusOr<std::string> Start(const std::string& host, grpc::Service* other = nullptr);
   // Waits until every rank has connected, then starts to watch. DeadlineExceeded names the ranks
   // that have not.
   absl::Status AwaitRanks(absl::Duration timeout);

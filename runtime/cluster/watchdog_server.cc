@@ -97,12 +97,12 @@ WatchdogServer::~WatchdogServer() {
   }
 }
 
-absl::StatusOr<std::string> WatchdogServer::Start(const std::string& host, grpc::Service* beside) {
+absl::StatusOr<std::string> WatchdogServer::Start(const std::string& host, grpc::Service* other) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(absl::StrCat(host, ":0"), grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(service_.get());
-  if (beside != nullptr) builder.RegisterService(beside);
+  if (other != nullptr) builder.RegisterService(other);
   builder.SetMaxReceiveMessageSize(-1);  // both ends are ours
   server_ = builder.BuildAndStart();
   if (server_ == nullptr || port == 0) {

@@ -3,8 +3,10 @@
 
 #include <cmath>
 #include <set>
+#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "common/status_macros.h"
 
@@ -45,10 +47,11 @@ absl::StatusOr<RemaskingStrategy> ParseRemaskingStrategy(absl::string_view name)
   for (RemaskingStrategy strategy : kStrategies) {
     if (name == Name(strategy)) return strategy;
   }
+  const std::string names = absl::StrJoin(
+      kStrategies, ", ",
+      [](std::string* out, RemaskingStrategy strategy) { absl::StrAppend(out, Name(strategy)); });
   return absl::InvalidArgumentError(
-      absl::StrCat("remasking_strategy '", name,
-                   "': expected sequential, low_confidence_static, low_confidence_dynamic or "
-                   "entropy_bounded"));
+      absl::StrCat("remasking_strategy '", name, "': expected one of ", names));
 }
 
 absl::Status RemaskingOptions::Validate() const {

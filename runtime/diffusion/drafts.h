@@ -22,7 +22,7 @@ struct Forecast {
   // [block_length]; num_candidates is 0 at positions of which nothing is known. Empty: nothing is
   // known of any.
   std::vector<LogitSummary> summaries;
-  bool foreign = false;  // behind a finished block that was guessed, and guessed otherwise
+  bool foreign = false;  // after a finished block that was guessed, and guessed otherwise
 
   bool empty() const { return summaries.empty(); }
   // Takes the summaries of the positions `masked`, one each.
@@ -60,7 +60,7 @@ struct DraftBasis {
   const RemaskingOptions* remasking = nullptr;
   const SamplingOptions* sampling = nullptr;
   const Forecast* active = nullptr;  // of the active block
-  const Forecast* next = nullptr;    // of the block behind it
+  const Forecast* next = nullptr;    // of the block after it
   int64_t first_position = 0;        // of the active block
   TokenId mask_token = kNoToken;
   bool ends_here = false;  // the sequence ends with the active block, whatever its tokens

@@ -57,7 +57,7 @@ class Engine {
   Engine(const EngineConfig& config, const Tokenizer& tokenizer, Worker& worker,
          StepChannel& channel);
 
-  // Queues the samples of one request, all or none; those behind the first share its prompt's
+  // Queues the samples of one request, all or none; those after the first share its prompt's
   // pages. ValidateRequest's errors; Unavailable once stopping. The callbacks get updates on the
   // engine thread until one has an end. Bounds no queue: that is the Router's. Any thread.
   absl::StatusOr<std::vector<SequenceId>> Submit(std::vector<Submission> samples);

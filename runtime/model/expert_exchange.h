@@ -35,8 +35,8 @@ class ExpertExchange {
                                                int64_t max_rows, Backend& backend,
                                                const GroupCommunicators& group);
 
-  // Whether steps of so many rows are run in a way that Backend::Repeat can capture: all but those
-  // whose messages are as long as what was routed.
+  // Whether steps of this many rows are run in a way that Backend::Repeat can capture: all but
+  // those whose messages are as long as what was routed.
   bool CanCapture(int64_t rows) const { return !IsLargeAllToAll(rows); }
 
   // out = the sparse MLP of x, summed over all ranks. x: [rows, hidden] act, the same on every
@@ -62,7 +62,7 @@ class ExpertExchange {
   bool IsAllToAll(int64_t rows) const;
   bool IsLargeAllToAll(int64_t rows) const;
   int32_t* Ids() const { return static_cast<int32_t*>(routes_.data()); }
-  // Of `rows` rows, right behind their ids.
+  // Of `rows` rows, right after their ids.
   float* Weights(int64_t rows) const {
     return static_cast<float*>(routes_.data()) + rows * config_.num_experts_per_token;
   }

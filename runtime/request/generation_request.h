@@ -20,7 +20,7 @@ namespace sdar {
 
 struct StoppingOptions {
   int64_t max_tokens = 0;         // output tokens at most; at least 1
-  int64_t min_tokens = 0;         // no stop before so many
+  int64_t min_tokens = 0;         // no stop before this many
   std::vector<std::string> stop;  // stop strings; none empty
   // The model's end tokens (unless ignored) and the request's own; ascending, distinct.
   SharedList<TokenId> stop_ids;
@@ -39,7 +39,7 @@ struct GenerationRequest {
   int priority = 0;          // higher goes first, and gives its pages up last
   SteadyTime deadline =
       SteadyTime::InfiniteFuture();  // ends with DeadlineExceeded then, wherever it is
-  int drafts = 0;  // guessed later states evaluated beside the true one: 0 .. kMaxDrafts a step, or
+  int drafts = 0;  // guessed later states evaluated with the true one: 0 .. kMaxDrafts a step, or
                    // kAutomaticDrafts
 };
 

@@ -59,7 +59,7 @@ absl::StatusOr<RemaskingOptions> BuildRemasking(const RequestFields& fields,
   return remasking;
 }
 
-// What the sequence limit and the K/V memory leave behind the prompt; at least 1, so that a prompt
+// What the sequence limit and the K/V memory leave after the prompt; at least 1, so that a prompt
 // that is too long is refused by name.
 int64_t TokensThatFit(int64_t prompt_length, int block_length, const RequestLimits& limits) {
   const int64_t in_memory = limits.num_pages * limits.page_size + block_length;

@@ -124,7 +124,7 @@ void DraftPlanner::PlanFixed(const Wish& wish, int count, Load& load) const {
   }
 }
 
-// Takes drafts by falling probability per row, then gives back those behind the number at which
+// Takes drafts by falling probability per row, then gives back those after the number at which
 // most steps are made per millisecond.
 void DraftPlanner::PlanAutomatic(absl::Span<const Wish> wishes, Load& load) const {
   std::vector<std::unique_ptr<Growth>> growths;

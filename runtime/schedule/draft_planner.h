@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decides which guessed later states a step evaluates beside the true ones.
+// Decides which guessed later states a step evaluates with the true ones.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,9 @@ struct PlannedDraft {
 };
 using DraftTree = std::vector<PlannedDraft>;  // parents before their children
 
-// Chooses, by how often such drafts have come true and by what a step of so many rows costs, those
-// that let the sequences of a step advance most steps per millisecond: none where rows are dear, or
-// where trials have shown that it is faster without. One thread.
+// Chooses, by how often such drafts have come true and by what a step of that many rows costs,
+// those that let the sequences of a step advance most steps per millisecond: none where rows are
+// dear, or where trials have shown that it is faster without. One thread.
 class DraftPlanner {
  public:
   // A sequence that may have drafts.

@@ -18,10 +18,10 @@ namespace sdar {
 // anew after that. One thread.
 class DraftTrials {
  public:
-  // Whether a step of so many sequences, at least 1, is to have drafts.
+  // Whether a step of this many sequences, at least 1, is to have drafts.
   bool Wants(int num_sequences) const { return trials_[RangeOf(num_sequences)].drafts; }
 
-  // Notes that a step of so many sequences, with drafts as was wanted, took `time` and made
+  // Notes that a step of this many sequences, with drafts as was wanted, took `time` and made
   // `advances` denoising steps of one sequence each.
   void Note(int num_sequences, int64_t advances, absl::Duration time);
 

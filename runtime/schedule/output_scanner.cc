@@ -86,7 +86,7 @@ void OutputScanner::Emit(size_t length, bool straddling_too, SequenceUpdate& out
   }
 }
 
-// Ends the output behind all that is held.
+// Ends the output after all that is held.
 void OutputScanner::EndHere(FinishReason reason, SequenceUpdate& out) {
   held_text_ += detokenizer_.Flush();
   Emit(held_text_.size(), false, out);

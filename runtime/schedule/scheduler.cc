@@ -9,7 +9,7 @@
 namespace sdar {
 namespace {
 
-// The position behind the active block.
+// The position after the active block.
 int64_t EndOfBlock(const Sequence& sequence) {
   return sequence.num_known() + sequence.block_length();
 }
@@ -224,7 +224,7 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
   bool denoise = pending_rows == 0 || config_.fuse_commit;
   const bool prefill = DecodeRows(sequence) == 0;
   if (prefill) {
-    // The first one gets a block at least, however large that is beside the prefill's share.
+    // The first one gets a block at least, however large that is compared with the prefill's share.
     const int64_t share =
         budget.has_prefill ? budget.prefill_rows : std::max(budget.prefill_rows, block);
     const int64_t available = std::min(share, budget.rows) / block * block;
@@ -258,7 +258,7 @@ bool Scheduler::EnsurePages(Running& running, int64_t num_positions) {
 }
 
 // Preempts sequences that are less senior than `wanting` and not part of this step, the least
-// senior first, until so many pages can be had.
+// senior first, until that many pages can be had.
 bool Scheduler::MakeRoom(int64_t num_pages, const Running& wanting) {
   while (num_free_pages() < num_pages) {
     Running* victim = nullptr;
@@ -279,7 +279,7 @@ bool Scheduler::MakeRoom(int64_t num_pages, const Running& wanting) {
   return true;
 }
 
-// The sequence's rows, and its drafts behind them.
+// The sequence's rows, followed by its drafts.
 void Scheduler::AddSegments(Planned& planned, sdar::v1::StepPlan& plan) {
   const Running& running = *planned.running;
   AddSegment(planned, plan);

@@ -82,7 +82,7 @@ absl::Status Scheduler::CheckLogits(const Sequence& sequence,
   return absl::OkStatus();
 }
 
-// What the pass says of the masks behind a guessed end of the active block, right or wrong.
+// What the pass says of the masks after a guessed end of the active block, right or wrong.
 void Scheduler::NoteNextBlock(const Planned& planned, absl::Span<const LogitSummary> summaries) {
   for (const PlannedDraft& planned_draft : planned.drafts) {
     const Draft& draft = planned_draft.draft;

@@ -19,7 +19,7 @@ std::vector<TokenId> WholeBlocks(const GenerationRequest& request) {
   return {request.prompt.begin(), request.prompt.begin() + end};
 }
 
-// Appends a block's rows behind those that the segment has, none of which is masked.
+// Appends a block's rows to those that the segment has, none of which is masked.
 void AddBlockRows(const BlockState& block, sdar::v1::Segment& segment) {
   const auto before = static_cast<size_t>(segment.token_ids_size());
   std::string masked((before + static_cast<size_t>(block.block_length()) + 7) / 8, '\0');
@@ -57,7 +57,7 @@ void Sequence::Preempt() {
   ++usage_.preemptions;
 }
 
-// The block behind the known ones: opened by the prompt's remainder where there is one.
+// The block after the known ones: opened by the prompt's remainder where there is one.
 BlockState Sequence::NewBlock() const {
   absl::Span<const TokenId> given;
   if (num_known() < prompt_length()) {

@@ -68,7 +68,7 @@ class Sequence {
   bool was_preempted() const { return usage_.preemptions > 0; }
 
   // Fills `segment` with the next `pending_rows` pending rows and, with `denoise`, the active block
-  // behind them. Requires: denoise only behind all that is pending.
+  // after them. Requires: denoise only after all that is pending.
   void FillSegment(int64_t pending_rows, bool denoise, sdar::v1::Segment& segment) const;
   // What every rank must know of the slot before its first segment.
   void FillSamplingRecord(sdar::v1::SamplingRecord& record) const;
@@ -94,7 +94,7 @@ class Sequence {
   void FillDraft(const Draft& draft, bool writes, sdar::v1::Segment& segment) const;
   // Whether the draft, whose parent was the state before the last Apply, is the present state.
   bool IsAt(const Draft& draft) const;
-  // Keeps what a pass said of the masks behind a guessed end of the active block, for guesses.
+  // Keeps what a pass said of the masks after a guessed end of the active block, for guesses.
   void NoteNextBlock(absl::Span<const LogitSummary> summaries);
 
   // Reports the end with `status`.
@@ -127,7 +127,7 @@ class Sequence {
   int num_scanned_;  // positions of the active block that the scanner has seen or that were given
   std::optional<SequenceId> leader_;
   Forecast forecast_;       // of the active block's masked positions; only with drafts
-  Forecast next_forecast_;  // of the block behind it
+  Forecast next_forecast_;  // of the block after it
   SequenceUsage usage_;     // but for the completion tokens, which the scanner counts
 };
 

@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kFineRows = 64;  // up to here ranges of kFineRange rows, then quarter octaves
 constexpr int64_t kFineRange = 4;
 constexpr double kWeight = 0.125;  // of a new measurement
-constexpr double kOutlier = 2;     // a step that took longer than so many means counts as that
+constexpr double kOutlier = 2;  // a step that took longer than this many means counts as this many
 constexpr int64_t kStepsRemembered = 2000;
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace sdar {
 
 // How often small positive numbers have come. Thread-hostile.
 struct CountHistogram {
-  // A number belongs to the first bound that is not below it, or behind them all.
+  // A number belongs to the first bound that is not below it, or comes after them all.
   static constexpr std::array<int, 12> kBounds = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
 
   void Add(int number) {

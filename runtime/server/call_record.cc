@@ -63,7 +63,7 @@ void CallRecord::End(const absl::Status& status, SteadyTime now) {
   ended_.prompt_tokens = prompt_tokens_;
   ended_.total = now - arrival_;
   if (started_ != SteadyTime::InfiniteFuture()) {
-    // The clock of another host may be a little behind.
+    // The clock of another host may be a little slow.
     ended_.queued = std::max(started_ - arrival_, absl::ZeroDuration());
   }
   for (const Sample& sample : samples_) {

@@ -41,7 +41,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
     int num_samples = 1;
     bool with_logprobs = false;
     std::vector<uint64_t> seeds;         // one per sample, reported at its end
-    size_t max_backlog_bytes = 1 << 20;  // that wait, beside what the transport has taken
+    size_t max_backlog_bytes = 1 << 20;  // that wait, not counting what the transport has taken
   };
 
   // Requires: what is passed by reference outlives the stream.

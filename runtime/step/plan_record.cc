@@ -104,7 +104,7 @@ absl::StatusOr<std::optional<sdar::v1::RecordedStep>> PlanRecordReader::Next() {
   }
   if (at_end) return std::nullopt;
   return absl::DataLossError(
-      absl::StrCat(path_, ": breaks off or is damaged behind ", num_steps_, " steps"));
+      absl::StrCat(path_, ": breaks off or is damaged after ", num_steps_, " steps"));
 }
 
 sdar::v1::RecordedSummary ToRecord(const LogitSummary& summary) {

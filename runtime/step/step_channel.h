@@ -16,7 +16,7 @@
 
 namespace sdar {
 
-// One rank's end. Behind an IDLE plan the receivers sleep, without a collective in progress, until
+// One rank's end. After an IDLE plan the receivers sleep, without a collective in progress, until
 // the sender rings. One thread.
 class StepChannel {
  public:

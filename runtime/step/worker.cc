@@ -123,7 +123,7 @@ absl::Status Worker::CheckSegment(const Segment& segment) const {
   return absl::OkStatus();
 }
 
-// A segment continues what is committed, or what a draft wrote behind that.
+// A segment continues what is committed, or what a draft wrote after that.
 absl::Status Worker::CheckPlace(const Slot& slot, const Segment& segment) const {
   const bool draft = segment.phase() == Segment::DRAFT;
   if (segment.tentative_rows() > (draft ? segment.block_length() : 0) ||
@@ -133,10 +133,10 @@ absl::Status Worker::CheckPlace(const Slot& slot, const Segment& segment) const 
   }
   if (segment.has_sampling()) return absl::OkStatus();
   const auto first = static_cast<int64_t>(segment.first_position());
-  const int64_t behind = slot.num_committed + static_cast<int64_t>(slot.tentative.size());
-  if (first == slot.num_committed || first == behind) return absl::OkStatus();
+  const int64_t after_drafts = slot.num_committed + static_cast<int64_t>(slot.tentative.size());
+  if (first == slot.num_committed || first == after_drafts) return absl::OkStatus();
   return BadPlan("slot ", segment.slot(), " goes on at position ", slot.num_committed, " or ",
-                 behind, ", got ", first);
+                 after_drafts, ", got ", first);
 }
 
 absl::StatusOr<StepResult> Worker::Forward(const StepPlan& plan) {

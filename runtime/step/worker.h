@@ -40,7 +40,7 @@ class Worker {
     bool in_use = false;
     std::vector<int32_t> pages;
     int64_t num_committed = 0;       // positions
-    std::vector<TokenId> tentative;  // behind them: K/V that the last step's draft wrote
+    std::vector<TokenId> tentative;  // after them: K/V that the last step's draft wrote
     sdar::v1::SamplingRecord sampling;
     std::vector<TokenId> stop_ids;
     std::vector<std::pair<TokenId, float>> bias;

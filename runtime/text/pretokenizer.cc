@@ -144,7 +144,7 @@ absl::Status Splitting::Run(absl::string_view text, size_t level) {
           absl::StrCat("pre-tokenizer pattern failed at byte ", start, ": ", Pcre2Message(found)));
     }
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(data);
-    // \K in a lookahead can put a match's start behind its end or behind earlier matches.
+    // \K in a lookahead can put a match's start after its end or before earlier matches.
     const size_t begin = std::max<size_t>(bounds[0], done);
     const size_t end = std::max<size_t>(bounds[1], begin);
     SDAR_RETURN_IF_ERROR(RunPiece(text, done, begin, level + 1));

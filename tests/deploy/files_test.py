@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of deploy/ beside the chart: scripts, the image's stages, the unit of systemd, the job of Slurm."""
+"""The files of deploy/ other than the chart: scripts, the image's stages, the unit of systemd, the job of Slurm."""
 
 import os
 import pathlib

@@ -5,6 +5,7 @@
 # reads man pages, completes flags, and purges it.
 # Needs root and mmdebstrap; without them it says so and counts as passed. The root takes its packages from where this
 # machine's apt does.
+# shellcheck disable=SC2016 # bash in the root, dpkg and apt expand what is in single quotes
 set -euo pipefail
 
 skip() {
@@ -23,7 +24,6 @@ if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
   [ "$(id -u)" -eq 0 ] || skip "not root"
   command -v mmdebstrap > /dev/null || skip "mmdebstrap is missing (packages-full.txt)"
   unshare --mount --pid --net --fork true 2> /dev/null || skip "this machine has no namespaces to give"
-  # shellcheck disable=SC2016 # apt expands the names
   mapfile -t sources < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
     awk '$2 ~ /^bookworm(-updates|-security)?$/ && $3 == "main" { print "deb", $1, $2, $3 }' | sort -u)
   [ ${#sources[@]} -gt 0 ] || skip "apt has no Debian 12 source here"
@@ -127,13 +127,11 @@ for program in "${programs[@]}"; do
   [[ $(in_root "$program" --version) == "$program "[0-9]* ]] || fail "$program does not run"
   [ "$(in_root man -w "$program")" = "/usr/share/man/man1/$program.1.gz" ] || fail "man does not find $program"
   [[ $(in_root man "$program" 2>&1) == *'EXIT STATUS'* ]] || fail "man does not show $program"
-  # shellcheck disable=SC2016 # bash in the root expands it
   offered=$(in_root bash -c '. "/usr/share/bash-completion/completions/$0"
     COMP_WORDS=("$0" --he) COMP_CWORD=1; "$(complete -p "$0" | sed "s/.*-F \([^ ]*\) .*/\1/")"
     echo "${COMPREPLY[@]}"' "$program")
   [[ " $offered " == *" --help "* ]] || fail "$program --he completes to '$offered'"
 done
-# shellcheck disable=SC2016
 offered=$(in_root bash -c '. /usr/share/bash-completion/completions/sdar-serve
   COMP_WORDS=(sdar-serve --ho) COMP_CWORD=1; _sdar_serve; echo "${COMPREPLY[@]}"')
 [ "$offered" = --host= ] || fail "sdar-serve --ho completes to '$offered'"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Channels that tests make beside a ServedJob's.
+// Channels that tests make in addition to a ServedJob's.
 #pragma once
 
 #include <memory>

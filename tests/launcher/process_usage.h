@@ -15,7 +15,7 @@
 
 namespace sdar {
 
-// The number behind `field` in /proc/PID/status; 0 when the process is gone.
+// The number after `field` in /proc/PID/status; 0 when the process is gone.
 inline double StatusNumber(pid_t pid, const std::string& field) {
   const std::string status = ReadText("/proc/" + std::to_string(pid) + "/status");
   const size_t at = status.find("\n" + field + ":");

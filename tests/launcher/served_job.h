@@ -56,7 +56,7 @@ class ServedJob {
   // A word that all processes of this job have on their command lines, mpirun included.
   const std::string& tag() const { return address_file_; }
 
-  // Reads a whole answer; with cancel_after >= 0, closes the call after so many responses.
+  // Reads a whole answer; with cancel_after >= 0, closes the call after that many responses.
   Generated Generate(const sdar::v1::GenerateRequest& request, int cancel_after = -1) {
     grpc::ClientContext context;
     auto reader = stub_->Generate(&context, request);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ways in which a sparse layer's experts can be spread over ranks, beside each other.
+// The ways in which a sparse layer's experts can be spread over ranks, compared with each other.
 #include "runtime/model/expert_exchange.h"
 
 #include <random>

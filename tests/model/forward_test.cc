@@ -30,7 +30,7 @@ TEST_P(CompanyTest, LogitsAreTheSameBitsChunkedAndBesideOtherSequences) {
     AppendSegment(whole, golden.ids, 0, b, 0, {0});
     auto expected = ForwardLogits(model, whole);
     if (!expected.ok()) return expected.status();
-    // One block in pages first, then the rest beside two other sequences.
+    // One block in pages first, then the rest together with two other sequences.
     const absl::Span<const TokenId> ids = golden.ids;
     StepRows first;
     AppendSegment(first, ids.subspan(0, static_cast<size_t>(b)), 0, b, static_cast<size_t>(b), {5});

@@ -11,8 +11,8 @@ namespace {
 constexpr int kSteps = 4;  // as it is, captured, and two of the graph alone
 constexpr size_t kRows = 16;
 
-// Rows [first, first + 16) of the golden sequence, whose page is 0, beside one that makes the
-// step's size one that is padded.
+// Rows [first, first + 16) of the golden sequence, whose page is 0, together with one that makes
+// the step's size one that is padded.
 StepRows OddStep(const GoldenLogits& golden, int32_t block_length, size_t first) {
   StepRows step;
   AppendSegment(step, absl::MakeSpan(golden.ids).subspan(first, kRows), static_cast<int32_t>(first),

@@ -107,7 +107,7 @@ TEST(DraftRatesTest, LearnsFromWhatCameTrue) {
   EXPECT_GT(rates.Rate(draft, remasking, sampling), 0.9) << "what is long ago weighs less";
 }
 
-// Drafts of a step are counted in the segments behind a sequence's own.
+// Drafts of a step are counted in the segments after a sequence's own.
 int NumDrafts(const sdar::v1::StepPlan& plan) {
   int count = 0;
   for (const auto& segment : plan.segments()) count += segment.phase() == sdar::v1::Segment::DRAFT;

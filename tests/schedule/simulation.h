@@ -108,7 +108,7 @@ class FakeRanks {
   struct Slot {
     std::vector<uint32_t> pages;
     uint32_t committed = 0;
-    uint32_t tentative = 0;  // positions behind them
+    uint32_t tentative = 0;  // positions after them
     uint64_t seed = 0;
   };
 

@@ -25,7 +25,7 @@ constexpr auto kUnknown = absl::StatusCode::kUnauthenticated;
 
 class AccessKeysTest : public ::testing::Test {
  protected:
-  // A file of its own: tests run beside each other.
+  // A file of its own: tests run at the same time.
   AccessKeysTest()
       : path_(testing::TempDir() + "access_keys_" +
               testing::UnitTest::GetInstance()->current_test_info()->name() + ".txt") {

@@ -128,7 +128,7 @@ TEST(WorkerTest, PenaltiesMeetCommittedOutputAndTheSegmentsOwnReveals) {
   });
 }
 
-// A finished block 20 20 21 22 behind a prompt of 4 tokens, followed by a block of masks.
+// A finished block 20 20 21 22 after a prompt of 4 tokens, followed by a block of masks.
 Segment FinishedAndMasks() {
   Segment segment;
   segment.set_block_length(4);
@@ -138,7 +138,7 @@ Segment FinishedAndMasks() {
   return segment;
 }
 
-// The prompt, its first block of masks, and drafts behind them, with a frequency penalty.
+// The prompt, its first block of masks, and drafts after them, with a frequency penalty.
 StepPlan PlanWithDrafts(const std::vector<Segment>& drafts) {
   StepPlan plan = ValidPlan();
   Segment& segment = *plan.mutable_segments(0);

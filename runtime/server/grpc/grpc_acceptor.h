@@ -22,7 +22,7 @@ class GrpcAcceptor {
   using Connections = grpc::experimental::ExternalConnectionAcceptor;
 
   // Starts its thread. Connections are refused when the lowest free descriptor is
-  // `max_descriptors` or more, which means that so many are in use.
+  // `max_descriptors` or more, which means that at least that many are in use.
   GrpcAcceptor(ListeningSockets sockets, std::unique_ptr<Connections> connections,
                int max_descriptors);
   // Closes the sockets. Connections that were handed over stay open.

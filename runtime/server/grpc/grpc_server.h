@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The listening end of a service, with health and reflection beside it.
+// The listening end of a service, with health and reflection.
 #pragma once
 
 #include <memory>

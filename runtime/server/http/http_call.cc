@@ -53,7 +53,7 @@ HttpCall::HttpCall(HttpExchange exchange, std::shared_ptr<GenerateStream> stream
 void HttpCall::Begin(std::function<void()> on_done) {
   const auto self = shared_from_this();
   exchange_.on_gone([self] { self->stream_->Cancelled(); });
-  // The sink is called under the stream's lock; what is to be done waits its turn behind it.
+  // The sink is called under the stream's lock; what is to be done waits until it is free.
   stream_->Begin({[self](const sdar::v1::GenerateResponse& response) {
                     self->exchange_.post([self, &response] { self->Write(response); });
                   },

@@ -22,7 +22,7 @@ Json BytesOf(absl::string_view text) {
   return bytes;
 }
 
-// Two logprobs objects of a completion, or of a chat, one behind the other.
+// Two logprobs objects of a completion, or of a chat, one after the other.
 void AppendLogprobs(const Json& more, Json& to) {
   if (more.is_null()) return;
   if (to.is_null()) {

@@ -25,7 +25,7 @@ struct OpenAiCall {
   OutputSplitter::Options splitting;  // chat only
 };
 
-// The body of POST /v1/chat/completions. Beside OpenAI's fields it may have those of JSON lines
+// The body of POST /v1/chat/completions. Besides OpenAI's fields it may have those of JSON lines
 // (docs/api.md), enable_thinking, chat_template_kwargs and provisional. Null counts as absent.
 // models: the names that are served, the first one is the default. InvalidArgument begins with the
 // field; so does what names one that is not known or not supported. NotFound: another model.

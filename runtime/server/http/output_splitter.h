@@ -23,9 +23,9 @@ struct OutputPiece {
 
 // Reads the marks of Qwen3's chat template, which SDAR's is: <think>..</think> in front, and
 // <tool_call>{"name": .., "arguments": {..}}</tool_call> anywhere after it. A tool call comes
-// whole, and one that is none is content, marks included. What may become a mark is held back. The
-// white space between the parts belongs to none of them. Takes time linear in the output, however
-// it is cut. One output; one thread.
+// whole, and text that only looks like one is content, marks included. What may become a mark is
+// held back. The white space between the parts belongs to none of them. Takes time linear in the
+// output, however it is cut. One output; one thread.
 class OutputSplitter {
  public:
   struct Options {

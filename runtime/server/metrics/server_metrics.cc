@@ -87,7 +87,7 @@ ServerMetrics::ServerMetrics(const ServerMetricsOptions& options)
           "Between two updates of a sample, each of one or more tokens.", TokenTimeBounds())),
       time_per_output_token_(AddHistogram(
           "sdar_request_time_per_output_token_seconds",
-          "Mean time of a sample's tokens behind the first, one a sample.", TokenTimeBounds())),
+          "Mean time of a sample's tokens after the first, one a sample.", TokenTimeBounds())),
       latency_(AddHistogram("sdar_e2e_request_latency_seconds",
                             "From a call's arrival to its end, of those that ended by themselves.",
                             RequestTimeBounds())),

@@ -43,7 +43,7 @@ struct EndedCall {
   int64_t forward_passes = 0;
   absl::Duration total;                  // since it arrived
   std::optional<absl::Duration> queued;  // until the first of its samples had a slot
-  // One per sample of several tokens: the mean time of those behind the first.
+  // One per sample of several tokens: the mean time of those after the first.
   std::vector<absl::Duration> time_per_output_token;
 };
 

@@ -113,7 +113,7 @@ constexpr ReplicaMetric kReplicaMetrics[] = {
     {MetricType::Counter, "sdar_denoising_steps_total", "Denoising steps, counted block by block.",
      [](const EngineStatus& s) { return static_cast<double>(s.steps.reveals_per_step.total()); }},
     {MetricType::Counter, "sdar_revealed_tokens_total",
-     "Positions that were revealed, those behind the end of an output included.",
+     "Positions that were revealed, those after the end of an output included.",
      [](const EngineStatus& s) { return static_cast<double>(s.steps.reveals_per_step.sum); }},
     {MetricType::Counter, "sdar_preemptions_total",
      "Times a sequence gave its K/V pages up to be recomputed.",

@@ -42,7 +42,7 @@ def read_safetensors(folder):
 
 class Options(unittest.TestCase):
     def test_without_torch_it_says_so_in_one_line(self):
-        # -S: without the installed packages, of which one may be torch; -P would hide the scripts beside it.
+        # -S: without the installed packages, of which one may be torch; -P would hide the scripts next to it.
         done = subprocess.run([sys.executable, "-S", SCRIPT], capture_output=True, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, r"^torch_cuda_decode\.py: torch cannot be imported .*\n$")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sdar-generate --resume after kills at any moment, on a full disk, and beside another run.
+// sdar-generate --resume after kills at any moment, on a full disk, and during another run.
 // KILL_ROUNDS: kills per test (default 5). KILL_FOLDER: where the output lies (default: a
 // temporary folder).
 #include <cstdlib>

@@ -17,7 +17,7 @@
 namespace sdar {
 namespace {
 
-// What the ranks behind the sshd should find in their environment too, as a line of its
+// What the ranks that sshd starts should find in their environment too, as a line of its
 // configuration.
 std::string SanitizerOptions() {
   std::string line;

@@ -83,7 +83,7 @@ TEST_F(ReplayTest, SaysWhereARecordBreaksOffAndWhatIsNone) {
   WriteText(folder_.File("plans"), whole.substr(0, whole.size() / 2));
   const Outcome broken = Replay(2, {"--dtype=bfloat16"});
   EXPECT_NE(broken.exit_code, 0);
-  EXPECT_THAT(broken.err, HasSubstr("breaks off or is damaged behind"));
+  EXPECT_THAT(broken.err, HasSubstr("breaks off or is damaged after"));
   WriteText(folder_.File("plans"), "\xFF\xFF hello");
   const Outcome none = Replay(2, {"--dtype=bfloat16"});
   EXPECT_NE(none.exit_code, 0);

@@ -20,7 +20,7 @@ MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none
 
 
 class Job:
-    """sdar-serve behind a command, with a pipe for standard error that is read only when a test does."""
+    """sdar-serve run by a command, with a pipe for standard error that is read only when a test does."""
 
     def __init__(self, *command, flags=()):
         self.folder = tempfile.TemporaryDirectory()

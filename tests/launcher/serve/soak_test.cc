@@ -25,9 +25,9 @@ constexpr unsigned kClients = 10;
 // cores, whose threads warm up later. Ten minutes are 9000 calls and 55,000 steps or more, half of
 // them between the two medians: 1 KiB a call or 200 bytes a step that stayed would show.
 constexpr double kAllowedGrowthMiB = 4;
-// Files and threads of rank 0 beside those before the first client; measured: none, and 3. gRPC
-// starts threads as it needs them, up to two a core, and keeps them; a connection or a call that
-// stayed would be hundreds.
+// Files and threads of rank 0 in addition to those before the first client; measured: none, and 3.
+// gRPC starts threads as it needs them, up to two a core, and keeps them; a connection or a call
+// that stayed would be hundreds.
 constexpr int kAllowedMore = 8;
 constexpr double kSampleSeconds = 0.5;
 constexpr double kReportSeconds = 10;

@@ -67,7 +67,7 @@ class HttpClient {
     socket_ = -1;
   }
 
-  // The server sees an end behind what was sent.
+  // The server sees an end after what was sent.
   void FinishSending() { shutdown(socket_, SHUT_WR); }
 
   void Send(absl::string_view bytes) {
