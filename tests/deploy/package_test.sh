@@ -64,13 +64,14 @@ if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
     --include="$package" --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount bookworm "$work/root" \
     "${sources[@]}" > "$work/install.log" 2>&1 || fail "the package cannot be installed: $(cat "$work/install.log")"
   echo "package: installed in a bare root after $SECONDS s"
-  SDAR_PACKAGE_INSIDE=1 SDAR_PACKAGE_WORK=$work unshare --mount --mount-proc --pid --net --fork --kill-child \
+  SDAR_PACKAGE_INSIDE=1 SDAR_PACKAGE_WORK=$work SDAR_PACKAGE_SECONDS=$SECONDS unshare --mount --mount-proc --pid --net --fork --kill-child \
     --propagation private "$0" "$build"
   exit
 fi
 
 trap 'exit 143' INT TERM # the first process of a namespace ignores them otherwise
 work=$SDAR_PACKAGE_WORK
+SECONDS=$SDAR_PACKAGE_SECONDS
 root=$work/root
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -101,7 +102,7 @@ within() {
   local deadline=$((SECONDS + $1))
   shift
   until "$@"; do
-    [ $SECONDS -lt "$deadline" ] || return 1
+    [ "$SECONDS" -lt "$deadline" ] || return 1
     sleep 0.1
   done
 }
