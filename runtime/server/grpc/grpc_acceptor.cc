@@ -114,6 +114,13 @@ void GrpcAcceptor::Accept(int listener, int connection) {
     ++num_refused_;
     return;
   }
+  // gRPC logs an error for each connection that ended before it was accepted.
+  sockaddr_storage peer = {};
+  socklen_t size = sizeof(peer);
+  if (getpeername(connection, reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
+    close(connection);
+    return;
+  }
   const int on = 1;
   setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   Connections::NewConnectionParameters parameters;
