@@ -75,7 +75,8 @@ std::string HelpText(const FlagSpec& spec) {
   return text.str();
 }
 
-// What one of the flags asks for that print something; empty if there is none of them.
+// The text that --help, --version, --man-page or --bash-completion asks for. Empty if none of them
+// was given.
 std::string AskedText(const FlagSpec& spec, const po::variables_map& values) {
   if (values.count("help") != 0) return HelpText(spec);
   if (values.count("version") != 0) return absl::StrCat(spec.program, " ", Version(), "\n");

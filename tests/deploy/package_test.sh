@@ -64,8 +64,8 @@ if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
     --include="$package" --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount bookworm "$work/root" \
     "${sources[@]}" > "$work/install.log" 2>&1 || fail "the package cannot be installed: $(cat "$work/install.log")"
   echo "package: installed in a bare root after $SECONDS s"
-  SDAR_PACKAGE_INSIDE=1 SDAR_PACKAGE_WORK=$work SDAR_PACKAGE_SECONDS=$SECONDS unshare --mount --mount-proc --pid --net --fork --kill-child \
-    --propagation private "$0" "$build"
+  SDAR_PACKAGE_INSIDE=1 SDAR_PACKAGE_WORK=$work SDAR_PACKAGE_SECONDS=$SECONDS \
+    unshare --mount --mount-proc --pid --net --fork --kill-child --propagation private "$0" "$build"
   exit
 fi
 

@@ -97,7 +97,7 @@ TEST(GrpcServerTest, ServesOnAfterAnAcceptThatFoundNoDescriptor) {
   const auto server = StartServer(1000, service);
   rlimit before = {};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  Silent waits;  // takes the lowest free descriptor: there is none below it
+  Silent waits;  // has the lowest free descriptor, so all lower ones are in use
   const rlimit none = {static_cast<rlim_t>(waits.descriptor()) + 1, before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
   EXPECT_TRUE(waits.Connect(server->address()));
