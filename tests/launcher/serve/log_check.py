@@ -167,7 +167,7 @@ class ForgedLog(unittest.TestCase):
         for line in log.splitlines():
             self.assertRegex(line, LOG_LINE)
 
-    def test_connections_that_end_before_they_are_accepted_write_no_lines(self):
+    def test_connections_that_end_at_once_write_a_few_lines_at_most(self):
         with ServedJob() as server:
             host, port = server.grpc_address.rsplit(":", 1)
             for _ in range(1000):
@@ -176,8 +176,8 @@ class ForgedLog(unittest.TestCase):
             asked = subprocess.run([BIN / "sdar-client", f"--server={server.grpc_address}", "--status"],
                                    capture_output=True, timeout=60)
             self.assertEqual(asked.returncode, 0, asked.stderr)
-            # One that ends just as it is handed to gRPC may write one.
-            self.assertLess(server.read_log().count("getpeername"), 10)
+            # Those that end just as they are handed to gRPC may write one, up to the limit of a minute.
+            self.assertLessEqual(server.read_log().count("getpeername"), 10)
 
 
 class LaunchedLog(unittest.TestCase):
