@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/json.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -28,8 +31,52 @@ size_t CountJsonValues(const Json& value) {
   return count;
 }
 
-std::string DumpJson(const Json& value) {
+Json MakeBigInteger(absl::string_view digits) {
+  return Json::binary(std::vector<uint8_t>(digits.begin(), digits.end()));
+}
+
+std::optional<std::string> BigIntegerDigits(const Json& value) {
+  if (!value.is_binary()) return std::nullopt;
+  const auto& digits = value.get_binary();
+  return std::string(digits.begin(), digits.end());
+}
+
+namespace {
+
+bool HoldsBigInteger(const Json& value) {
+  if (!value.is_structured()) return value.is_binary();
+  return std::any_of(value.begin(), value.end(), HoldsBigInteger);
+}
+
+std::string DumpPlain(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// What the library's own writer does, but for big integers.
+void AppendJson(const Json& value, std::string& out) {
+  if (const std::optional<std::string> digits = BigIntegerDigits(value)) {
+    out += *digits;
+  } else if (!value.is_structured()) {
+    out += DumpPlain(value);
+  } else {
+    out += value.is_array() ? "[" : "{";
+    bool first = true;
+    for (const auto& [key, element] : value.items()) {
+      if (!std::exchange(first, false)) out += ",";
+      if (value.is_object()) absl::StrAppend(&out, DumpPlain(Json(key)), ":");
+      AppendJson(element, out);
+    }
+    out += value.is_array() ? "]" : "}";
+  }
+}
+
+}  // namespace
+
+std::string DumpJson(const Json& value) {
+  if (!HoldsBigInteger(value)) return DumpPlain(value);
+  std::string out;
+  AppendJson(value, out);
+  return out;
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {

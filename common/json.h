@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -24,10 +25,17 @@ inline constexpr size_t kMaxJsonFileValues = 50'000'000;
 // Parses `text` in linear time. The later of two equal keys wins, at the place of the first.
 // InvalidArgument begins with `source`. It says where the text is not JSON, where it nests deeper
 // than `max_depth` arrays and objects, and when it holds more than `max_values` values (numbers,
-// strings, constants, arrays and objects). Doubled keys in one object are refused when
+// strings, constants, arrays and objects). Integers beyond 64 bits are MakeBigInteger's; floats
+// are rounded to double. Doubled keys in one object are refused when
 // `unique_keys` is set.
 absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view source, int max_depth = 64,
                                bool unique_keys = false, size_t max_values = kMaxJsonValues);
+
+// An integer beyond 64 bits, by its digits. Such a value is binary() to nlohmann's library, and
+// is_number() is false: whoever reads numbers refuses it, whoever passes values on keeps it.
+Json MakeBigInteger(absl::string_view digits);
+// The digits, or nothing where `value` is something else.
+std::optional<std::string> BigIntegerDigits(const Json& value);
 
 // The values in `value`, itself included. Linear.
 size_t CountJsonValues(const Json& value);

@@ -63,6 +63,12 @@ void JsonKeyIndex::NoteLast() {
   positions_->insert(static_cast<uint32_t>(members_->size() - 1));
 }
 
+// The parser reports an integer beyond 64 bits as the float next to it.
+bool JsonBuilder::number_float(number_float_t value, const string_t& text) {
+  const bool is_integer = text.find_first_not_of("-0123456789") == std::string::npos;
+  return Place(is_integer ? MakeBigInteger(text) : Json(value)) != nullptr;
+}
+
 bool JsonBuilder::MayNest() {
   if (open_.size() < static_cast<size_t>(max_depth_)) return true;
   error_ = absl::StrCat("nested deeper than ", max_depth_, " levels");

@@ -67,9 +67,7 @@ class JsonBuilder : public nlohmann::json_sax<Json> {
   bool boolean(bool value) override { return Place(Json(value)) != nullptr; }
   bool number_integer(number_integer_t value) override { return Place(Json(value)) != nullptr; }
   bool number_unsigned(number_unsigned_t value) override { return Place(Json(value)) != nullptr; }
-  bool number_float(number_float_t value, const string_t&) override {
-    return Place(Json(value)) != nullptr;
-  }
+  bool number_float(number_float_t value, const string_t& text) override;
   bool string(string_t& value) override { return Place(Json(std::move(value))) != nullptr; }
   bool binary(binary_t&) override { return false; }
   bool start_object(size_t) override;

@@ -53,8 +53,14 @@ struct AttentionShape {
   int64_t num_heads = 0;  // a multiple of num_kv_heads
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;  // even
-  float rope_theta = 0;
   float rms_norm_eps = 0;
+};
+
+// How a position rotates a head: pair i by the angle position * frequencies[i], which is rounded to
+// float32. Cosines and sines are multiplied by `scale`.
+struct RopeAngles {
+  const float* frequencies = nullptr;  // [head_dim / 2], device memory
+  float scale = 1;
 };
 
 // The operations. Views and pointers are into device memory, but where host memory is named.
@@ -91,6 +97,7 @@ struct MatMul {
 // dtype, which is that of the pages, and writes k and v into their pages where kv_slots says so.
 struct QkNormRopeWrite {
   AttentionShape shape;
+  RopeAngles rope;
   StepLayout layout;
   TensorView q_norm;  // [1, head_dim] float32
   TensorView k_norm;  // [1, head_dim] float32

@@ -7,6 +7,7 @@
 
 #include "bench/kernels/kernel_cases.h"
 #include "common/status_macros.h"
+#include "runtime/model/rope.h"
 
 namespace sdar {
 namespace {
@@ -50,7 +51,7 @@ std::vector<int32_t> MakePositions(const AttentionCase& which) {
 
 AttentionShape KernelCases::Attention() const {
   return {config_.num_heads, config_.num_kv_heads, config_.head_dim,
-          static_cast<float>(config_.rope_theta), static_cast<float>(config_.rms_norm_eps)};
+          static_cast<float>(config_.rms_norm_eps)};
 }
 
 // Every row writes its K/V, each to another place.
@@ -58,6 +59,9 @@ absl::Status KernelCases::QkNormRopeWrite(Visit visit) {
   const AttentionShape shape = Attention();
   SDAR_ASSIGN_OR_RETURN(const OwnedMatrix norm,
                         memory_.RandomMatrix(1, shape.head_dim, DType::kFloat32));
+  const RopeTable table = MakeRopeTable(config_);
+  SDAR_ASSIGN_OR_RETURN(const DeviceBuffer frequencies, memory_.Upload(table.frequencies));
+  const RopeAngles rope = {static_cast<const float*>(frequencies.data()), table.scale};
   for (int64_t rows : sweep_.rows) {
     const int64_t num_pages = PagesFor(rows);
     const int64_t kv = num_pages * kKvPageSize * config_.KvWidth();
@@ -76,7 +80,7 @@ absl::Status KernelCases::QkNormRopeWrite(Visit visit) {
     layout.positions = static_cast<const int32_t*>(positions.data());
     layout.kv_slots = static_cast<const int64_t*>(slots.data());
     const auto run = [&](int64_t /*call*/) {
-      backend_.Run(op::QkNormRopeWrite{shape, layout, norm.view, norm.view, pages, qkv.view});
+      backend_.Run(op::QkNormRopeWrite{shape, rope, layout, norm.view, norm.view, pages, qkv.view});
     };
     SDAR_RETURN_IF_ERROR(
         visit({"QkNormRopeWrite", "", rows, QkNormRopeWriteWork(shape, rows, act()), run}));

@@ -140,30 +140,29 @@ void CpuBackend::Execute(const op::MatMul& call) {
   if (call.x.rows > 0) matmuls_.Run({{&call.weight, call.x, call.out}});
 }
 
-// Angles as the reference computes them: inverse frequencies and their products with the position
-// in float32.
-void CpuBackend::ExtendRotations(const AttentionShape& shape, const StepLayout& layout) {
-  if (rotations_theta_ != shape.rope_theta || rotations_head_dim_ != shape.head_dim) {
+// Angles as the reference computes them: the products of frequencies and the position in float32.
+void CpuBackend::ExtendRotations(const op::QkNormRopeWrite& call) {
+  const int64_t half = call.shape.head_dim / 2;
+  const absl::Span<const float> frequencies(call.rope.frequencies, static_cast<size_t>(half));
+  if (frequencies != absl::MakeConstSpan(rotations_of_) || rotations_scale_ != call.rope.scale) {
     rotations_.clear();
-    rotations_theta_ = shape.rope_theta;
-    rotations_head_dim_ = shape.head_dim;
+    rotations_of_.assign(frequencies.begin(), frequencies.end());
+    rotations_scale_ = call.rope.scale;
   }
-  const int64_t half = shape.head_dim / 2;
-  const int64_t known = static_cast<int64_t>(rotations_.size()) / shape.head_dim;
+  const StepLayout& layout = call.layout;
+  const int64_t known = static_cast<int64_t>(rotations_.size()) / call.shape.head_dim;
   const int64_t needed =
       layout.num_rows == 0
           ? 0
           : 1 + *std::max_element(layout.positions, layout.positions + layout.num_rows);
   if (needed <= known) return;
-  rotations_.resize(static_cast<size_t>(needed * shape.head_dim));
+  rotations_.resize(static_cast<size_t>(needed * call.shape.head_dim));
   for (int64_t position = known; position < needed; ++position) {
-    float* cos = rotations_.data() + position * shape.head_dim;
+    float* cos = rotations_.data() + position * call.shape.head_dim;
     for (int64_t i = 0; i < half; ++i) {
-      const float exponent = static_cast<float>(2 * i) / static_cast<float>(shape.head_dim);
-      const float frequency = 1.0f / std::pow(shape.rope_theta, exponent);
-      const float angle = static_cast<float>(position) * frequency;
-      cos[i] = static_cast<float>(std::cos(double{angle}));
-      cos[half + i] = static_cast<float>(std::sin(double{angle}));
+      const float angle = static_cast<float>(position) * frequencies[static_cast<size_t>(i)];
+      cos[i] = static_cast<float>(std::cos(double{angle})) * call.rope.scale;
+      cos[half + i] = static_cast<float>(std::sin(double{angle})) * call.rope.scale;
     }
   }
 }
@@ -172,7 +171,7 @@ void CpuBackend::Execute(const op::QkNormRopeWrite& call) {
   const AttentionShape& shape = call.shape;
   const StepLayout& layout = call.layout;
   const KvPages& pages = call.pages;
-  ExtendRotations(shape, layout);
+  ExtendRotations(call);
   const int64_t d = shape.head_dim;
   const auto element = static_cast<int64_t>(SizeOf(pages.dtype));
   pool_.Run(layout.num_rows, [&](int64_t begin, int64_t end) {

@@ -62,7 +62,7 @@ class CpuBackend : public Backend {
   void Execute(const op::SummarizeLogits& call);
 
   bool IsBFloat16() const { return options_.act_dtype == DType::kBFloat16; }
-  void ExtendRotations(const AttentionShape& shape, const StepLayout& layout);
+  void ExtendRotations(const op::QkNormRopeWrite& call);
 
   CpuBackendOptions options_;
   const SimdKernels& kernels_;
@@ -79,10 +79,11 @@ class CpuBackend : public Backend {
   };
   ExpertScratch expert_scratch_;
 
-  // cos and sin of every position met so far: [positions][2][head_dim / 2].
+  // cos and sin of every position met so far: [positions][2][head_dim / 2], and the angles that
+  // they are of.
   std::vector<float> rotations_;
-  float rotations_theta_ = 0;
-  int64_t rotations_head_dim_ = 0;
+  std::vector<float> rotations_of_;
+  float rotations_scale_ = 0;
 };
 
 }  // namespace sdar

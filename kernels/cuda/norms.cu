@@ -33,7 +33,8 @@ __global__ void AddRmsNormKernel(const float* delta, int64_t delta_stride, const
 
 struct HeadWork {
   int num_heads, num_kv_heads, head_dim;
-  float rope_theta, eps;
+  float eps;
+  RopeAngles rope;
   const int32_t* positions;
   const int64_t* kv_slots;
   const float* q_norm;
@@ -43,8 +44,8 @@ struct HeadWork {
   int64_t page_size;
 };
 
-// Norm and rotation of one head by one warp; angles as the reference computes them, inverse
-// frequencies and their products with the position in float32.
+// Norm and rotation of one head by one warp; angles as the reference computes them, the products of
+// frequencies and the position in float32.
 __device__ void NormRope(const HeadWork& work, const float* weight, int32_t position, float* head) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int half = work.head_dim / 2;
@@ -53,10 +54,8 @@ __device__ void NormRope(const HeadWork& work, const float* weight, int32_t posi
   const float mean = WarpSum(squares) / static_cast<float>(work.head_dim);
   const float scale = 1.0f / sqrtf(mean + work.eps);
   for (int i = lane; i < half; i += kWarp) {
-    const float exponent = static_cast<float>(2 * i) / static_cast<float>(work.head_dim);
-    const float frequency = 1.0f / powf(work.rope_theta, exponent);
-    const float angle = static_cast<float>(position) * frequency;
-    const float cosine = cosf(angle), sine = sinf(angle);
+    const float angle = static_cast<float>(position) * work.rope.frequencies[i];
+    const float cosine = cosf(angle) * work.rope.scale, sine = sinf(angle) * work.rope.scale;
     const float a = head[i] * scale * weight[i];
     const float b = head[i + half] * scale * weight[i + half];
     head[i] = a * cosine - b * sine;
@@ -131,8 +130,8 @@ void QkNormRopeWrite(const op::QkNormRopeWrite& call, cudaStream_t stream) {
   const HeadWork work = {static_cast<int>(shape.num_heads),
                          static_cast<int>(shape.num_kv_heads),
                          static_cast<int>(shape.head_dim),
-                         shape.rope_theta,
                          shape.rms_norm_eps,
+                         call.rope,
                          call.layout.positions,
                          call.layout.kv_slots,
                          call.q_norm.Row<float>(0),

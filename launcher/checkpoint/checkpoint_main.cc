@@ -18,8 +18,11 @@
 #include "launcher/flags/flags.h"
 #include "runtime/checkpoint/checkpoint.h"
 #include "runtime/checkpoint/generation_config.h"
+#include "runtime/checkpoint/model_location.h"
 #include "runtime/checkpoint/shard_plan.h"
 #include "runtime/checkpoint/synthetic.h"
+#include "runtime/text/chat_template.h"
+#include "runtime/text/tokenizer.h"
 
 namespace sdar {
 namespace {
@@ -81,12 +84,12 @@ void PrintShape(const ModelConfig& config) {
   }
   Line("vocabulary",
        absl::StrCat(config.vocab_size, config.IsTied() ? ", embeddings tied to the output" : ""));
-  Line("longest sequence", absl::StrCat(config.max_position_embeddings, " positions"));
+  Line("longest sequence", absl::StrCat(config.LongestSequence(), " positions"));
 }
 
 void PrintDefaults(const ModelConfig& config, const GenerationDefaults& defaults,
-                   const std::string& folder) {
-  const BlockLength block = ResolveBlockLength({}, {}, config, folder);
+                   const std::string& name) {
+  const BlockLength block = ResolveBlockLength({}, {}, config, name);
   Line("block length", absl::StrCat(block.value, ", from ", Name(block.source)));
   Line("mask token", config.mask_token_id ? absl::StrCat(*config.mask_token_id)
                                           : "not in config.json; the tokenizer says");
@@ -114,20 +117,42 @@ void PrintRanks(const ModelConfig& config) {
   }
 }
 
-absl::Status RunInspect(const std::string& folder) {
-  SDAR_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(folder));
+absl::Status RunInspect(const std::string& model) {
+  SDAR_ASSIGN_OR_RETURN(const ModelLocation location, LocateModel(model));
+  SDAR_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(location.folder));
   const ModelConfig& config = checkpoint.config();
-  SDAR_ASSIGN_OR_RETURN(const GenerationDefaults defaults, LoadGenerationConfig(folder, config));
-  Line("folder", folder);
+  SDAR_ASSIGN_OR_RETURN(const GenerationDefaults defaults,
+                        LoadGenerationConfig(location.folder, config));
+  Line("name", location.name);
+  Line("folder", location.folder);
   Line("files", absl::StrCat(checkpoint.NumFiles(), ", ",
                              Bytes(static_cast<int64_t>(checkpoint.TotalBytes())), " of weights"));
   PrintShape(config);
-  PrintDefaults(config, defaults, folder);
+  PrintDefaults(config, defaults, location.name);
   PrintRanks(config);
   return absl::OkStatus();
 }
 
-absl::Status RunVerify(const std::string& folder) {
+// What is wrong with the files that serving needs besides weights, where they are there: a model
+// may come without a tokenizer, to be scored by ids.
+absl::Status VerifyText(const std::string& folder) {
+  const absl::StatusOr<Tokenizer> tokenizer = Tokenizer::Load(folder);
+  if (absl::IsNotFound(tokenizer.status())) {
+    std::cout << folder << ": no tokenizer; only sdar-score can use this model\n";
+    return absl::OkStatus();
+  }
+  SDAR_RETURN_IF_ERROR(tokenizer.status());
+  const absl::StatusOr<ChatTemplate> chat = LoadChatTemplate(folder);
+  if (absl::IsNotFound(chat.status())) {
+    std::cout << std::string(chat.status().message()) << "\n";
+    return absl::OkStatus();
+  }
+  return chat.status();
+}
+
+absl::Status RunVerify(const std::string& model) {
+  SDAR_ASSIGN_OR_RETURN(const ModelLocation location, LocateModel(model));
+  const std::string& folder = location.folder;
   const std::vector<absl::Status> problems =
       VerifyCheckpoint(folder, TerminalProgress("reading headers"));
   for (const absl::Status& problem : problems) {
@@ -138,7 +163,12 @@ absl::Status RunVerify(const std::string& folder) {
         folder, ": ", problems.size(), problems.size() == 1 ? " problem" : " problems"));
   }
   SDAR_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(folder));
-  SDAR_RETURN_IF_ERROR(LoadGenerationConfig(folder, checkpoint.config()).status());
+  SDAR_ASSIGN_OR_RETURN(const GenerationDefaults defaults,
+                        LoadGenerationConfig(folder, checkpoint.config()));
+  SDAR_RETURN_IF_ERROR(VerifyText(folder));
+  for (const auto* list : {&checkpoint.ignored(), &defaults.ignored}) {
+    for (const std::string& ignored : *list) std::cout << "no effect: " << ignored << "\n";
+  }
   std::cout << absl::StrFormat("%s: all tensors are as config.json says (index hash %016x)\n",
                                folder, checkpoint.IndexHash());
   return absl::OkStatus();
@@ -196,8 +226,9 @@ FlagSpec MakeFlags(const char* usage, const char* purpose, CommandFlags& flags) 
   spec.purpose = purpose;
   spec.usage = absl::StrCat(kProgram, " ", usage, " [flags] DIR");
   spec.positional = "dir";
-  spec.Group("Flags")("dir", boost::program_options::value(&flags.folders)->value_name("DIR"),
-                      "the model folder; --dir= may be left out");
+  spec.Group("Flags")(
+      "dir", boost::program_options::value(&flags.folders)->value_name("DIR|NAME"),
+      "the model folder, or a name in the Hugging Face cache; --dir= may be left out");
   return spec;
 }
 
@@ -209,8 +240,8 @@ absl::Status RunWithoutCommand(int argc, char** argv) {
       {"inspect DIR",
        "what the model is, what generating with it defaults to, and its memory per rank"},
       {"verify DIR",
-       "checks every tensor's name, shape, dtype, bounds and overlap; lists all "
-       "problems"},
+       "checks every tensor's name, shape, dtype, bounds and overlap, the tokenizer and the chat "
+       "template; lists all problems, and what would be ignored"},
       {"synthesize DIR", "writes a checkpoint with random weights"}};
   AddSynthesizeFlags(flags.synthesize, "Flags of synthesize", spec);
   spec.man.summary = "looks at, checks and makes model folders";
@@ -226,9 +257,8 @@ absl::Status RunCommand(const std::string& command, int argc, char** argv) {
   if (command == "inspect") {
     spec = MakeFlags("inspect", "Prints what a model is and its memory per rank.", flags);
   } else if (command == "verify") {
-    spec = MakeFlags("verify",
-                     "Checks a checkpoint's files against its config.json; lists all problems.",
-                     flags);
+    spec = MakeFlags(
+        "verify", "Checks a model's files; lists all problems, and what would be ignored.", flags);
   } else if (command == "synthesize") {
     spec = MakeFlags("synthesize",
                      "Writes a checkpoint with random bfloat16 weights and no tokenizer.", flags);

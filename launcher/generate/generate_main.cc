@@ -25,6 +25,7 @@
 #include "launcher/job/signal_watcher.h"
 #include "launcher/jsonl/distinct_files.h"
 #include "launcher/jsonl/jsonl_files.h"
+#include "runtime/checkpoint/model_location.h"
 
 namespace sdar {
 namespace {
@@ -96,7 +97,8 @@ absl::Status CheckFiles(const Options& options) {
                                           {"--record-plans", options.job.record_plans}};
   const std::string input = options.prompt.empty() ? options.input : "";
   SDAR_RETURN_IF_ERROR(CheckDistinct({{"--input", input}}, written));
-  return CheckOutsideModel(options.job.model, written);
+  SDAR_ASSIGN_OR_RETURN(const ModelLocation model, LocateModel(options.job.model));
+  return CheckOutsideModel(model.folder, written);
 }
 
 // Changes nothing in an output that is there.

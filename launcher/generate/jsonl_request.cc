@@ -15,7 +15,8 @@ namespace {
 
 bool IsInputField(const std::string& key) {
   return key == "id" || key == "prompt" || key == "prompt_ids" || key == "messages" ||
-         key == "tools" || key == "enable_thinking" || key == "add_generation_prompt";
+         key == "tools" || key == "enable_thinking" || key == "add_generation_prompt" ||
+         key == "chat_template";
 }
 
 absl::StatusOr<std::vector<TokenId>> ReadChat(const Json& record, const TextCodec& text) {
@@ -28,6 +29,9 @@ absl::StatusOr<std::vector<TokenId>> ReadChat(const Json& record, const TextCode
   if (record.contains("add_generation_prompt")) {
     SDAR_RETURN_IF_ERROR(ReadValue(record["add_generation_prompt"], chat.add_generation_prompt));
   }
+  if (record.contains("chat_template")) {
+    SDAR_RETURN_IF_ERROR(ReadValue(record["chat_template"], chat.template_name));
+  }
   return text.EncodeChat(chat);
 }
 
@@ -38,7 +42,7 @@ absl::StatusOr<std::vector<TokenId>> ReadPrompt(const Json& record, const TextCo
   if (given != 1) {
     return absl::InvalidArgumentError("expected exactly one of prompt, prompt_ids and messages");
   }
-  for (const char* key : {"tools", "enable_thinking", "add_generation_prompt"}) {
+  for (const char* key : {"tools", "enable_thinking", "add_generation_prompt", "chat_template"}) {
     if (!chat && record.contains(key)) {
       return absl::InvalidArgumentError(absl::StrCat(key, ": only with messages"));
     }

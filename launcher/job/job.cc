@@ -105,10 +105,11 @@ Job::Job(const JobOptions& options, Hooks hooks) : options_(options), hooks_(std
 
 absl::Status Job::OpenModel() {
   if (is_coordinator()) SDAR_RETURN_IF_ERROR(hooks_.prepare());
-  SDAR_ASSIGN_OR_RETURN(checkpoint_, Checkpoint::Open(options_.model));
+  SDAR_ASSIGN_OR_RETURN(location_, LocateModel(options_.model));
+  SDAR_ASSIGN_OR_RETURN(checkpoint_, Checkpoint::Open(location_.folder));
   const ModelConfig& model = config();
   SDAR_RETURN_IF_ERROR(CheckRankCount(model, group_size()));
-  const int64_t longest = model.max_position_embeddings;
+  const int64_t longest = model.LongestSequence();
   if (options_.max_sequence_length > longest) {
     return absl::InvalidArgumentError(absl::StrCat("--max-sequence-length: expected at most ",
                                                    longest, ", got ",
@@ -121,19 +122,38 @@ absl::Status Job::OpenModel() {
   limits_.max_batch_rows = options_.max_batch_rows;
   SDAR_ASSIGN_OR_RETURN(const MemoryAmount kv, ParseMemoryAmount("kv-memory", options_.kv_memory));
   if (kv.bytes > 0) SDAR_RETURN_IF_ERROR(CheckPages(PagesOf(kv.bytes)));
-  SDAR_ASSIGN_OR_RETURN(defaults_.generation, LoadGenerationConfig(options_.model, model));
-  if (options_.generation_config == "none") defaults_.generation.do_sample = false;
+  SDAR_ASSIGN_OR_RETURN(defaults_.generation, LoadGenerationConfig(location_.folder, model));
+  if (is_coordinator()) WarnOfIgnored();
+  if (options_.generation_config == "none") {
+    GenerationDefaults greedy;
+    greedy.eos_token_ids = defaults_.generation.eos_token_ids;
+    defaults_.generation = greedy;
+  }
   const auto flag =
       options_.block_length > 0 ? std::optional<int64_t>(options_.block_length) : std::nullopt;
-  const BlockLength block = ResolveBlockLength(std::nullopt, flag, model, options_.model);
+  const BlockLength block = ResolveBlockLength(std::nullopt, flag, model, location_.name);
   defaults_.block_length = block.value;
   SDAR_ASSIGN_OR_RETURN(const DraftCount drafts, ParseDrafts(options_.drafts));
   defaults_.drafts = static_cast<int>(drafts.value);
   if (block.source == BlockLengthSource::kDefault && is_coordinator()) {
-    spdlog::warn("neither config.json nor the folder's name says a block length; using {}",
+    spdlog::warn("neither config.json nor the model's name says a block length; using {}",
                  block.value);
   }
   return absl::OkStatus();
+}
+
+void Job::WarnOfIgnored() const {
+  constexpr size_t kMostLines = 20;
+  std::vector<std::string> ignored = checkpoint_->ignored();
+  const std::vector<std::string>& more = defaults_.generation.ignored;
+  ignored.insert(ignored.end(), more.begin(), more.end());
+  for (size_t i = 0; i < std::min(kMostLines, ignored.size()); ++i) {
+    spdlog::warn("no effect: {}", ignored[i]);
+  }
+  if (ignored.size() > kMostLines) {
+    spdlog::warn("no effect: {} things more; sdar-checkpoint verify lists them",
+                 ignored.size() - kMostLines);
+  }
 }
 
 // What the memory holds, and no more than all slots could use.
@@ -197,7 +217,7 @@ absl::Status Job::LoadModel() {
   if (is_coordinator()) {
     spdlog::info(
         "loaded {} in {:.1f} s: {} parameters, {}, {} replica(s) of {} rank(s), {}, {} pages of {}",
-        options_.model, absl::ToDoubleSeconds(load_time_), config().NumParameters(),
+        location_.folder, absl::ToDoubleSeconds(load_time_), config().NumParameters(),
         options_.Arithmetic(), num_replicas(), group_size(), backend().Description(),
         limits_.num_pages, options_.page_size);
   }
@@ -211,14 +231,14 @@ absl::Status Job::LoadText() {
   };
   channel_ = std::make_unique<StepChannel>(*group_, ring, &doorbell_);
   if (!is_first_of_group() || !hooks_.needs_text) return absl::OkStatus();
-  SDAR_ASSIGN_OR_RETURN(TextCodec text, TextCodec::Load(options_.model));
+  SDAR_ASSIGN_OR_RETURN(TextCodec text, TextCodec::Load(location_.folder));
   text_ = std::make_unique<TextCodec>(std::move(text));
   text_->LimitPrompts(limits_.max_sequence_length);
   const std::optional<TokenId> mask =
       config().mask_token_id ? config().mask_token_id : text_->tokenizer().mask_token();
   if (!mask) {
     return absl::InvalidArgumentError(
-        absl::StrCat(options_.model,
+        absl::StrCat(location_.folder,
                      ": neither config.json (mask_token_id) nor the tokenizer names the mask "
                      "token"));
   }

@@ -19,6 +19,7 @@
 #include "parallel/communicator.h"
 #include "parallel/mpi_communicator.h"
 #include "runtime/checkpoint/checkpoint.h"
+#include "runtime/checkpoint/model_location.h"
 #include "runtime/cluster/replica_client.h"
 #include "runtime/cluster/replica_server.h"
 #include "runtime/cluster/router.h"
@@ -65,6 +66,7 @@ class Job {
 
   const JobOptions& options() const { return options_; }
   const ModelConfig& config() const { return checkpoint_->config(); }
+  const ModelLocation& location() const { return location_; }
   const RequestLimits& limits() const { return limits_; }
   const RequestDefaults& defaults() const { return defaults_; }
   Backend& backend() { return *device_.backend; }
@@ -116,6 +118,8 @@ class Job {
   absl::Status CheckGroups() const;
   absl::Status SplitRanks();
   absl::Status OpenModel();
+  // Says what of the model's folder has no effect.
+  void WarnOfIgnored() const;
   struct Neighbours {
     int count;
     int before;
@@ -147,6 +151,7 @@ class Job {
   std::unique_ptr<Communicator> group_;   // steps
   MpiCommunicator* mpi_group_ = nullptr;  // group_, under mpirun
   std::vector<std::string> hosts_;        // by rank
+  ModelLocation location_;
   std::optional<Checkpoint> checkpoint_;
   RequestLimits limits_;
   RequestDefaults defaults_;

@@ -72,8 +72,9 @@ namespace {
 
 void AddModelFlags(JobOptions& o, FlagSpec& spec) {
   spec.Group("Model")(
-      "model", TextFlag(&o.model, "DIR"),
-      "model folder in the Hugging Face layout (required); --model= may be left out");
+      "model", TextFlag(&o.model, "DIR|NAME"),
+      "model folder in the Hugging Face layout, or ORGANISATION/MODEL in the local Hugging Face "
+      "cache (required); --model= may be left out");
   spec.Group("Decoding defaults")(
       "generation-config", Flag(&o.generation_config, "auto|none"),
       "auto: sampling defaults from generation_config.json; none: greedy")(
@@ -113,7 +114,7 @@ void AddBatchFlags(JobOptions& o, FlagSpec& spec) {
       "share the K/V pages of equal beginnings of sequences")(
       "max-sequences", Flag(&o.max_sequences), "sequences that run at the same time")(
       "max-sequence-length", Flag(&o.max_sequence_length),
-      "tokens of prompt and output at most; 0: max_position_embeddings")(
+      "tokens of prompt and output at most; 0: what the model was made for")(
       "max-batch-rows", Flag(&o.max_batch_rows), "rows (positions) of one step at most")(
       "max-prefill-rows", Flag(&o.max_prefill_rows),
       "rows of prompts in a step in which other sequences decode")(

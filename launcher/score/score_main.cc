@@ -20,6 +20,7 @@
 #include "launcher/jsonl/distinct_files.h"
 #include "launcher/jsonl/jsonl_files.h"
 #include "launcher/score/score_run.h"
+#include "runtime/checkpoint/model_location.h"
 
 namespace sdar {
 namespace {
@@ -72,7 +73,8 @@ absl::Status OpenFiles(const Options& options, Files& files) {
   const std::vector<NamedFile> written = {{"--output", options.output},
                                           {"--logits", options.logits}};
   SDAR_RETURN_IF_ERROR(CheckDistinct({{"--input", options.input}}, written));
-  SDAR_RETURN_IF_ERROR(CheckOutsideModel(options.job.model, written));
+  SDAR_ASSIGN_OR_RETURN(const ModelLocation model, LocateModel(options.job.model));
+  SDAR_RETURN_IF_ERROR(CheckOutsideModel(model.folder, written));
   std::ifstream file;
   SDAR_ASSIGN_OR_RETURN(std::istream * in, OpenInput(options.input, file));
   int number = 0;

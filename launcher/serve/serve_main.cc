@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-serve: a model behind gRPC, on one process or on all ranks of an mpirun job.
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,8 +47,7 @@ constexpr absl::Duration kStalledSilence = absl::Seconds(30);
 sdar::v1::GetModelInfoResponse MakeModelInfo(const ServeOptions& options, Job& job) {
   const ModelConfig& model = job.config();
   sdar::v1::GetModelInfoResponse info;
-  const std::filesystem::path folder(options.job.model);
-  info.set_model((folder.has_filename() ? folder : folder.parent_path()).filename().string());
+  info.set_model(job.location().name);
   info.set_model_type(std::string(Name(model.model_type)));
   info.set_parameters(static_cast<uint64_t>(model.NumParameters()));
   info.set_vocab_size(static_cast<uint32_t>(model.vocab_size));
@@ -87,7 +85,11 @@ std::vector<std::string> ServedNames(const ServeOptions& options,
                                      const sdar::v1::GetModelInfoResponse& info) {
   std::vector<std::string> names =
       absl::StrSplit(options.served_model_name, ',', absl::SkipEmpty());
-  if (names.empty()) names.push_back(info.model());
+  if (!names.empty()) return names;
+  names.push_back(info.model());
+  // A hub's name is also served without the organisation.
+  const size_t slash = info.model().rfind('/');
+  if (slash != std::string::npos) names.push_back(info.model().substr(slash + 1));
   return names;
 }
 

@@ -59,8 +59,8 @@ absl::StatusOr<Json> LineTokenizer::AnswerText(const Json& request) const {
 }
 
 absl::StatusOr<Json> LineTokenizer::AnswerMessages(const Json& request) const {
-  SDAR_RETURN_IF_ERROR(
-      CheckKeys(request, {"id", "messages", "tools", "enable_thinking", "add_generation_prompt"}));
+  SDAR_RETURN_IF_ERROR(CheckKeys(request, {"id", "messages", "tools", "enable_thinking",
+                                           "add_generation_prompt", "chat_template"}));
   SDAR_RETURN_IF_ERROR(chat_template_.status());
   ChatRequest chat;
   chat.messages = request["messages"];
@@ -75,6 +75,12 @@ absl::StatusOr<Json> LineTokenizer::AnswerMessages(const Json& request) const {
   }
   if (request.contains("add_generation_prompt")) {
     chat.add_generation_prompt = request["add_generation_prompt"].get<bool>();
+  }
+  if (request.contains("chat_template")) {
+    if (!request["chat_template"].is_string()) {
+      return absl::InvalidArgumentError("chat_template is not the name of a template");
+    }
+    chat.template_name = request["chat_template"].get<std::string>();
   }
   SDAR_ASSIGN_OR_RETURN(const std::string prompt, chat_template_->Render(chat));
   SDAR_ASSIGN_OR_RETURN(const std::vector<TokenId> ids, tokenizer_.Encode(prompt));

@@ -14,6 +14,7 @@
 #include "launcher/jsonl/distinct_files.h"
 #include "launcher/jsonl/jsonl_files.h"
 #include "launcher/tokenize/tokenize_line.h"
+#include "runtime/checkpoint/model_location.h"
 
 namespace sdar {
 namespace {
@@ -37,8 +38,9 @@ FlagSpec MakeFlags(Options& options) {
       "weights.";
   spec.usage = "sdar-tokenize DIR [--input=FILE] [--output=FILE]";
   spec.positional = "model";
-  spec.Group("Flags")("model", TextFlag(&options.model, "DIR"),
-                      "folder with the tokenizer's files (required)")(
+  spec.Group("Flags")(
+      "model", TextFlag(&options.model, "DIR|NAME"),
+      "folder with the tokenizer's files, or a name in the Hugging Face cache (required)")(
       "input", Flag(&options.input, "-|FILE"), "file of JSON lines to read; - is standard input")(
       "output", Flag(&options.output, "-|FILE"),
       "file of JSON lines to write; - is standard output");
@@ -72,8 +74,9 @@ absl::Status Run(const Options& options) {
   }
   const std::vector<NamedFile> written = {{"--output", options.output}};
   SDAR_RETURN_IF_ERROR(CheckDistinct({{"--input", options.input}}, written));
-  SDAR_RETURN_IF_ERROR(CheckOutsideModel(options.model, written));
-  SDAR_ASSIGN_OR_RETURN(const LineTokenizer tokenizer, LineTokenizer::Load(options.model));
+  SDAR_ASSIGN_OR_RETURN(const ModelLocation model, LocateModel(options.model));
+  SDAR_RETURN_IF_ERROR(CheckOutsideModel(model.folder, written));
+  SDAR_ASSIGN_OR_RETURN(const LineTokenizer tokenizer, LineTokenizer::Load(model.folder));
   std::ifstream input_file;
   std::ofstream output_file;
   SDAR_ASSIGN_OR_RETURN(std::istream * in, OpenInput(options.input, input_file));

@@ -17,13 +17,6 @@ namespace {
 
 constexpr int kMaxIndexDepth = 8;
 
-// True for ORGANISATION/MODEL as model hubs write it.
-bool LooksLikeHubName(const std::string& path) {
-  const size_t slash = path.find('/');
-  return slash != std::string::npos && slash > 0 && slash + 1 < path.size() &&
-         path.find('/', slash + 1) == std::string::npos && path[0] != '.' && path[0] != '~';
-}
-
 bool StaysInFolder(absl::string_view file_name) {
   return !file_name.empty() && !absl::StrContains(file_name, "/") &&
          !absl::StrContains(file_name, "..") && file_name != "." &&
@@ -48,28 +41,6 @@ class StableHash {
 };
 
 }  // namespace
-
-absl::Status CheckModelFolder(const std::string& path) {
-  constexpr char kWhatLoads[] =
-      "a model is a folder that holds config.json and model.safetensors (or its shards)";
-  if (path.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("no model folder is named; ", kWhatLoads));
-  }
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (std::filesystem::is_directory(status)) return absl::OkStatus();
-  if (std::filesystem::exists(status)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": expected a folder, found a file; ", kWhatLoads));
-  }
-  if (LooksLikeHubName(path)) {
-    return absl::NotFoundError(
-        absl::StrCat(path, ": no such folder; ", kWhatLoads,
-                     ". If this is the name of a model on a hub: names are not downloaded; "
-                     "download it first and give the folder"));
-  }
-  return absl::NotFoundError(absl::StrCat(path, ": no such folder; ", kWhatLoads));
-}
 
 absl::StatusOr<ShardIndex> ParseShardIndex(absl::string_view json, absl::string_view source) {
   SDAR_ASSIGN_OR_RETURN(const Json parsed,

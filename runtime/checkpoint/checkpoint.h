@@ -32,10 +32,6 @@ struct TensorData {
   std::optional<uint64_t> synthetic_key = std::nullopt;
 };
 
-// OK when `path` is a folder. Otherwise InvalidArgument or NotFound says what a model folder is,
-// also to those who gave a hub name such as Organisation/Model.
-absl::Status CheckModelFolder(const std::string& path);
-
 // What the shard index of a checkpoint says: which file holds which tensor.
 struct ShardIndex {
   std::vector<std::string> files;                    // ascending, no file twice
@@ -50,14 +46,18 @@ absl::StatusOr<ShardIndex> ParseShardIndex(absl::string_view json, absl::string_
 class Checkpoint {
  public:
   // Reads config, index and file headers, no tensor bytes: each rank touches only those it copies.
-  // On success every tensor that the config implies is there once, with its shape, in a dtype that
-  // ToDType knows, and nothing else is there (but lm_head.weight of a tied model, which is
-  // ignored). Otherwise the first of VerifyCheckpoint's problems.
+  // On success every tensor that the config implies is there, with its shape, in a dtype that
+  // ToDType knows, and nothing else belongs to a module that is computed (a bias, a scale).
+  // Otherwise the first of VerifyCheckpoint's problems.
   static absl::StatusOr<Checkpoint> Open(const std::string& folder);
 
   const std::string& folder() const { return folder_; }
   // tie_word_embeddings is always filled in.
   const ModelConfig& config() const { return config_; }
+
+  // What the folder holds that has no effect, one sentence each: fields of config.json, tensors,
+  // weight files.
+  const std::vector<std::string>& ignored() const { return ignored_; }
 
   // NotFound names the tensor and the folder. DataLoss names its file when that has changed.
   absl::StatusOr<TensorData> Find(absl::string_view name) const;
@@ -85,6 +85,7 @@ class Checkpoint {
 
   std::string folder_;
   ModelConfig config_;
+  std::vector<std::string> ignored_;
   std::vector<SafetensorsFile> files_;
   absl::flat_hash_map<std::string, Location> tensors_;
 };

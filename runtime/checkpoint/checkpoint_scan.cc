@@ -2,6 +2,7 @@
 #include "runtime/checkpoint/checkpoint_scan.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -10,6 +11,7 @@
 
 #include "common/json.h"
 #include "common/status_macros.h"
+#include "runtime/checkpoint/model_location.h"
 #include "runtime/checkpoint/pointer_files.h"
 
 namespace sdar {
@@ -18,6 +20,14 @@ namespace {
 constexpr char kSingleFile[] = "model.safetensors";
 constexpr char kIndexFile[] = "model.safetensors.index.json";
 constexpr size_t kMaxIndexBytes = size_t{256} << 20;
+constexpr size_t kComparedPlaces = 256;
+constexpr size_t kComparedBytes = 512;
+
+// "model.norm" of "model.norm.weight".
+absl::string_view ModuleOf(absl::string_view tensor) {
+  const size_t dot = tensor.rfind('.');
+  return dot == absl::string_view::npos ? tensor : tensor.substr(0, dot);
+}
 
 }  // namespace
 
@@ -39,8 +49,30 @@ void CheckpointScan::Run(const Progress& progress) {
   CheckIndexed();
   if (!config.ok()) return;
   checkpoint_.config_ = *std::move(config);
+  NoteUnread();
   ResolveTie();
   CheckTensors();
+}
+
+void CheckpointScan::NoteUnread() {
+  for (const std::string& field : checkpoint_.config_.unknown_fields) {
+    Ignore(absl::StrCat("config.json: field ", Quoted(field), " is not known here"));
+  }
+  std::vector<std::string> unread;
+  std::error_code error;
+  namespace fs = std::filesystem;
+  for (fs::directory_iterator entry(checkpoint_.folder_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool is_read =
+        std::find(file_names_.begin(), file_names_.end(), name) != file_names_.end();
+    if (entry->path().extension() == ".safetensors" && !is_read) unread.push_back(name);
+  }
+  std::sort(unread.begin(), unread.end());
+  for (const std::string& name : unread) {
+    Ignore(absl::StrCat(Quoted(name), " is not among the files that are read (",
+                        index_ ? kIndexFile : kSingleFile, ")"));
+  }
 }
 
 absl::Status CheckpointScan::FindFiles() {
@@ -75,19 +107,27 @@ void CheckpointScan::OpenFiles(const Progress& progress) {
   }
 }
 
+bool CheckpointScan::IsElsewhere(const std::string& name, const std::string& path) const {
+  if (!index_) return false;
+  const auto place = index_->file_of.find(name);
+  if (place == index_->file_of.end()) return false;
+  return path != absl::StrCat(checkpoint_.folder_, "/", index_->files[place->second]);
+}
+
 void CheckpointScan::AddTensors(size_t file) {
   const SafetensorsFile& source = checkpoint_.files_[file];
   for (size_t i = 0; i < source.tensors().size(); ++i) {
     const std::string& name = source.tensors()[i].name;
-    const auto [it, fresh] = checkpoint_.tensors_.insert({name, {file, i}});
-    if (!fresh) {
-      problems_.push_back(absl::InvalidArgumentError(
-          absl::StrCat(source.path(), ": tensor ", Quoted(name), ": expected once, but ",
-                       checkpoint_.files_[it->second.file].path(), " holds it, too")));
-    } else if (index_ && !index_->file_of.contains(name)) {
-      problems_.push_back(absl::InvalidArgumentError(
-          absl::StrCat(source.path(), ": tensor ", Quoted(name), " is not in ", kIndexFile)));
+    if (IsElsewhere(name, source.path())) {
+      Ignore(absl::StrCat(source.path(), ": tensor ", Quoted(name), ": ", kIndexFile,
+                          " places it in another file"));
+      continue;
     }
+    const auto [it, fresh] = checkpoint_.tensors_.insert({name, {file, i}});
+    if (fresh) continue;
+    problems_.push_back(absl::InvalidArgumentError(
+        absl::StrCat(source.path(), ": tensor ", Quoted(name), ": expected once, but ",
+                     checkpoint_.files_[it->second.file].path(), " holds it, too")));
   }
 }
 
@@ -121,7 +161,32 @@ const StoredTensor& CheckpointScan::At(Checkpoint::Location location) const {
 void CheckpointScan::CheckTensors() {
   const std::vector<TensorSpec> specs = ExpectedTensors(checkpoint_.config_);
   for (const TensorSpec& spec : specs) CheckTensor(spec);
-  CheckNothingElse(specs);
+  CheckOthers(specs);
+  CheckTiedHead();
+}
+
+void CheckpointScan::CheckTiedHead() {
+  const auto head = checkpoint_.tensors_.find(kLmHeadName);
+  const auto embedding = checkpoint_.tensors_.find(kEmbedTokensName);
+  const auto end = checkpoint_.tensors_.end();
+  if (!checkpoint_.config_.IsTied() || head == end || embedding == end) return;
+  const StoredTensor& a = At(head->second);
+  const StoredTensor& b = At(embedding->second);
+  const SafetensorsFile& file = checkpoint_.files_[head->second.file];
+  const auto mine = file.Bytes(a);
+  const auto its = checkpoint_.files_[embedding->second.file].Bytes(b);
+  bool same = a.dtype == b.dtype && a.shape == b.shape && mine.size() == its.size();
+  // Trained on its own, a matrix differs everywhere: some places tell.
+  const size_t step = std::max<size_t>(1, mine.size() / kComparedPlaces);
+  for (size_t at = 0; same && at < mine.size(); at += step) {
+    const size_t count = std::min(kComparedBytes, mine.size() - at);
+    same = std::memcmp(mine.data() + at, its.data() + at, count) == 0;
+  }
+  if (same) return;
+  problems_.push_back(absl::InvalidArgumentError(absl::StrCat(
+      file.path(), ": tensor ", Quoted(kLmHeadName), ": expected the same as ", kEmbedTokensName,
+      ", for config.json says tie_word_embeddings; say false there if the output matrix counts, or "
+      "leave the tensor out")));
 }
 
 void CheckpointScan::CheckTensor(const TensorSpec& spec) {
@@ -148,15 +213,25 @@ void CheckpointScan::CheckTensor(const TensorSpec& spec) {
   }
 }
 
-void CheckpointScan::CheckNothingElse(const std::vector<TensorSpec>& specs) {
+void CheckpointScan::CheckOthers(const std::vector<TensorSpec>& specs) {
   absl::flat_hash_set<absl::string_view> expected;
-  for (const TensorSpec& spec : specs) expected.insert(spec.name);
-  expected.insert(kLmHeadName);
+  absl::flat_hash_set<absl::string_view> modules;
+  for (const TensorSpec& spec : specs) {
+    expected.insert(spec.name);
+    modules.insert(ModuleOf(spec.name));
+  }
   for (const SafetensorsFile& file : checkpoint_.files_) {
     for (const StoredTensor& tensor : file.tensors()) {
       if (expected.contains(tensor.name)) continue;
-      problems_.push_back(absl::InvalidArgumentError(absl::StrCat(
-          file.path(), ": tensor ", Quoted(tensor.name), ": config.json implies no such tensor")));
+      const std::string which = absl::StrCat(file.path(), ": tensor ", Quoted(tensor.name));
+      if (modules.contains(ModuleOf(tensor.name))) {
+        problems_.push_back(absl::InvalidArgumentError(absl::StrCat(
+            which, ": expected nothing but a weight for this module (not supported)")));
+      } else if (tensor.name == kLmHeadName) {
+        Ignore(absl::StrCat(which, ": the output matrix is the embedding (tie_word_embeddings)"));
+      } else {
+        Ignore(absl::StrCat(which, ": config.json implies no such tensor"));
+      }
     }
   }
 }

@@ -30,15 +30,24 @@ class CheckpointScan {
   // Fills file_names_ and index_.
   absl::Status FindFiles();
   void OpenFiles(const Progress& progress);
-  // Enters one file's tensors; reports those that another file has, too, and those that the index
-  // places elsewhere.
+  // Notes fields of config.json and weight files that are not read.
+  void NoteUnread();
+  // True where the index places tensor `name` in another file than that at `path`.
+  bool IsElsewhere(const std::string& name, const std::string& path) const;
+  // Enters one file's tensors, but those that the index places in another file.
   void AddTensors(size_t file);
   // Reports what the index promises and no file that could be read holds.
   void CheckIndexed();
   void ResolveTie();
+  // A tied model may bring its output matrix all the same: one that is not the embedding is
+  // reported, for versions of transformers disagree about which of the two counts.
+  void CheckTiedHead();
   void CheckTensors();
   void CheckTensor(const TensorSpec& spec);
-  void CheckNothingElse(const std::vector<TensorSpec>& specs);
+  // Reports what belongs to a module that is computed, and notes everything else that no config
+  // implies.
+  void CheckOthers(const std::vector<TensorSpec>& specs);
+  void Ignore(std::string what) { checkpoint_.ignored_.push_back(std::move(what)); }
 
   bool AllFilesRead() const { return checkpoint_.files_.size() == file_names_.size(); }
   const StoredTensor& At(Checkpoint::Location location) const;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/checkpoint/generation_config.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -9,21 +11,19 @@
 #include "common/json.h"
 #include "common/status_macros.h"
 #include "runtime/checkpoint/json_fields.h"
+#include "runtime/checkpoint/safetensors.h"
 
 namespace sdar {
 namespace {
 
 constexpr double kMaxTemperature = 100.0;
 constexpr double kMaxRepetitionPenalty = 100.0;
+// Fields that say nothing about what is generated here.
+constexpr absl::string_view kMeaningless[] = {"_from_model_config", "bos_token_id", "pad_token_id",
+                                              "transformers_version", "use_cache"};
 
-// The block length that a folder's last name component ends with; 0: none.
-int64_t BlockLengthInName(const std::string& folder) {
-  std::error_code error;
-  const auto absolute = std::filesystem::absolute(folder, error);
-  if (error) return 0;
-  auto path = absolute.lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();  // a trailing slash
-  const std::string name = path.filename().string();
+// The block length that a model's name ends with; 0: none.
+int64_t BlockLengthInName(absl::string_view name) {
   for (int64_t length : {8, 16, 32, 64}) {
     if (absl::EndsWith(name, absl::StrCat("-b", length))) return length;
   }
@@ -49,6 +49,14 @@ absl::StatusOr<GenerationDefaults> ParseGenerationConfig(absl::string_view json,
   if (fields.Has("repetition_penalty")) {
     defaults.repetition_penalty =
         fields.PositiveNumber("repetition_penalty", kMaxRepetitionPenalty);
+  }
+  defaults.min_p = fields.OptionalNumber("min_p", 0.0, 1.0);
+  for (const std::string& name : fields.Unread()) {
+    const bool means_nothing =
+        std::find(std::begin(kMeaningless), std::end(kMeaningless), name) != std::end(kMeaningless);
+    if (means_nothing) continue;
+    defaults.ignored.push_back(
+        absl::StrCat("generation_config.json: field ", Quoted(name), " is not known here"));
   }
   SDAR_RETURN_IF_ERROR(fields.status());
   return defaults;
@@ -77,8 +85,8 @@ absl::string_view Name(BlockLengthSource source) {
       return "the flag";
     case BlockLengthSource::kConfig:
       return "config.json";
-    case BlockLengthSource::kFolderName:
-      return "the folder's name";
+    case BlockLengthSource::kName:
+      return "the model's name";
     case BlockLengthSource::kDefault:
       return "the default";
   }
@@ -86,12 +94,12 @@ absl::string_view Name(BlockLengthSource source) {
 }
 
 BlockLength ResolveBlockLength(std::optional<int64_t> request, std::optional<int64_t> flag,
-                               const ModelConfig& config, const std::string& folder) {
+                               const ModelConfig& config, absl::string_view name) {
   if (request) return {*request, BlockLengthSource::kRequest};
   if (flag) return {*flag, BlockLengthSource::kFlag};
   if (config.block_size) return {*config.block_size, BlockLengthSource::kConfig};
-  if (const int64_t length = BlockLengthInName(folder); length != 0) {
-    return {length, BlockLengthSource::kFolderName};
+  if (const int64_t length = BlockLengthInName(name); length != 0) {
+    return {length, BlockLengthSource::kName};
   }
   return {kDefaultBlockLength, BlockLengthSource::kDefault};
 }

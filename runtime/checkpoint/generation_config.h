@@ -22,7 +22,10 @@ struct GenerationDefaults {
   std::optional<double> temperature;
   std::optional<int64_t> top_k;  // 0: no cut
   std::optional<double> top_p;
-  std::optional<double> repetition_penalty;
+  std::optional<double> min_p;
+  std::optional<double> repetition_penalty;  // whether do_sample or not
+  // What the file says that has no effect, one sentence each.
+  std::vector<std::string> ignored;
 };
 
 // Reads the text of generation_config.json. The ids of end tokens come from `config` where the text
@@ -38,12 +41,12 @@ absl::StatusOr<GenerationDefaults> LoadGenerationConfig(const std::string& folde
 enum class BlockLengthSource {
   kRequest,
   kFlag,
-  kConfig,      // config.json's block_size
-  kFolderName,  // a suffix -b8, -b16, -b32 or -b64
-  kDefault,     // nothing said; worth a warning
+  kConfig,   // config.json's block_size
+  kName,     // a suffix -b8, -b16, -b32 or -b64
+  kDefault,  // nothing said; worth a warning
 };
 
-// "the request", "the flag", "config.json", "the folder's name" or "the default".
+// "the request", "the flag", "config.json", "the model's name" or "the default".
 absl::string_view Name(BlockLengthSource source);
 
 struct BlockLength {
@@ -54,9 +57,9 @@ struct BlockLength {
 inline constexpr int64_t kDefaultBlockLength = 4;
 
 // The block length to decode with: the first of `request`, `flag`, the config's block_size and the
-// suffix of `folder`'s name that is there, else 4. Does not check that a request's or flag's value
+// suffix of the model's name that is there, else 4. Does not check that a request's or flag's value
 // is allowed.
 BlockLength ResolveBlockLength(std::optional<int64_t> request, std::optional<int64_t> flag,
-                               const ModelConfig& config, const std::string& folder);
+                               const ModelConfig& config, absl::string_view name);
 
 }  // namespace sdar

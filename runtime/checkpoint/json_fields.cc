@@ -49,13 +49,14 @@ JsonFields::JsonFields(const Json& fields, absl::string_view source)
   }
 }
 
-const Json* JsonFields::Get(absl::string_view name) const {
+const Json* JsonFields::Get(absl::string_view name) {
   if (!fields_.is_object()) return nullptr;
+  read_.insert(std::string(name));
   const auto it = fields_.find(std::string(name));
   return it == fields_.end() ? nullptr : &*it;
 }
 
-bool JsonFields::Has(absl::string_view name) const {
+bool JsonFields::Has(absl::string_view name) {
   const Json* value = Get(name);
   return value != nullptr && !value->is_null();
 }
@@ -136,6 +137,27 @@ std::string JsonFields::Text(absl::string_view name) {
   if (value != nullptr && value->is_string()) return value->get<std::string>();
   Refuse(name, "a string");
   return "";
+}
+
+const Json* JsonFields::Object(absl::string_view name) {
+  if (!Has(name)) return nullptr;
+  const Json* value = Get(name);
+  if (value->is_object()) return value;
+  Refuse(name, "an object");
+  return nullptr;
+}
+
+void JsonFields::Adopt(const absl::Status& status) {
+  if (status_.ok()) status_ = status;
+}
+
+std::vector<std::string> JsonFields::Unread() const {
+  std::vector<std::string> names;
+  if (!fields_.is_object()) return names;
+  for (const auto& [name, value] : fields_.items()) {
+    if (!value.is_null() && !read_.contains(name)) names.push_back(name);
+  }
+  return names;
 }
 
 std::optional<std::string> JsonFields::OptionalText(absl::string_view name) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
@@ -30,7 +31,7 @@ class JsonFields {
   JsonFields(const Json& fields, absl::string_view source);
 
   // True when the field is there and not null.
-  bool Has(absl::string_view name) const;
+  bool Has(absl::string_view name);
 
   // The field must be there and an integer in `range`.
   int64_t Int(absl::string_view name, IntRange range);
@@ -51,18 +52,30 @@ class JsonFields {
   std::string Text(absl::string_view name);
   std::optional<std::string> OptionalText(absl::string_view name);
 
+  // The object, which may be absent or null: then nullptr. Borrowed.
+  const Json* Object(absl::string_view name);
+
   // Records "SOURCE: field 'NAME': expected EXPECTED, got VALUE".
   void Refuse(absl::string_view name, absl::string_view expected);
+
+  // Records `status` where it is the first error; of fields that another JsonFields has read.
+  void Adopt(const absl::Status& status);
+
+  const std::string& source() const { return source_; }
+
+  // Names of fields that are there, not null, and that nothing has asked for, in order.
+  std::vector<std::string> Unread() const;
 
   // The first error, or OK. InvalidArgument names source, field, what was expected and what was
   // there.
   const absl::Status& status() const { return status_; }
 
  private:
-  const Json* Get(absl::string_view name) const;
+  const Json* Get(absl::string_view name);
 
   const Json& fields_;
   std::string source_;
+  absl::flat_hash_set<std::string> read_;
   absl::Status status_;
 };
 

@@ -11,8 +11,35 @@
 namespace sdar {
 namespace {
 
-constexpr double kMaxRopeTheta = 1e12;
 constexpr double kMaxNormEps = 1.0;
+
+// Fields that say nothing about what the model computes, or that were true of its training only.
+constexpr absl::string_view kMeaningless[] = {"_name_or_path",
+                                              "architectures",
+                                              "attention_dropout",
+                                              "auto_map",
+                                              "bos_token_id",
+                                              "chunk_size_feed_forward",
+                                              "debug",
+                                              "ep_size",
+                                              "fuse_cross_entropy",
+                                              "id2label",
+                                              "initializer_range",
+                                              "is_encoder_decoder",
+                                              "label2id",
+                                              "max_window_layers",
+                                              "micro_forward",
+                                              "output_attentions",
+                                              "output_hidden_states",
+                                              "output_router_logits",
+                                              "pad_token_id",
+                                              "problem_type",
+                                              "return_dict",
+                                              "router_aux_loss_coef",
+                                              "skip_checkpoint",
+                                              "transformers_version",
+                                              "use_cache",
+                                              "use_deepep"};
 
 int Narrow(int64_t value) { return static_cast<int>(value); }
 
@@ -33,15 +60,24 @@ void ReadShape(JsonFields& fields, ModelConfig& config) {
   config.head_dim = fields.Int("head_dim", {2, kMaxHeadDim});
   config.intermediate_size = fields.Int("intermediate_size", {1, kMaxIntermediateSize});
   config.vocab_size = fields.Int("vocab_size", {1, kMaxVocabSize});
-  config.rope_theta = fields.PositiveNumber("rope_theta", kMaxRopeTheta);
   config.rms_norm_eps = fields.PositiveNumber("rms_norm_eps", kMaxNormEps);
   config.max_position_embeddings = fields.Int("max_position_embeddings", {1, kMaxPositions});
+  const RopeFields rope = ReadRope(fields, config.max_position_embeddings);
+  config.rope_theta = rope.theta;
+  config.rope_scaling = rope.scaling;
 }
 
 void ReadExperts(JsonFields& fields, ModelConfig& config) {
   if (config.model_type != ModelType::kMoe) return;
   config.moe_intermediate_size = fields.Int("moe_intermediate_size", {1, kMaxIntermediateSize});
-  config.num_experts = Narrow(fields.Int("num_experts", {1, kMaxExperts}));
+  // The name in transformers 5 is that of the attribute it renames: num_local_experts.
+  const bool renamed = !fields.Has("num_experts") && fields.Has("num_local_experts");
+  config.num_experts =
+      Narrow(fields.Int(renamed ? "num_local_experts" : "num_experts", {1, kMaxExperts}));
+  if (fields.OptionalInt("num_local_experts", {1, kMaxExperts}).value_or(config.num_experts) !=
+      config.num_experts) {
+    fields.Refuse("num_local_experts", absl::StrCat("num_experts, ", config.num_experts));
+  }
   config.num_experts_per_token = Narrow(fields.Int("num_experts_per_tok", {1, kMaxExperts}));
   config.norm_topk_prob = fields.Bool("norm_topk_prob");
   config.decoder_sparse_step =
@@ -63,7 +99,9 @@ void ReadVocabularyFields(JsonFields& fields, ModelConfig& config) {
 
 // Features of the Qwen3 code that no SDAR model uses and this runtime does not compute.
 void RefuseUnsupported(JsonFields& fields) {
-  if (fields.Has("rope_scaling")) fields.Refuse("rope_scaling", "null (not supported)");
+  if (fields.Has("quantization_config")) {
+    fields.Refuse("quantization_config", "null (quantized checkpoints are not supported)");
+  }
   if (fields.OptionalBool("use_sliding_window").value_or(true) && fields.Has("sliding_window")) {
     fields.Refuse("sliding_window", "null, or use_sliding_window false (not supported)");
   }
@@ -73,6 +111,31 @@ void RefuseUnsupported(JsonFields& fields) {
   if (fields.OptionalText("hidden_act").value_or("silu") != "silu") {
     fields.Refuse("hidden_act", "\"silu\"");
   }
+}
+
+// One kind of attention for each layer.
+void CheckLayerTypes(JsonFields& fields, const Json& parsed, const ModelConfig& config) {
+  if (!fields.Has("layer_types")) return;
+  const Json& types = parsed["layer_types"];
+  const bool as_expected =
+      types.is_array() && types.size() == static_cast<size_t>(config.num_layers) &&
+      std::all_of(types.begin(), types.end(), [](const Json& type) {
+        return type.is_string() && type.get_ref<const std::string&>() == "full_attention";
+      });
+  if (!as_expected) {
+    fields.Refuse("layer_types", absl::StrCat("\"full_attention\" for each of ", config.num_layers,
+                                              " layers (others are not supported)"));
+  }
+}
+
+std::vector<std::string> UnknownFields(const JsonFields& fields) {
+  std::vector<std::string> unknown = fields.Unread();
+  const auto is_known = [](const std::string& name) {
+    return std::find(std::begin(kMeaningless), std::end(kMeaningless), name) !=
+           std::end(kMeaningless);
+  };
+  unknown.erase(std::remove_if(unknown.begin(), unknown.end(), is_known), unknown.end());
+  return unknown;
 }
 
 absl::Status CheckBound(absl::string_view name, int64_t value, int64_t max) {
@@ -142,6 +205,15 @@ int ModelConfig::NumSparseLayers() const {
   return count;
 }
 
+int64_t ModelConfig::LongestSequence() const {
+  const int64_t trained = rope_scaling.type == RopeType::kYarn
+                              ? rope_scaling.original_max_position_embeddings
+                              : max_position_embeddings;
+  if (rope_scaling.type == RopeType::kDefault) return trained;
+  const double stretched = static_cast<double>(trained) * rope_scaling.factor;
+  return static_cast<int64_t>(std::min(stretched, static_cast<double>(kMaxPositions)));
+}
+
 int64_t ModelConfig::NumParameters() const {
   int64_t count = hidden_size + (IsTied() ? 1 : 2) * vocab_size * hidden_size;
   for (int layer = 0; layer < num_layers; ++layer) {
@@ -178,9 +250,12 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json, absl::strin
   RefuseUnsupported(fields);
   ReadShape(fields, config);
   ReadExperts(fields, config);
+  CheckLayerTypes(fields, parsed, config);
   ReadVocabularyFields(fields, config);
-  config.dtype = fields.OptionalText("torch_dtype")
-                     .value_or(fields.OptionalText("dtype").value_or(config.dtype));
+  // The name is torch_dtype in transformers 4 and dtype in 5.
+  const std::optional<std::string> older = fields.OptionalText("torch_dtype");
+  config.dtype = fields.OptionalText("dtype").value_or(older.value_or(config.dtype));
+  config.unknown_fields = UnknownFields(fields);
   SDAR_RETURN_IF_ERROR(fields.status());
   if (const absl::Status status = config.Validate(); !status.ok()) {
     return absl::Status(status.code(), absl::StrCat(source, ": ", status.message()));
@@ -209,6 +284,9 @@ Json ToJson(const ModelConfig& config) {
   json["intermediate_size"] = config.intermediate_size;
   json["vocab_size"] = config.vocab_size;
   json["rope_theta"] = config.rope_theta;
+  if (config.rope_scaling.type != RopeType::kDefault) {
+    json["rope_scaling"] = ToJson(config.rope_scaling);
+  }
   json["rms_norm_eps"] = config.rms_norm_eps;
   json["max_position_embeddings"] = config.max_position_embeddings;
   if (moe) {

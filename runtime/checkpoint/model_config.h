@@ -13,6 +13,7 @@
 
 #include "common/ids.h"
 #include "common/json.h"
+#include "runtime/checkpoint/rope_scaling.h"
 
 namespace sdar {
 
@@ -35,6 +36,7 @@ struct ModelConfig {
   int64_t intermediate_size = 0;  // columns of a dense layer's MLP
   int64_t vocab_size = 0;
   double rope_theta = 0.0;
+  RopeScaling rope_scaling;
   double rms_norm_eps = 0.0;
   int64_t max_position_embeddings = 0;
 
@@ -52,7 +54,9 @@ struct ModelConfig {
   std::optional<int64_t> block_size;     // the block length the model was trained with
   std::optional<TokenId> mask_token_id;  // empty: ask the tokenizer
   std::vector<TokenId> eos_token_ids;    // used only where generation_config.json has none
-  std::string dtype = "bfloat16";        // torch_dtype, as written
+  std::string dtype = "bfloat16";        // as written
+  // Fields of config.json, in order, that are not known to mean nothing here and are not read.
+  std::vector<std::string> unknown_fields;
 
   // True when layer `layer` (0 .. num_layers - 1) has experts instead of one MLP.
   bool IsSparse(int layer) const;
@@ -61,6 +65,10 @@ struct ModelConfig {
   int64_t QueryWidth() const { return num_heads * head_dim; }
   int64_t KvWidth() const { return num_kv_heads * head_dim; }
   bool IsTied() const { return tie_word_embeddings.value_or(false); }
+
+  // Positions of the longest sequence: max_position_embeddings, or what rope_scaling stretches it
+  // to.
+  int64_t LongestSequence() const;
 
   // Numbers in all weight tensors; in those that one token meets (top-k experts, the embedding
   // row).
@@ -86,7 +94,8 @@ inline constexpr int64_t kMaxBlockLength = 1024;
 
 // Reads config.json's text; `source` begins every error. InvalidArgument names the field, what was
 // expected and what was there: shape fields are required, and a feature this runtime does not have
-// (rope scaling, sliding window, attention bias, another activation) is refused by name.
+// (a sliding window, attention bias, another activation, quantization) is refused by name. Reads
+// what transformers 4 and 5 write.
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json, absl::string_view source);
 
 // ParseModelConfig of FOLDER/config.json. NotFound when there is none.

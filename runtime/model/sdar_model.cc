@@ -8,6 +8,7 @@
 
 #include "common/status_macros.h"
 #include "runtime/checkpoint/shard_plan.h"
+#include "runtime/model/rope.h"
 #include "runtime/model/step_padding.h"
 
 namespace sdar {
@@ -40,7 +41,6 @@ SdarModel::SdarModel(const ModelConfig& config, ShardedWeights weights, const Mo
   attention_.num_heads = weights_.shard.heads.size();
   attention_.num_kv_heads = weights_.shard.kv_heads.size();
   attention_.head_dim = config_.head_dim;
-  attention_.rope_theta = static_cast<float>(config_.rope_theta);
   attention_.rms_norm_eps = static_cast<float>(config_.rms_norm_eps);
   row_capacity_ = options.max_rows;
   // Collectives over the host's memory are not the device's to capture.
@@ -83,6 +83,11 @@ absl::Status SdarModel::AllocateBuffers() {
     SDAR_ASSIGN_OR_RETURN(*s.buffer,
                           backend_.Allocate(static_cast<size_t>(row_capacity_ * s.row_bytes)));
   }
+  const RopeTable rope = MakeRopeTable(config_);
+  const size_t rope_bytes = rope.frequencies.size() * sizeof(float);
+  SDAR_ASSIGN_OR_RETURN(rope_frequencies_, backend_.Allocate(rope_bytes));
+  backend_.CopyToDevice(rope.frequencies.data(), rope_bytes, rope_frequencies_.data());
+  rope_scale_ = rope.scale;
   // One per row at most, one for the padding, and as many as that is padded to.
   const int64_t segments = PaddedSize(row_capacity_ + 1, 1);
   SDAR_ASSIGN_OR_RETURN(
@@ -204,7 +209,8 @@ void SdarModel::ProjectHeads(int layer, const StepLayout& layout) {
   backend_.Run(op::AddRmsNorm{layer == 0 ? std::nullopt : std::optional(delta), w.input_norm.view,
                               attention_.rms_norm_eps, residual, normed});
   backend_.Run(op::MatMul{w.qkv, normed, qkv});
-  backend_.Run(op::QkNormRopeWrite{attention_, layout, w.q_norm.view, w.k_norm.view,
+  const RopeAngles rope = {static_cast<const float*>(rope_frequencies_.data()), rope_scale_};
+  backend_.Run(op::QkNormRopeWrite{attention_, rope, layout, w.q_norm.view, w.k_norm.view,
                                    kv_cache_->layer(layer), qkv});
 }
 

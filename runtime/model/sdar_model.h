@@ -108,6 +108,8 @@ class SdarModel {
   DeviceBuffer qkv_;               // [rows, (heads + 2 kv_heads) * head_dim] float32
   DeviceBuffer attended_;          // [rows, heads * head_dim] act
   DeviceBuffer gate_up_, inner_;   // [rows, 2 * columns] float32; [rows, columns] act
+  DeviceBuffer rope_frequencies_;  // [head_dim / 2] float32
+  float rope_scale_ = 1;
   DeviceBuffer ids_, positions_, logit_rows_, kv_slots_, segments_, page_table_;
   DeviceBuffer last_residual_;      // [logit rows, hidden] float32, of the last layer
   DeviceBuffer logits_;             // [logit rows, vocabulary shard] float32, z after a Forward

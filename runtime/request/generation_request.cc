@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 
+#include "common/context_length.h"
 #include "common/status_macros.h"
 
 namespace sdar {
@@ -70,6 +71,38 @@ int64_t PagesNeeded(int64_t prompt_length, int64_t max_tokens, int block_length,
   return (committed + page_size - 1) / page_size;
 }
 
+namespace {
+
+// What a request asks for; max_tokens only where the prompt alone would have fitted, for else
+// nobody need have sent it.
+std::string Asked(int64_t prompt_length, int64_t max_tokens, int64_t longest) {
+  if (prompt_length >= longest) return absl::StrCat("The prompt has ", prompt_length, " tokens.");
+  return absl::StrCat("The prompt has ", prompt_length, " tokens, and max_tokens is ", max_tokens,
+                      ".");
+}
+
+absl::Status CheckLength(int64_t prompt_length, int64_t max_tokens, const RequestLimits& limits) {
+  const int64_t longest = limits.max_sequence_length;
+  if (max_tokens <= longest && prompt_length + max_tokens <= longest) return absl::OkStatus();
+  return ContextLengthExceeded(absl::StatusCode::kInvalidArgument, longest,
+                               Asked(prompt_length, max_tokens, longest));
+}
+
+absl::Status CheckPages(int64_t prompt_length, int64_t max_tokens, int block_length,
+                        const RequestLimits& limits) {
+  const int64_t pages = PagesNeeded(prompt_length, max_tokens, block_length, limits.page_size);
+  if (pages <= limits.num_pages) return absl::OkStatus();
+  // The last block is never committed.
+  const int64_t longest =
+      std::min(limits.max_sequence_length, limits.num_pages * limits.page_size + block_length);
+  return ContextLengthExceeded(
+      absl::StatusCode::kResourceExhausted, longest,
+      absl::StrCat(Asked(prompt_length, max_tokens, longest), " They need ", pages,
+                   " pages of K/V memory; this job has ", limits.num_pages, "."));
+}
+
+}  // namespace
+
 absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimits& limits) {
   const auto prompt_length = static_cast<int64_t>(request.prompt.size());
   const int64_t max_tokens = request.stopping.max_tokens;
@@ -80,12 +113,7 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
     return absl::InvalidArgumentError(
         absl::StrCat("max_tokens: expected at least 1, got ", max_tokens));
   }
-  if (max_tokens > limits.max_sequence_length ||
-      prompt_length + max_tokens > limits.max_sequence_length) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("prompt of ", prompt_length, " tokens and max_tokens of ", max_tokens,
-                     ": expected at most ", limits.max_sequence_length, " together"));
-  }
+  SDAR_RETURN_IF_ERROR(CheckLength(prompt_length, max_tokens, limits));
   SDAR_RETURN_IF_ERROR(ValidateStopping(request.stopping));
   SDAR_RETURN_IF_ERROR(CheckSomethingIsAllowed(request.stopping, limits));
   SDAR_RETURN_IF_ERROR(request.remasking.Validate());
@@ -108,13 +136,7 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
     return absl::InvalidArgumentError(absl::StrCat("drafts: expected auto, off or at most ",
                                                    kMaxDrafts, ", got ", request.drafts));
   }
-  const int64_t pages = PagesNeeded(prompt_length, max_tokens, block_length, limits.page_size);
-  if (pages > limits.num_pages) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("prompt of ", prompt_length, " tokens and max_tokens of ", max_tokens,
-                     " need ", pages, " pages of K/V memory; this job has ", limits.num_pages));
-  }
-  return absl::OkStatus();
+  return CheckPages(prompt_length, max_tokens, block_length, limits);
 }
 
 }  // namespace sdar

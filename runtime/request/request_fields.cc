@@ -25,12 +25,14 @@ SamplingOptions BuildSampling(const RequestFields& fields, const GenerationDefau
     sampling.temperature = model.temperature.value_or(1.0);
     sampling.top_k = model.top_k.value_or(0);
     sampling.top_p = model.top_p.value_or(1.0);
+    sampling.min_p = model.min_p.value_or(sampling.min_p);
   }
   sampling.temperature = fields.temperature.value_or(sampling.temperature);
   sampling.top_k = fields.top_k.value_or(sampling.top_k);
   sampling.top_p = fields.top_p.value_or(sampling.top_p);
   sampling.min_p = fields.min_p.value_or(sampling.min_p);
-  sampling.repetition_penalty = fields.repetition_penalty.value_or(1);
+  sampling.repetition_penalty =
+      fields.repetition_penalty.value_or(model.repetition_penalty.value_or(1));
   sampling.presence_penalty = fields.presence_penalty.value_or(0);
   sampling.frequency_penalty = fields.frequency_penalty.value_or(0);
   sampling.logit_bias = fields.logit_bias;

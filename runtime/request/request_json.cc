@@ -54,13 +54,38 @@ absl::Status ReadField(const Json& value, std::optional<DraftCount>& out) {
   return absl::OkStatus();
 }
 
+// Whether a reader has given the field a value before.
+template <typename T>
+bool IsGiven(const std::optional<T>& member) {
+  return member.has_value();
+}
+
+template <typename T>
+bool IsGiven(const std::vector<T>&) {
+  return false;
+}
+
+// JetEngine's names for ours.
+struct Alias {
+  const char* theirs;
+  const char* ours;
+};
+constexpr Alias kAliases[] = {{"topk", "top_k"},
+                              {"topp", "top_p"},
+                              {"dynamic_threshold", "confidence_threshold"},
+                              {"eb_threshold", "entropy_bound"}};
+
 }  // namespace
 
 absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields) {
   absl::flat_hash_map<std::string, JsonReader> readers;
   VisitFields(fields, [&readers](const char* name, auto& member) {
-    readers.emplace(name, [&member](const Json& value) { return ReadField(value, member); });
+    readers.emplace(name, [&member](const Json& value) {
+      if (IsGiven(member)) return absl::InvalidArgumentError("it is given twice, by two names");
+      return ReadField(value, member);
+    });
   });
+  for (const Alias& alias : kAliases) readers.emplace(alias.theirs, readers.at(alias.ours));
   return readers;
 }
 

@@ -16,7 +16,9 @@ namespace sdar {
 // Takes one field's value. InvalidArgument says what was expected and what was there.
 using JsonReader = std::function<absl::Status(const Json&)>;
 
-// A reader into `fields` for each of its fields, by name. Requires: `fields` outlives them.
+// A reader into `fields` for each of its fields, by name, and by the names that JetEngine has for
+// four of them: topk, topp, dynamic_threshold and eb_threshold. A field that both names give is an
+// error. Requires: `fields` outlives them, and was empty.
 absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields);
 
 }  // namespace sdar

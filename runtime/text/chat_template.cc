@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/text/chat_template.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "common/shorten.h"
 #include "common/status_macros.h"
@@ -18,66 +19,12 @@ namespace sdar {
 namespace {
 
 constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
+// Names that transformers gives a meaning.
+constexpr char kDefault[] = "default";
+constexpr char kToolUse[] = "tool_use";
 constexpr size_t kUnitsPerVariable = 64;  // of work
 
 absl::Status Invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
-
-absl::StatusOr<std::shared_ptr<const JinjaBody>> ParseBody(absl::string_view source) {
-  if (source.size() > kMaxTemplateBytes) {
-    return Invalid(absl::StrCat("chat template: expected at most ", kMaxTemplateBytes,
-                                " bytes, got ", source.size()));
-  }
-  absl::StatusOr<JinjaBody> body = ParseJinja(source);
-  if (!body.ok()) return Invalid(absl::StrCat("chat template: ", body.status().message()));
-  return std::make_shared<const JinjaBody>(*std::move(body));
-}
-
-// The texts of content parts, joined.
-absl::StatusOr<std::string> JoinParts(const Json& parts, const std::string& where) {
-  std::string text;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const Json& part = parts[i];
-    const bool typed = part.is_object() && part.contains("type") && part["type"].is_string();
-    if (!typed) return Invalid(absl::StrCat(where, "[", i, "] is not an object with a type"));
-    if (part["type"] != "text") {
-      return Invalid(absl::StrCat(where, "[", i, "] has the type '",
-                                  Shorten(part["type"].get_ref<const std::string&>()),
-                                  "'; only text is supported"));
-    }
-    if (!part.contains("text") || !part["text"].is_string()) {
-      return Invalid(absl::StrCat(where, "[", i, "] has no text"));
-    }
-    absl::StrAppend(&text, i == 0 ? "" : "\n", part["text"].get_ref<const std::string&>());
-  }
-  return text;
-}
-
-absl::Status CheckMessage(const Json& message, size_t index) {
-  const std::string where = absl::StrCat("messages[", index, "]");
-  if (!message.is_object()) return Invalid(absl::StrCat(where, " is not an object"));
-  if (!message.contains("role") || !message["role"].is_string()) {
-    return Invalid(absl::StrCat(where, " has no role, or one that is not a string"));
-  }
-  if (!message.contains("content")) return absl::OkStatus();
-  const Json& content = message["content"];
-  if (content.is_null() || content.is_string() || content.is_array()) return absl::OkStatus();
-  return Invalid(absl::StrCat(where, ".content is neither a string, null nor a list of parts"));
-}
-
-// The messages as the template sees them.
-absl::StatusOr<Json> ReadMessages(const Json& messages) {
-  if (!messages.is_array()) return Invalid("messages is not a list");
-  if (messages.empty()) return Invalid("messages is empty");
-  Json out = messages;
-  for (size_t i = 0; i < out.size(); ++i) {
-    SDAR_RETURN_IF_ERROR(CheckMessage(out[i], i));
-    if (!out[i].contains("content") || !out[i]["content"].is_array()) continue;
-    SDAR_ASSIGN_OR_RETURN(std::string text,
-                          JoinParts(out[i]["content"], absl::StrCat("messages[", i, "].content")));
-    out[i]["content"] = std::move(text);
-  }
-  return out;
-}
 
 absl::Status AddVariable(const std::string& name, const Json& value, JinjaBudget& budget,
                          JinjaVariables& out) {
@@ -96,20 +43,61 @@ absl::Status AddVariable(const std::string& name, const Json& value, JinjaBudget
 
 }  // namespace
 
+absl::StatusOr<ChatTemplate::Body> ChatTemplate::ParseBody(const std::string& name,
+                                                           absl::string_view source) {
+  if (source.size() > kMaxTemplateBytes) {
+    return Invalid(absl::StrCat("chat template: expected at most ", kMaxTemplateBytes,
+                                " bytes, got ", source.size()));
+  }
+  absl::StatusOr<JinjaBody> body = ParseJinja(source);
+  if (!body.ok()) return Invalid(absl::StrCat("chat template: ", body.status().message()));
+  return Body{name, TemplateTraits(source), std::make_shared<const JinjaBody>(*std::move(body))};
+}
+
 absl::StatusOr<ChatTemplate> ChatTemplate::Parse(absl::string_view source,
                                                  const Json& special_tokens) {
+  return ParseNamed({{kDefault, std::string(source)}}, special_tokens);
+}
+
+absl::StatusOr<ChatTemplate> ChatTemplate::ParseNamed(const NamedSources& sources,
+                                                      const Json& special_tokens) {
+  if (sources.empty()) return Invalid("chat_template: the list is empty");
   ChatTemplate chat_template;
-  SDAR_ASSIGN_OR_RETURN(chat_template.body_, ParseBody(source));
+  for (const auto& [name, source] : sources) {
+    SDAR_ASSIGN_OR_RETURN(Body body, ParseBody(name, source));
+    const auto same = std::find_if(chat_template.bodies_.begin(), chat_template.bodies_.end(),
+                                   [&](const Body& other) { return other.name == body.name; });
+    if (same != chat_template.bodies_.end()) chat_template.bodies_.erase(same);
+    chat_template.bodies_.push_back(std::move(body));
+  }
   chat_template.special_tokens_ = special_tokens;
   return chat_template;
 }
 
-absl::StatusOr<ChatTemplate> ChatTemplate::ParseWithTools(absl::string_view source,
-                                                          absl::string_view tool_source,
-                                                          const Json& special_tokens) {
-  SDAR_ASSIGN_OR_RETURN(ChatTemplate chat_template, Parse(source, special_tokens));
-  SDAR_ASSIGN_OR_RETURN(chat_template.tool_body_, ParseBody(tool_source));
-  return chat_template;
+const ChatTemplate::Body* ChatTemplate::Find(absl::string_view name) const {
+  const auto found = std::find_if(bodies_.begin(), bodies_.end(),
+                                  [&](const Body& body) { return body.name == name; });
+  return found == bodies_.end() ? nullptr : &*found;
+}
+
+absl::StatusOr<const ChatTemplate::Body*> ChatTemplate::Choose(const ChatRequest& request) const {
+  const Body* body = nullptr;
+  if (!request.template_name.empty()) {
+    body = Find(request.template_name);
+  } else {
+    if (!request.tools.is_null()) body = Find(kToolUse);
+    if (body == nullptr) body = Find(kDefault);
+  }
+  if (body != nullptr) return body;
+  const std::string names = absl::StrJoin(
+      bodies_, ", ", [](std::string* out, const Body& it) { absl::StrAppend(out, it.name); });
+  if (request.template_name.empty()) {
+    return Invalid(
+        absl::StrCat("chat_template: expected one of ", names, ": the model names no default"));
+  }
+  return Invalid(absl::StrCat("chat_template: expected one of ", names, ", got '",
+                              Shorten(request.template_name),
+                              "' (requests name a template of the model, they bring none)"));
 }
 
 absl::StatusOr<std::string> ChatTemplate::Render(const ChatRequest& request,
@@ -124,7 +112,8 @@ absl::StatusOr<std::string> ChatTemplate::Render(const ChatRequest& request,
     return Invalid(absl::StrCat("variables: expected at most ", kMaxChatVariables, " names, got ",
                                 request.variables.size()));
   }
-  SDAR_ASSIGN_OR_RETURN(const Json messages, ReadMessages(request.messages));
+  SDAR_ASSIGN_OR_RETURN(const Body* body, Choose(request));
+  SDAR_ASSIGN_OR_RETURN(const Json messages, ReadMessages(request.messages, body->traits));
   if (!request.tools.is_null() && !request.tools.is_array()) return Invalid("tools is not a list");
   JinjaVariables variables;
   SDAR_RETURN_IF_ERROR(AddVariable("messages", messages, budget, variables));
@@ -137,9 +126,7 @@ absl::StatusOr<std::string> ChatTemplate::Render(const ChatRequest& request,
       SDAR_RETURN_IF_ERROR(AddVariable(name, value, budget, variables));
     }
   }
-  const bool with_tools = tool_body_ != nullptr && !request.tools.is_null();
-  const JinjaBody& body = with_tools ? *tool_body_ : *body_;
-  absl::StatusOr<std::string> prompt = RenderJinja(body, variables, budget);
+  absl::StatusOr<std::string> prompt = RenderJinja(*body->parsed, variables, budget);
   if (prompt.ok() || prompt.status().message().substr(0, 5) != "line ") return prompt;
   return absl::Status(prompt.status().code(),
                       absl::StrCat("chat template: ", prompt.status().message()));
@@ -160,17 +147,6 @@ Json SpecialTokens(const Json& config) {
   return tokens;
 }
 
-// The template named `name` in a list of {"name", "template"}.
-std::optional<std::string> NamedTemplate(const Json& list, const std::string& name) {
-  for (const Json& entry : list) {
-    if (entry.is_object() && entry.contains("name") && entry["name"] == name &&
-        entry.contains("template") && entry["template"].is_string()) {
-      return entry["template"].get<std::string>();
-    }
-  }
-  return std::nullopt;
-}
-
 absl::StatusOr<ChatTemplate> FromConfig(const Json& config, const std::string& folder) {
   if (!config.contains("chat_template") || config["chat_template"].is_null()) {
     return absl::NotFoundError(
@@ -183,15 +159,42 @@ absl::StatusOr<ChatTemplate> FromConfig(const Json& config, const std::string& f
   if (value.is_string()) {
     return ChatTemplate::Parse(value.get_ref<const std::string&>(), special_tokens);
   }
-  const auto source = NamedTemplate(value, "default");
-  if (!value.is_array() || !source.has_value()) {
-    return Invalid(absl::StrCat(folder,
-                                "/tokenizer_config.json: chat_template is neither a string "
-                                "nor a list with a template named 'default'"));
+  const absl::Status malformed = Invalid(
+      absl::StrCat(folder,
+                   "/tokenizer_config.json: chat_template is neither a string nor a list of "
+                   "objects with the strings 'name' and 'template'"));
+  if (!value.is_array()) return malformed;
+  ChatTemplate::NamedSources sources;
+  for (const Json& entry : value) {
+    if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string() ||
+        !entry.contains("template") || !entry["template"].is_string()) {
+      return malformed;
+    }
+    sources.emplace_back(entry["name"].get<std::string>(), entry["template"].get<std::string>());
   }
-  const auto tool_source = NamedTemplate(value, "tool_use");
-  if (!tool_source.has_value()) return ChatTemplate::Parse(*source, special_tokens);
-  return ChatTemplate::ParseWithTools(*source, *tool_source, special_tokens);
+  return ChatTemplate::ParseNamed(sources, special_tokens);
+}
+
+// The templates that are files of their own, in the order of their names.
+absl::StatusOr<ChatTemplate::NamedSources> ReadTemplateFiles(const std::filesystem::path& root) {
+  std::vector<std::pair<std::string, std::filesystem::path>> files;
+  std::error_code error;
+  if (std::filesystem::exists(root / "chat_template.jinja", error)) {
+    files.emplace_back(kDefault, root / "chat_template.jinja");
+  }
+  const size_t first_named = files.size();
+  for (std::filesystem::directory_iterator entry(root / "additional_chat_templates", error), end;
+       !error && entry != end; entry.increment(error)) {
+    if (entry->path().extension() != ".jinja") continue;
+    files.emplace_back(entry->path().stem().string(), entry->path());
+  }
+  std::sort(files.begin() + static_cast<std::ptrdiff_t>(first_named), files.end());
+  ChatTemplate::NamedSources sources;
+  for (const auto& [name, path] : files) {
+    SDAR_ASSIGN_OR_RETURN(std::string source, ReadFile(path.string(), kMaxTemplateBytes));
+    sources.emplace_back(name, std::move(source));
+  }
+  return sources;
 }
 
 }  // namespace
@@ -206,12 +209,9 @@ absl::StatusOr<ChatTemplate> LoadChatTemplate(const std::string& folder) {
       return Invalid(absl::StrCat(folder, "/tokenizer_config.json: expected an object"));
     }
   }
-  if (!std::filesystem::exists(root / "chat_template.jinja", error)) {
-    return FromConfig(config, folder);
-  }
-  SDAR_ASSIGN_OR_RETURN(const std::string source,
-                        ReadFile((root / "chat_template.jinja").string(), kMaxTemplateBytes));
-  return ChatTemplate::Parse(source, SpecialTokens(config));
+  SDAR_ASSIGN_OR_RETURN(const ChatTemplate::NamedSources sources, ReadTemplateFiles(root));
+  if (sources.empty()) return FromConfig(config, folder);
+  return ChatTemplate::ParseNamed(sources, SpecialTokens(config));
 }
 
 }  // namespace sdar

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
+#include "common/context_length.h"
 #include "runtime/text/chat_template.h"
 #include "runtime/text/tokenizer.h"
 
@@ -45,9 +46,9 @@ class TextCodec {
   // The ids of a prompt. InvalidArgument for one that is too long, before it is tokenized.
   absl::StatusOr<std::vector<TokenId>> EncodePrompt(absl::string_view prompt) const {
     if (max_prompt_bytes_ && prompt.size() > *max_prompt_bytes_) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("prompt of ", prompt.size(), " bytes: expected at most ", max_tokens_,
-                       " tokens, which are at most ", *max_prompt_bytes_, " bytes"));
+      return ContextLengthExceeded(absl::StatusCode::kInvalidArgument, max_tokens_,
+                                   absl::StrCat("They are at most ", *max_prompt_bytes_,
+                                                " bytes; the prompt has ", prompt.size(), "."));
     }
     return tokenizer_.Encode(prompt);
   }

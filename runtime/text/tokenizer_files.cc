@@ -139,9 +139,10 @@ std::vector<std::string> NamedTokens(const Json& config) {
                           "cls_token", "mask_token"}) {
     if (config.contains(key)) add(config[key]);
   }
-  if (config.contains("additional_special_tokens") &&
-      config["additional_special_tokens"].is_array()) {
-    for (const Json& value : config["additional_special_tokens"]) add(value);
+  // The second name is that of transformers 5, where it may be an object of named tokens.
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+    if (!config.contains(key) || !config[key].is_structured()) continue;
+    for (const Json& value : config[key]) add(value);
   }
   return names;
 }

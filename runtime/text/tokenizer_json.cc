@@ -124,15 +124,44 @@ absl::Status ReadPretokenizer(const Json& pretokenizer, size_t depth, bool& byte
   return absl::OkStatus();
 }
 
+// A template adds nothing to one text where it holds the text and no special token.
+absl::Status CheckTemplate(const Json& processor) {
+  const Json& single = Member(processor, "single");
+  if (!single.is_array()) {
+    return InvalidTokenizer(kSource, "post_processor TemplateProcessing has no list 'single'");
+  }
+  size_t texts = 0;
+  for (const Json& piece : single) {
+    if (!Member(piece, "Sequence").is_object()) {
+      return Unsupported("post_processor TemplateProcessing with", DumpJson(piece),
+                         "one that adds no token to a text");
+    }
+    ++texts;
+  }
+  if (texts == 1) return absl::OkStatus();
+  return Unsupported("post_processor TemplateProcessing of", absl::StrCat(texts, " texts"), "one");
+}
+
+// A post-processor must add nothing; that of byte levels only moves offsets.
+absl::Status CheckPostProcessor(const Json& processor, size_t depth) {
+  if (processor.is_null()) return absl::OkStatus();
+  SDAR_ASSIGN_OR_RETURN(const std::string type, TypeOf(processor, "post_processor"));
+  if (type == "ByteLevel") return absl::OkStatus();
+  if (type == "TemplateProcessing") return CheckTemplate(processor);
+  const Json& parts = Member(processor, "processors");
+  if (type != "Sequence" || !parts.is_array() || depth > kMaxSequenceDepth) {
+    return Unsupported("post_processor", type,
+                       "ByteLevel, TemplateProcessing, a Sequence of them or null");
+  }
+  for (const Json& part : parts) SDAR_RETURN_IF_ERROR(CheckPostProcessor(part, depth + 1));
+  return absl::OkStatus();
+}
+
 // The decoder must join bytes and the post-processor must add nothing.
 absl::Status CheckDecoding(const Json& root) {
   SDAR_ASSIGN_OR_RETURN(const std::string decoder, TypeOf(Member(root, "decoder"), "decoder"));
   if (decoder != "ByteLevel") return Unsupported("decoder", decoder, "ByteLevel");
-  const Json& post_processor = Member(root, "post_processor");
-  if (post_processor.is_null()) return absl::OkStatus();
-  SDAR_ASSIGN_OR_RETURN(const std::string type, TypeOf(post_processor, "post_processor"));
-  if (type != "ByteLevel") return Unsupported("post_processor", type, "ByteLevel or null");
-  return absl::OkStatus();
+  return CheckPostProcessor(Member(root, "post_processor"), 0);
 }
 
 absl::Status CheckModelOptions(const Json& model) {

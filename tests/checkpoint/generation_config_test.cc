@@ -28,6 +28,16 @@ TEST(GenerationConfigTest, ReadsEveryField) {
   EXPECT_EQ(defaults.repetition_penalty, 1.1);
 }
 
+TEST(GenerationConfigTest, ListsWhatHasNoEffect) {
+  SDAR_ASSERT_OK_AND_ASSIGN(
+      const GenerationDefaults defaults,
+      ParseGenerationConfig(R"({"pad_token_id": 1, "transformers_version": "5.0", "min_p": 0.1,
+                               "no_repeat_ngram_size": 3, "num_beams": null})",
+                            "generation_config.json", SmallDenseConfig()));
+  EXPECT_EQ(defaults.min_p, 0.1);
+  EXPECT_THAT(defaults.ignored, ElementsAre(HasSubstr("'no_repeat_ngram_size'")));
+}
+
 TEST(GenerationConfigTest, TakesEndTokensFromTheModelConfigWithoutTheFile) {
   const TempFolder folder;
   SDAR_ASSERT_OK_AND_ASSIGN(const GenerationDefaults defaults,
@@ -65,23 +75,23 @@ TEST(BlockLengthTest, ARequestComesFirstThenTheFlagThenTheConfig) {
   EXPECT_EQ(from_config.source, BlockLengthSource::kConfig);
 }
 
-TEST(BlockLengthTest, AFolderNameMayEndWithIt) {
+TEST(BlockLengthTest, TheNameOfTheModelMayEndWithIt) {
   ModelConfig config = SmallDenseConfig();
   config.block_size.reset();
-  for (const char* folder : {"/m/SDAR-1.7B-Chat-b32", "/m/SDAR-1.7B-Chat-b32/", "SDAR-b32"}) {
-    const BlockLength length = ResolveBlockLength({}, {}, config, folder);
-    EXPECT_EQ(length.value, 32) << folder;
-    EXPECT_EQ(length.source, BlockLengthSource::kFolderName) << folder;
+  for (const char* name : {"JetLM/SDAR-1.7B-Chat-b32", "SDAR-b32"}) {
+    const BlockLength length = ResolveBlockLength({}, {}, config, name);
+    EXPECT_EQ(length.value, 32) << name;
+    EXPECT_EQ(length.source, BlockLengthSource::kName) << name;
   }
 }
 
 TEST(BlockLengthTest, IsFourByDefaultAndSaysSo) {
   ModelConfig config = SmallDenseConfig();
   config.block_size.reset();
-  for (const char* folder : {"/m/SDAR-1.7B-Chat", "/m/x-b12", "/m-b8/x", "/m/b8"}) {
-    const BlockLength length = ResolveBlockLength({}, {}, config, folder);
-    EXPECT_EQ(length.value, 4) << folder;
-    EXPECT_EQ(length.source, BlockLengthSource::kDefault) << folder;
+  for (const char* name : {"JetLM/SDAR-1.7B-Chat", "x-b12", "m-b8/x", "b8"}) {
+    const BlockLength length = ResolveBlockLength({}, {}, config, name);
+    EXPECT_EQ(length.value, 4) << name;
+    EXPECT_EQ(length.source, BlockLengthSource::kDefault) << name;
   }
 }
 

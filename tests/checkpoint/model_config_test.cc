@@ -13,6 +13,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
@@ -75,7 +76,9 @@ INSTANTIATE_TEST_SUITE_P(
     Values, RefusedValueTest,
     ::testing::Values(
         RefusedValue{"model_type", "\"qwen3\""},
-        RefusedValue{"rope_scaling", "{\"type\": \"yarn\"}"},
+        RefusedValue{"quantization_config", "{\"quant_method\": \"awq\"}"},
+        RefusedValue{"layer_types", "[\"full_attention\", \"sliding_attention\"]"},
+        RefusedValue{"layer_types", "[\"full_attention\"]"}, RefusedValue{"num_local_experts", "7"},
         RefusedValue{"sliding_window", "4096"}, RefusedValue{"attention_bias", "true"},
         RefusedValue{"hidden_act", "\"gelu\""}, RefusedValue{"hidden_size", "0"},
         RefusedValue{"hidden_size", "-16"}, RefusedValue{"hidden_size", "1.5"},
@@ -100,6 +103,30 @@ TEST(ModelConfigTest, ASlidingWindowThatIsNotUsedIsIgnored) {
   json["sliding_window"] = 4096;
   json["use_sliding_window"] = false;
   EXPECT_THAT(ParseModelConfig(DumpJson(json), "config.json"), IsOk());
+}
+
+TEST(ModelConfigTest, ReadsTheNamesOfTransformersFive) {
+  Json json = ToJson(SmallMoeConfig());
+  json["num_local_experts"] = json["num_experts"];
+  json.erase("num_experts");
+  json["dtype"] = "float32";
+  json.erase("torch_dtype");
+  json["layer_types"] = std::vector<std::string>(2, "full_attention");
+  json["transformers_version"] = "5.0.0";
+  SDAR_ASSERT_OK_AND_ASSIGN(const ModelConfig config,
+                            ParseModelConfig(DumpJson(json), "config.json"));
+  EXPECT_EQ(config.num_experts, 6);
+  EXPECT_EQ(config.dtype, "float32");
+  EXPECT_THAT(config.unknown_fields, IsEmpty());
+}
+
+TEST(ModelConfigTest, FieldsThatAreNotKnownAreListed) {
+  Json json = ToJson(SmallDenseConfig());
+  json["attn_logit_softcapping"] = 50.0;
+  json["a_null"] = nullptr;
+  SDAR_ASSERT_OK_AND_ASSIGN(const ModelConfig config,
+                            ParseModelConfig(DumpJson(json), "config.json"));
+  EXPECT_THAT(config.unknown_fields, ElementsAre("attn_logit_softcapping"));
 }
 
 TEST(ModelConfigTest, NullFeaturesAreAccepted) {

@@ -211,5 +211,15 @@ TEST(JsonTest, RefusesAFileAboveTheLimit) {
   std::remove(path.c_str());
 }
 
+TEST(JsonTest, IntegersBeyond64BitsKeepTheirDigits) {
+  const std::string text =
+      R"({"a":[-123456789012345678901234567890,18446744073709551616,1.5],"b":{"c":[]}})";
+  SDAR_ASSERT_OK_AND_ASSIGN(const Json json, ParseJson(text, "text"));
+  EXPECT_FALSE(json["a"][0].is_number());
+  EXPECT_EQ(BigIntegerDigits(json["a"][1]), "18446744073709551616");
+  EXPECT_EQ(BigIntegerDigits(json["a"][2]), std::nullopt);
+  EXPECT_EQ(DumpJson(json), text);
+}
+
 }  // namespace
 }  // namespace sdar

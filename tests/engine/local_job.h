@@ -124,7 +124,7 @@ class LocalJob {
     if (rank != 0) return RunWorkerLoop(worker, channel, [](uint64_t) {});
     EngineConfig config;
     config.scheduler = options.scheduler;
-    config.limits = {model.config().vocab_size, model.config().max_position_embeddings,
+    config.limits = {model.config().vocab_size, model.config().LongestSequence(),
                      options.scheduler.page_size, options.scheduler.num_pages,
                      options.scheduler.max_batch_rows};
     config.mask_token = *model.config().mask_token_id;

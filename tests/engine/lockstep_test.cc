@@ -74,6 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
                       GoldenCase{"dense", 1, MoeExchange::kAuto, false},
                       GoldenCase{"dense", 2, MoeExchange::kAuto, true},
                       GoldenCase{"dense", 4, MoeExchange::kAuto, true},
+                      GoldenCase{"dense_yarn", 1, MoeExchange::kAuto, true},
+                      GoldenCase{"dense_yarn", 2, MoeExchange::kAuto, true, 8},
                       GoldenCase{"moe", 1, MoeExchange::kAuto, true},
                       GoldenCase{"moe", 2, MoeExchange::kAllReduce, true},
                       GoldenCase{"moe", 2, MoeExchange::kAllToAll, false},

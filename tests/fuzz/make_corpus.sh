@@ -4,7 +4,7 @@ set -eu
 [ $# -eq 1 ] || { echo "usage: make_corpus.sh OUTPUT_FOLDER" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$1/tokenizer_fuzz" "$1/chat_template_fuzz" "$1/chat_template_work_fuzz" "$1/jsonl_request_fuzz" "$1/plan_record_fuzz" \
-  "$1/http_request_fuzz" "$1/request_fuzz"
+  "$1/http_request_fuzz" "$1/request_fuzz" "$1/output_splitter_fuzz"
 python3 - "$root" "$1" <<'PYTHON'
 import json, pathlib, re, struct, sys
 
@@ -112,6 +112,11 @@ for i, line in enumerate(lines[:2]):
     chat = {"messages": [{"role": "user", "content": "Hi"}], **fields}
     (out / "request_fuzz" / f"chat{i}").write_bytes(b"\0" + json.dumps(chat).encode())
 (out / "request_fuzz" / "grpc").write_bytes(b"\2" + sized(1, b"id") + sized(2, b"Hello!"))
+call = '<tool_call>\n{"name": "f", "arguments": {"a": [1e5, -0.1, {"b": null}], "c": "\\u00e9"}}\n</tool_call>'
+outputs = {"content": "Hello!", "reasoning": "<think>\nHm.\n</think>\n\nIt is 4.", "call": f"I look.\n{call}",
+           "cut": call[:-7], "calls": f"<think></think>{call}\n{call} ", "object": call[12:-13]}
+for name, content in outputs.items():
+    (out / "output_splitter_fuzz" / name).write_bytes(b"\3" + content.encode())
 for name, content in records.items():
     (out / "plan_record_fuzz" / name).write_bytes(content)
 PYTHON

@@ -102,9 +102,20 @@ TEST_P(AttentionTest, LargeScoresNeitherOverflowNorVanish) {
   Check({.scale = 8, .segments = {{100, 8, 4}}});
 }
 
+// In turn on one backend, which may keep what it computed for the last.
 TEST_P(AttentionTest, QkNormRopeWriteFollowsItsDefinition) {
-  for (int64_t head_dim : {2, 8, 24, 128}) {
-    const StepSpec spec{.shape = MakeShape(4, 2, head_dim), .segments = {{8, 8, 4}, {300, 3, 4}}};
+  struct Rotation {
+    int64_t head_dim;
+    double theta;
+    float scale;
+  };
+  for (const Rotation& rotation :
+       {Rotation{2, 1e4, 1}, Rotation{8, 1e4, 1}, Rotation{24, 1e4, 1}, Rotation{128, 1e4, 1},
+        Rotation{128, 5e5, 1}, Rotation{128, 5e5, 1.25f}}) {
+    const int64_t head_dim = rotation.head_dim;
+    StepSpec spec{.shape = MakeShape(4, 2, head_dim), .segments = {{8, 8, 4}, {300, 3, 4}}};
+    spec.rope_theta = rotation.theta;
+    spec.rope_scale = rotation.scale;
     Step step = MakeStep(spec);
     const Matrix q_norm = RandomMatrix(random(), 1, head_dim);
     const Matrix k_norm = RandomMatrix(random(), 1, head_dim);
@@ -112,12 +123,12 @@ TEST_P(AttentionTest, QkNormRopeWriteFollowsItsDefinition) {
     Matrix want = step.qkv;
     for (int64_t r = 0; r < want.rows; ++r) {
       for (int64_t h = 0; h < 6; ++h) {
-        ReferenceNormRope(&want(r, h * head_dim), h < 4 ? q_norm : k_norm, 1e-6, 1e4, head_dim,
-                          step.positions[static_cast<size_t>(r)]);
+        ReferenceNormRope(&want(r, h * head_dim), h < 4 ? q_norm : k_norm, 1e-6, rotation.theta,
+                          rotation.scale, head_dim, step.positions[static_cast<size_t>(r)]);
       }
     }
     // Angles are products in float32, as the reference implementation's: 300 radians to 2e-5.
-    const double largest = 4 * std::sqrt(head_dim);
+    const double largest = 4 * std::sqrt(head_dim) * rotation.scale;
     ExpectNear(got, want, [&](int64_t, int64_t) { return 5e-4 + ActRounding() * largest; });
   }
 }

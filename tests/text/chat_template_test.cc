@@ -13,6 +13,7 @@
 namespace sdar {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 constexpr auto kInvalidChat = absl::StatusCode::kInvalidArgument;
 
@@ -59,13 +60,51 @@ TEST(ChatTemplateTest, AbsentVariablesAreUndefined) {
 }
 
 TEST(ChatTemplateTest, RequestsWithToolsUseTheToolTemplate) {
-  SDAR_ASSERT_OK_AND_ASSIGN(const ChatTemplate chat_template,
-                            ChatTemplate::ParseWithTools("plain", "tools", Json::object()));
+  SDAR_ASSERT_OK_AND_ASSIGN(
+      const ChatTemplate chat_template,
+      ChatTemplate::ParseNamed({{"default", "plain"}, {"tool_use", "tools"}}, Json::object()));
   ChatRequest request;
   request.messages = Json::array({{{"role", "user"}}});
   EXPECT_EQ(*chat_template.Render(request), "plain");
   request.tools = Json::array();
   EXPECT_EQ(*chat_template.Render(request), "tools");
+}
+
+TEST(ChatTemplateTest, ARequestMayNameATemplateOfTheModel) {
+  SDAR_ASSERT_OK_AND_ASSIGN(
+      const ChatTemplate chat_template,
+      ChatTemplate::ParseNamed({{"default", "plain"}, {"rag", "rags"}}, Json::object()));
+  ChatRequest request;
+  request.messages = Json::array({{{"role", "user"}}});
+  request.template_name = "rag";
+  EXPECT_EQ(*chat_template.Render(request), "rags");
+  request.template_name = "{{ 1 }}";
+  EXPECT_THAT(chat_template.Render(request),
+              StatusIs(kInvalidChat, AllOf(HasSubstr("chat_template"), HasSubstr("default, rag"))));
+}
+
+TEST(ChatTemplateTest, TemplatesWithoutADefaultMustBeNamed) {
+  SDAR_ASSERT_OK_AND_ASSIGN(
+      const ChatTemplate chat_template,
+      ChatTemplate::ParseNamed({{"rag", "rags"}, {"tool_use", "tools"}}, Json::object()));
+  ChatRequest request;
+  request.messages = Json::array({{{"role", "user"}}});
+  EXPECT_THAT(chat_template.Render(request), StatusIs(kInvalidChat, HasSubstr("rag, tool_use")));
+  request.tools = Json::array();
+  EXPECT_EQ(*chat_template.Render(request), "tools");
+}
+
+TEST(ChatTemplateTest, LargeIntegersKeepTheirDigits) {
+  SDAR_ASSERT_OK_AND_ASSIGN(const ChatTemplate chat_template,
+                            ChatTemplate::Parse("{% for m in messages %}{{ m.n }} {{ m | tojson }} "
+                                                "{{ m.n is integer }}{% endfor %}"));
+  ChatRequest request;
+  SDAR_ASSERT_OK_AND_ASSIGN(
+      request.messages,
+      ParseJson(R"([{"role":"user","content":"","n":-123456789012345678901234567890}])", "m"));
+  EXPECT_EQ(*chat_template.Render(request),
+            "-123456789012345678901234567890 {\"role\": \"user\", \"content\": \"\", \"n\": "
+            "-123456789012345678901234567890} True");
 }
 
 TEST(ChatTemplateTest, RaisedExceptionsKeepTheirMessage) {
@@ -87,6 +126,7 @@ class ChatTemplateFolderTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void Write(const char* name, const std::string& content) {
+    std::filesystem::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name) << content;
   }
 
@@ -100,6 +140,21 @@ TEST_F(ChatTemplateFolderTest, JinjaFileWinsOverConfig) {
   ChatRequest request;
   request.messages = Json::array({{{"role", "user"}}});
   EXPECT_EQ(*chat_template.Render(request), "file<e>");
+}
+
+TEST_F(ChatTemplateFolderTest, FurtherTemplatesMayBeFilesOfTheirOwn) {
+  Write("tokenizer_config.json", R"({"chat_template": "config"})");
+  Write("chat_template.jinja", "d");
+  Write("additional_chat_templates/tool_use.jinja", "t");
+  Write("additional_chat_templates/rag.jinja", "r");
+  SDAR_ASSERT_OK_AND_ASSIGN(const ChatTemplate chat_template, LoadChatTemplate(folder_.string()));
+  ChatRequest request;
+  request.messages = Json::array({{{"role", "user"}}});
+  EXPECT_EQ(*chat_template.Render(request), "d");
+  request.tools = Json::array();
+  EXPECT_EQ(*chat_template.Render(request), "t");
+  request.template_name = "rag";
+  EXPECT_EQ(*chat_template.Render(request), "r");
 }
 
 TEST_F(ChatTemplateFolderTest, ConfigMayListNamedTemplates) {

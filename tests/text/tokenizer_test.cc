@@ -164,8 +164,42 @@ TEST(TokenizerTest, UnsupportedComponentsAreNamed) {
               StatusIs(kUnsupported, HasSubstr("(a")));
   EXPECT_THAT(error_of("/post_processor", {{"type", "TemplateProcessing"}}),
               StatusIs(kUnsupported, HasSubstr("TemplateProcessing")));
+  const Json adds = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  EXPECT_THAT(error_of("/post_processor",
+                       {{"type", "TemplateProcessing"}, {"single", Json::array({adds, text})}}),
+              StatusIs(kUnsupported, HasSubstr("<s>")));
+  EXPECT_THAT(error_of("/post_processor",
+                       {{"type", "TemplateProcessing"}, {"single", Json::array({text, text})}}),
+              StatusIs(kUnsupported, HasSubstr("2 texts")));
   EXPECT_THAT(error_of("/model/end_of_word_suffix", "</w>"),
               StatusIs(kUnsupported, HasSubstr("</w>")));
+}
+
+TEST(TokenizerTest, APostProcessorThatAddsNothingIsAccepted) {
+  const Json byte_level = {{"type", "ByteLevel"}, {"trim_offsets", false}};
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const Json empty = {{"type", "TemplateProcessing"},
+                      {"single", Json::array({text})},
+                      {"special_tokens", Json::object()}};
+  const Json both = {{"type", "Sequence"}, {"processors", Json::array({byte_level, empty})}};
+  for (const Json& processor : {byte_level, empty, both}) {
+    Json json = SmallTokenizerJson({{"a", "b"}});
+    json["post_processor"] = processor;
+    EXPECT_EQ(EncodeWith(json, "abc"), EncodeWith(SmallTokenizerJson({{"a", "b"}}), "abc"));
+  }
+}
+
+TEST(TokenizerTest, ExtraSpecialTokensAreSpecial) {
+  Json json = SmallTokenizerJson({});
+  json["added_tokens"] =
+      Json::array({{{"id", 300}, {"content", "<a>"}}, {{"id", 301}, {"content", "<b>"}}});
+  for (const char* config : {R"({"extra_special_tokens": ["<a>"]})",
+                             R"({"extra_special_tokens": {"audio_token": "<a>"}})"}) {
+    SDAR_ASSERT_OK_AND_ASSIGN(const Tokenizer tokenizer, FromTokenizerJson(json, config));
+    EXPECT_TRUE(tokenizer.IsSpecial(300));
+    EXPECT_FALSE(tokenizer.IsSpecial(301));
+  }
 }
 
 TEST(TokenizerTest, VocabularyWithoutAByteIsRefused) {

@@ -179,6 +179,7 @@ absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat) {
   if (chat.has_add_generation_prompt()) {
     request.add_generation_prompt = chat.add_generation_prompt();
   }
+  request.template_name = chat.chat_template();
   return request;
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 
+#include "common/context_length.h"
 #include "common/shorten.h"
 #include "runtime/cluster/retry_delay.h"
 
@@ -78,11 +79,12 @@ Json OpenAiError(const absl::Status& status) { return OpenAiError(status, HttpCo
 Json OpenAiError(const absl::Status& status, int code) {
   // What comes from the request is quoted in part where the message is made; this is for the rest.
   constexpr size_t kMaxMessage = 2000;
-  return {{"error",
-           {{"message", Shorten(status.message(), kMaxMessage)},
-            {"type", TypeOf(code)},
-            {"param", code < 500 ? ParamOf(status.message()) : Json()},
-            {"code", code}}}};
+  return {
+      {"error",
+       {{"message", Shorten(status.message(), kMaxMessage)},
+        {"type", TypeOf(code)},
+        {"param", code < 500 ? ParamOf(status.message()) : Json()},
+        {"code", IsContextLengthExceeded(status) ? Json("context_length_exceeded") : Json(code)}}}};
 }
 
 }  // namespace sdar

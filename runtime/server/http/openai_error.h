@@ -12,7 +12,8 @@ namespace sdar {
 int HttpCode(const absl::Status& status);
 
 // {"error": {"message", "type", "param", "code"}} of a status that is not OK; param is the field
-// that its message begins with.
+// that its message begins with. The code is "context_length_exceeded" of ContextLengthExceeded, and
+// else the HTTP status code.
 Json OpenAiError(const absl::Status& status);
 // The same with another code.
 Json OpenAiError(const absl::Status& status, int code);

@@ -133,18 +133,6 @@ absl::StatusOr<Json> TakeMessages(Json& body) {
   if (!messages.is_array() || messages.empty()) {
     return InField("messages", Mistyped("a list of messages", messages));
   }
-  for (size_t i = 0; i < messages.size(); ++i) {
-    Json& message = messages[i];
-    const std::string field = absl::StrCat("messages[", i, "]");
-    if (!message.is_object()) return InField(field, Mistyped("an object", message));
-    const auto role = message.find("role");
-    if (role == message.end() || !role->is_string()) {
-      return InField(field + ".role", Mistyped("a string", role == message.end() ? Json() : *role));
-    }
-    // Assistants that call tools may say nothing; templates take no null for a text.
-    const auto content = message.find("content");
-    if (content == message.end() || content->is_null()) message["content"] = "";
-  }
   return messages;
 }
 
@@ -179,6 +167,7 @@ absl::StatusOr<ChatRequest> TakeChat(Json& body) {
   SDAR_RETURN_IF_ERROR(TakeInto(body, "enable_thinking", thinking));
   if (thinking) chat.variables["enable_thinking"] = *thinking;
   SDAR_RETURN_IF_ERROR(TakeInto(body, "add_generation_prompt", chat.add_generation_prompt));
+  SDAR_RETURN_IF_ERROR(TakeInto(body, "chat_template", chat.template_name));
   return chat;
 }
 
@@ -192,7 +181,13 @@ absl::StatusOr<OpenAiCall> ParseChatCompletion(Json rest, absl::Span<const std::
   SDAR_RETURN_IF_ERROR(TakeChatLogprobs(rest, out.call.fields));
   SDAR_RETURN_IF_ERROR(TakeSampling(rest, out.call.fields));
   auto prompt = text.RenderChat(chat);
-  if (!prompt.ok()) return InField("messages", prompt.status());
+  if (!prompt.ok()) {
+    // Most of its errors name their field.
+    const absl::string_view what = prompt.status().message();
+    const bool names =
+        absl::StartsWith(what, "messages") || absl::StartsWith(what, "chat_template");
+    return names ? prompt.status() : InField("messages", prompt.status());
+  }
   SDAR_ASSIGN_OR_RETURN(out.call.prompt, text.EncodePrompt(*prompt));
   out.splitting.tool_calls = !chat.tools.is_null();
   out.splitting.starts_in_reasoning =

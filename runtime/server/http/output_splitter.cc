@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/json.h"
+#include "runtime/server/http/json_members.h"
 
 namespace sdar {
 namespace {
@@ -27,18 +28,27 @@ size_t MaybeMark(absl::string_view text, absl::string_view mark) {
   return text.size();
 }
 
-// {"name": .., "arguments": {..}}; arguments may be a string that holds the object.
+// The string that `json` is.
+std::optional<std::string> ReadString(const std::string& json) {
+  const absl::StatusOr<Json> value = ParseJson(json, "tool call");
+  if (!value.ok() || !value->is_string()) return std::nullopt;
+  return value->get<std::string>();
+}
+
+// {"name": .., "arguments": {..}}; arguments may be a string that holds the object. They are passed
+// on as the model wrote them, so that no digit of a number is lost.
 std::optional<ToolCall> ParseToolCall(absl::string_view body) {
-  const absl::StatusOr<Json> json = ParseJson(body, "tool call");
-  if (!json.ok() || !json->is_object() || !json->contains("name")) return std::nullopt;
-  const Json& name = (*json)["name"];
-  if (!name.is_string()) return std::nullopt;
-  const auto found = json->find("arguments");
-  if (found == json->end()) return ToolCall{name.get<std::string>(), "{}"};
-  const Json& arguments = *found;
-  if (arguments.is_object()) return ToolCall{name.get<std::string>(), DumpJson(arguments)};
-  if (arguments.is_string()) return ToolCall{name.get<std::string>(), arguments.get<std::string>()};
-  return std::nullopt;
+  const auto members = ReadJsonMembers(body, "tool call");
+  if (!members.ok()) return std::nullopt;
+  std::optional<std::string> name;
+  std::optional<std::string> arguments = "{}";
+  for (const JsonMember& member : *members) {
+    if (member.name == "name") name = ReadString(member.value);
+    if (member.name != "arguments") continue;
+    arguments = member.value[0] == '{' ? member.value : ReadString(member.value);
+  }
+  if (!name || !arguments) return std::nullopt;
+  return ToolCall{*std::move(name), *std::move(arguments)};
 }
 
 }  // namespace
@@ -185,6 +195,18 @@ void OutputSplitter::EndToolCall(absl::string_view body, OutputPiece& out) {
   }
 }
 
+// The output ends inside the marks: a call that is complete counts, with a beginning of the end
+// mark or without.
+void OutputSplitter::EndCutToolCall(absl::string_view rest, OutputPiece& out) {
+  bytes_read_ += rest.size();
+  const absl::string_view body = rest.substr(0, MaybeMark(rest, kToolCallEnd));
+  if (std::optional<ToolCall> call = ParseToolCall(body)) {
+    out.tool_calls.push_back(*std::move(call));
+  } else {
+    out.content = absl::StrCat(opening_, rest);
+  }
+}
+
 OutputPiece OutputSplitter::Flush() {
   OutputPiece out;
   std::string rest(held());
@@ -196,7 +218,7 @@ OutputPiece OutputSplitter::Flush() {
       out.reasoning = std::move(rest);
       break;
     case Part::kToolCall:
-      out.content = absl::StrCat(opening_, rest);
+      EndCutToolCall(rest, out);
       break;
     default:
       if (!at_edge_) out.content = std::move(rest);

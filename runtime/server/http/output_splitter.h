@@ -23,7 +23,8 @@ struct OutputPiece {
 
 // Reads the marks of Qwen3's chat template, which SDAR's is: <think>..</think> in front, and
 // <tool_call>{"name": .., "arguments": {..}}</tool_call> anywhere after it. A tool call comes
-// whole, and text that only looks like one is content, marks included. What may become a mark is
+// whole, also where the output ends before its end mark; text that only looks like one is content,
+// marks included. What may become a mark is
 // held back. The white space between the parts belongs to none of them. Takes time linear in the
 // output, however it is cut. One output; one thread.
 class OutputSplitter {
@@ -57,6 +58,7 @@ class OutputSplitter {
   bool TakeContent(OutputPiece& out);
   bool TakeToolCall(OutputPiece& out);
   void EndToolCall(absl::string_view body, OutputPiece& out);
+  void EndCutToolCall(absl::string_view rest, OutputPiece& out);
 
   absl::string_view held() const { return absl::string_view(held_).substr(begin_); }
   void Drop(size_t count);

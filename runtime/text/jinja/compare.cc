@@ -91,6 +91,10 @@ absl::StatusOr<bool> AreEqual(const JinjaValue& a, const JinjaValue& b, JinjaBud
     if (a.is_float() || b.is_float()) return a.number() == b.number();
     return a.integer() == b.integer();
   }
+  if (a.is_big_integer() && b.is_big_integer()) {
+    SDAR_RETURN_IF_ERROR(budget.Charge(a.digits().size()));
+    return a.digits() == b.digits();
+  }
   if (a.is_string() && b.is_string()) {
     SDAR_RETURN_IF_ERROR(budget.Charge(std::min(a.text().size(), b.text().size()) / 2));
     return a.text() == b.text();

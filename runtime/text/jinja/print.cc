@@ -152,6 +152,7 @@ class JsonWriter {
     if (value.is_none()) return out_.Append("null");
     if (value.is_bool()) return out_.Append(value.IsTrue() ? "true" : "false");
     if (value.is_int()) return out_.Append(absl::StrCat(value.integer()));
+    if (value.is_big_integer()) return out_.Append(value.digits());
     if (value.is_float()) return WriteFloat(value.number());
     return JinjaError(
         absl::StrCat("an object of type ", value.TypeName(), " is not JSON serializable"));
@@ -282,6 +283,7 @@ absl::Status AppendText(const JinjaValue& value, JinjaTextBuilder& out) {
   if (value.is_none()) return out.Append("None");
   if (value.is_bool()) return out.Append(value.IsTrue() ? "True" : "False");
   if (value.is_int()) return out.Append(absl::StrCat(value.integer()));
+  if (value.is_big_integer()) return out.Append(value.digits());
   if (value.is_float()) {
     SDAR_RETURN_IF_ERROR(out.budget().Charge(kUnitsPerFloat));
     return out.Append(ReprOfFloat(value.number()));

@@ -41,6 +41,12 @@ JinjaValue JinjaValue::MakeUndefined(std::string why) {
   return value;
 }
 
+JinjaValue JinjaValue::MakeBigInteger(std::string digits) {
+  JinjaValue value;
+  value.data_ = BigInteger{std::make_shared<const std::string>(std::move(digits))};
+  return value;
+}
+
 absl::Status JinjaValue::UndefinedError() const {
   return JinjaError(*std::get<Undefined>(data_).why);
 }
@@ -99,7 +105,7 @@ absl::string_view JinjaValue::TypeName() const {
   if (is_undefined()) return "Undefined";
   if (is_none()) return "None";
   if (is_bool()) return "bool";
-  if (is_int()) return "int";
+  if (is_int() || is_big_integer()) return "int";
   if (is_float()) return "float";
   if (is_string()) return "str";
   if (dict() != nullptr) return "dict";
@@ -249,6 +255,12 @@ absl::StatusOr<JinjaValue> FromJsonText(const std::string& text, JinjaBudget& bu
   return MakeBuiltText(ReplaceInvalidUtf8(text), budget);
 }
 
+absl::StatusOr<JinjaValue> FromDigits(std::string digits, JinjaBudget& budget) {
+  SDAR_RETURN_IF_ERROR(budget.Charge(digits.size()));
+  SDAR_RETURN_IF_ERROR(budget.Allocate(kSharedBytes + sizeof(std::string) + digits.size()));
+  return JinjaValue::MakeBigInteger(std::move(digits));
+}
+
 absl::StatusOr<JinjaValue> FromJsonArray(const Json& json, JinjaBudget& budget) {
   JinjaItems items(budget);
   SDAR_RETURN_IF_ERROR(items.Reserve(json.size()));
@@ -284,7 +296,7 @@ absl::StatusOr<JinjaValue> FromJson(const Json& json, JinjaBudget& budget) {
       return JinjaValue(json.get<int64_t>());
     case Json::value_t::number_unsigned:
       if (json.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
-        return JinjaError(absl::StrCat("the integer ", json.get<uint64_t>(), " is above 2^63 - 1"));
+        return FromDigits(absl::StrCat(json.get<uint64_t>()), budget);
       }
       return JinjaValue(json.get<int64_t>());
     case Json::value_t::number_float:
@@ -296,7 +308,7 @@ absl::StatusOr<JinjaValue> FromJson(const Json& json, JinjaBudget& budget) {
     case Json::value_t::object:
       return FromJsonObject(json, budget);
     default:
-      return JinjaError("a JSON value of unknown type");
+      return FromDigits(BigIntegerDigits(json).value_or("0"), budget);
   }
 }
 

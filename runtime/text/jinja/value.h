@@ -31,6 +31,10 @@ class JinjaValue {
     std::shared_ptr<const std::string> why;  // "'x' is undefined"
   };
   using Text = std::shared_ptr<const std::string>;
+  // An integer beyond 64 bits. It can be passed on, printed, and compared with its like.
+  struct BigInteger {
+    Text digits;
+  };
 
   JinjaValue() : data_(nullptr) {}  // None
   explicit JinjaValue(bool value) : data_(value) {}
@@ -44,6 +48,7 @@ class JinjaValue {
   explicit JinjaValue(std::shared_ptr<const JinjaCallable> value) : data_(std::move(value)) {}
   // Borrowed from the rendering, which outlives its values.
   explicit JinjaValue(JinjaNamespace* value) : data_(value) {}
+  static JinjaValue MakeBigInteger(std::string digits);
   // The undefined value; `why` is the error of using it.
   static JinjaValue MakeUndefined(std::string why);
 
@@ -51,6 +56,7 @@ class JinjaValue {
   bool is_none() const { return std::holds_alternative<std::nullptr_t>(data_); }
   bool is_bool() const { return std::holds_alternative<bool>(data_); }
   bool is_int() const { return std::holds_alternative<int64_t>(data_); }
+  bool is_big_integer() const { return std::holds_alternative<BigInteger>(data_); }
   bool is_float() const { return std::holds_alternative<double>(data_); }
   bool is_number() const { return is_bool() || is_int() || is_float(); }
   bool is_string() const { return std::holds_alternative<Text>(data_); }
@@ -59,6 +65,8 @@ class JinjaValue {
   absl::Status UndefinedError() const;
   // Requires: is_string().
   const std::string& text() const { return *std::get<Text>(data_); }
+  // Requires: is_big_integer().
+  const std::string& digits() const { return *std::get<BigInteger>(data_).digits; }
   // Requires: is_bool() or is_int(); a bool counts as 0 or 1.
   int64_t integer() const;
   // Requires: is_number().
@@ -79,7 +87,7 @@ class JinjaValue {
   int depth() const;
 
  private:
-  std::variant<std::nullptr_t, Undefined, bool, int64_t, double, Text,
+  std::variant<std::nullptr_t, Undefined, bool, int64_t, BigInteger, double, Text,
                std::shared_ptr<const JinjaSequence>, std::shared_ptr<const JinjaDict>,
                std::shared_ptr<const JinjaLoop>, std::shared_ptr<const JinjaCallable>,
                JinjaNamespace*>

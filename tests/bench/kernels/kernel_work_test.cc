@@ -9,7 +9,7 @@ namespace {
 
 constexpr DType kHalf = DType::kBFloat16;
 
-AttentionShape Heads() { return {4, 2, 8, 1e4f, 1e-6f}; }
+AttentionShape Heads() { return {4, 2, 8, 1e-6f}; }
 
 void ExpectWork(const KernelWork& work, double bytes, double flops) {
   EXPECT_DOUBLE_EQ(work.bytes, bytes);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs sdar-checkpoint as its users do.
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -76,10 +78,53 @@ TEST(CheckpointProgramTest, HelpExplainsTheCommands) {
   EXPECT_THAT(RunProgram("synthesize --help").output, HasSubstr("--shape"));
 }
 
-TEST(CheckpointProgramTest, AHubNameIsToldThatFoldersLoad) {
-  const Outcome outcome = RunProgram("inspect JetLM/SDAR-1.7B-Chat");
+TEST(CheckpointProgramTest, VerifyListsWhatHasNoEffect) {
+  const TempCheckpoint folder(SmallDenseConfig());
+  auto tensors = Declarations(SmallDenseConfig());
+  tensors.push_back({"value_head.weight", StoredDType::kBF16, {16}});
+  WriteZeros(folder.File("model.safetensors"), tensors);
+  folder.Write("generation_config.json", R"({"num_beams": 4})");
+  Json config = ToJson(SmallDenseConfig());
+  config["logit_softcap"] = 30;
+  folder.Write("config.json", DumpJson(config));
+  const Outcome outcome = RunProgram("verify " + folder.path());
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+  EXPECT_THAT(outcome.output, AllOf(HasSubstr("'value_head.weight'"), HasSubstr("'num_beams'"),
+                                    HasSubstr("'logit_softcap'"), HasSubstr("no tokenizer")));
+}
+
+TEST(CheckpointProgramTest, VerifyReadsTheTokenizerAndTheTemplate) {
+  const TempCheckpoint folder(SmallDenseConfig());
+  const std::string tiny = SDAR_SOURCE_DIR "/models/sdar-tiny/";
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    std::filesystem::copy_file(tiny + name, folder.File(name));
+  }
+  EXPECT_EQ(RunProgram("verify " + folder.path()).exit_code, 0);
+  folder.Write("chat_template.jinja", "{% for %}");
+  const Outcome outcome = RunProgram("verify " + folder.path());
   EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_THAT(outcome.output, HasSubstr("not downloaded"));
+  EXPECT_THAT(outcome.output, HasSubstr("chat template"));
+}
+
+TEST(CheckpointProgramTest, ANameIsLookedUpInTheCacheAndNeverFetched) {
+  const TempFolder cache;
+  const std::string snapshot = cache.File("models--JetLM--SDAR-8B-Chat-b32/snapshots/0123abcd");
+  std::filesystem::create_directories(snapshot);
+  ModelConfig config = SmallDenseConfig();
+  config.block_size.reset();
+  const TempCheckpoint made(config);
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    std::filesystem::create_symlink(made.File(name), snapshot + "/" + name);
+  }
+  setenv("HF_HUB_CACHE", cache.path().c_str(), 1);
+  const Outcome found = RunProgram("inspect JetLM/SDAR-8B-Chat-b32");
+  const Outcome absent = RunProgram("inspect JetLM/SDAR-1.7B-Chat");
+  unsetenv("HF_HUB_CACHE");
+  EXPECT_EQ(found.exit_code, 0) << found.output;
+  EXPECT_THAT(found.output,
+              AllOf(HasSubstr("JetLM/SDAR-8B-Chat-b32"), HasSubstr("32, from the model's name")));
+  EXPECT_EQ(absent.exit_code, 2);
+  EXPECT_THAT(absent.output, HasSubstr("hf download JetLM/SDAR-1.7B-Chat"));
 }
 
 }  // namespace

@@ -135,6 +135,27 @@ class OpenAiTest(unittest.TestCase):
         with self.assertRaises(openai.NotFoundError):
             self.chat(model="another")
 
+    def test_a_prompt_that_is_too_long_is_told_so_in_the_words_that_agents_know(self):
+        for words in (3000, 200_000):
+            with self.assertRaises(openai.BadRequestError) as caught:
+                self.chat(messages=[{"role": "user", "content": "word " * words}])
+            self.assertEqual(caught.exception.code, "context_length_exceeded")
+            self.assertRegex(str(caught.exception), r"maximum context length is \d+ tokens")
+            self.assertNotIn("max_tokens", str(caught.exception))
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(max_tokens=1_000_000)
+        self.assertEqual(caught.exception.code, "context_length_exceeded")
+        self.assertIn("max_tokens is 1000000", str(caught.exception))
+
+    def test_developers_speak_as_the_system_and_unknown_roles_are_named(self):
+        as_developer, as_system = (self.chat(messages=[{"role": role, "content": "Be brief."}, *QUESTION])
+                                   for role in ("developer", "system"))
+        self.assertEqual(as_developer.usage.prompt_tokens, as_system.usage.prompt_tokens)
+        self.assertEqual(as_developer.choices[0].message.content, as_system.choices[0].message.content)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(messages=[{"role": "critic", "content": "No."}])
+        self.assertIn("'critic'", str(caught.exception))
+
     def test_many_clients_get_what_one_gets(self):
         alone = self.chat().choices[0].message.content
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
@@ -166,6 +187,29 @@ class FullQueueTest(unittest.TestCase):
                 slow.close()
             self.assertGreaterEqual(refused.result(), 1)
             self.assertIn("answered", [call.result() for call in calls])
+
+
+class HubNameTest(unittest.TestCase):
+    def test_a_model_of_the_cache_is_served_under_its_name(self):
+        with tempfile.TemporaryDirectory(prefix="sdar-cache-") as cache:
+            repository = pathlib.Path(cache) / "models--JetLM--SDAR-Tiny-b32"
+            snapshot = repository / "snapshots/0123abcd"
+            snapshot.mkdir(parents=True)
+            (repository / "refs").mkdir()
+            (repository / "refs/main").write_text("0123abcd")
+            for file in MODEL.iterdir():
+                (snapshot / file.name).symlink_to(file)
+            config = json.loads((MODEL / "config.json").read_text())
+            del config["block_size"]
+            (snapshot / "config.json").unlink()
+            (snapshot / "config.json").write_text(json.dumps(config))
+            with ServedJob(model="JetLM/SDAR-Tiny-b32", under=["env", f"HF_HUB_CACHE={cache}"]) as job:
+                models = json.loads(job.get("/v1/models")[0])["data"]
+                self.assertEqual([model["id"] for model in models], ["JetLM/SDAR-Tiny-b32", "SDAR-Tiny-b32"])
+                for name in ("JetLM/SDAR-Tiny-b32", "SDAR-Tiny-b32"):
+                    code, text = job.post("/v1/chat/completions",
+                                          {"model": name, "messages": QUESTION, "max_tokens": 4})
+                    self.assertEqual(code, 200, text)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 
+#include "common/context_length.h"
 #include "runtime/cluster/retry_delay.h"
 #include "runtime/server/http/openai_error.h"
 
@@ -175,6 +176,15 @@ TEST(OpenAiErrorTest, HasCodeTypeAndTheFieldThatIsMeant) {
   EXPECT_EQ(error["message"], "temperature: expected 0 .. 100");
   EXPECT_TRUE(OpenAiError(absl::InvalidArgumentError("all wrong: x"))["error"]["param"].is_null());
   EXPECT_EQ(OpenAiError(absl::NotFoundError("model: x"))["error"]["code"], 404);
+  for (const auto status :
+       {absl::StatusCode::kInvalidArgument, absl::StatusCode::kResourceExhausted}) {
+    const absl::Status too_long =
+        ContextLengthExceeded(status, 2048, "The prompt has 3000 tokens.");
+    EXPECT_EQ(OpenAiError(too_long)["error"]["code"], "context_length_exceeded");
+    EXPECT_EQ(OpenAiError(too_long)["error"]["message"],
+              "This model's maximum context length is 2048 tokens. The prompt has 3000 tokens.");
+    EXPECT_EQ(HttpCode(too_long), 400);
+  }
 }
 
 TEST(OpenAiErrorTest, AFullQueueIsForLaterAndWhatNeverFitsIsNot) {

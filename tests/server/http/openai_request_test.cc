@@ -173,6 +173,8 @@ TEST(OpenAiRequestTest, ChatsThatCannotBeAreRefusedByTheFieldsName) {
       {R"("stream": true, "stream_options": {"x": 1})", "stream_options: unknown field 'x'"},
       {R"("stream": 1)", "stream: "},
       {R"("chat_template_kwargs": 1)", "chat_template_kwargs: "},
+      {R"("chat_template": 1)", "chat_template: "},
+      {R"("topk": 3, "top_k": 3)", "top"},
   };
   for (const auto& [fields, named] : cases) {
     EXPECT_THAT(Chat(fields), StatusIs(absl::StatusCode::kInvalidArgument, StartsWith(named)))
@@ -189,7 +191,10 @@ TEST(OpenAiRequestTest, MessagesThatCannotBeAreRefusedByTheirNumber) {
       {R"({"messages": [3]})", "messages[0]: "},
       {R"({"messages": [{"role": "user", "content": "a"}, {"content": "b"}]})",
        "messages[1].role: "},
-      {R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})", "messages: "},
+      {R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})",
+       "messages[0].content[0]: "},
+      {R"({"messages": [{"role": "critic", "content": "a"}]})", "messages[0].role: "},
+      {R"({"messages": [{"role": "user"}], "chat_template": "{{ 1 }}"})", "chat_template: "},
       {R"([])", "the body: "},
   };
   for (const auto& [body, named] : cases) {

@@ -82,11 +82,34 @@ TEST(OutputSplitterTest, ReasoningMayGoBeforeToolCalls) {
 }
 
 TEST(OutputSplitterTest, AToolCallThatIsNoneIsContent) {
-  for (const std::string body : {"{\"name\": 3}", "[1]", "not json", "{\"arguments\": {}}",
-                                 "{\"name\": \"f\", \"arguments\": 3}"}) {
+  for (const std::string body :
+       {"{\"name\": 3}", "[1]", "not json", "{\"arguments\": {}}",
+        "{\"name\": \"f\", \"arguments\": 3}", "{\"name\": \"f\", \"arguments\": {\"a\": 01}}",
+        "{\"name\": \"f\", \"arguments\": {\"a\": 1.}}",
+        "{\"name\": \"f\", \"arguments\": {\"a\": 1,}}",
+        "{\"name\": \"f\", \"arguments\": {\"a\": \"\\x\"}}", "{\"name\": \"f\"} 1",
+        "{\"name\": \"f\",}"}) {
     const std::string text = "a <tool_call>" + body + "</tool_call> b";
     ExpectSplit(text, kTools, {"", text, {}});
   }
+}
+
+TEST(OutputSplitterTest, ACompleteToolCallNeedsNoEndMark) {
+  for (const std::string end : {"", "\n", "\n</tool_", " </tool_call"}) {
+    ExpectSplit("I look. <tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}" + end, kTools,
+                {"", "I look.", {{"f", R"({"a":1})"}}});
+  }
+}
+
+TEST(OutputSplitterTest, ArgumentsKeepTheirDigits) {
+  ExpectSplit(
+      "<tool_call>{\"arguments\": {\"n\": 123456789012345678901234567890, \"x\": [1E400, -0.10, "
+      "1.0e-7], \"s\": \"a \\u00e9 b\"}, \"name\": \"f\"}</tool_call>",
+      kTools,
+      {"",
+       "",
+       {{"f",
+         R"({"n":123456789012345678901234567890,"x":[1E400,-0.10,1.0e-7],"s":"a \u00e9 b"})"}}});
 }
 
 TEST(OutputSplitterTest, AToolCallThatIsCutOffIsContent) {
