@@ -19,7 +19,7 @@ namespace {
 constexpr absl::string_view kArguments = "arguments";
 constexpr absl::string_view kRoles[] = {"system", "user", "assistant", "tool"};
 
-absl::Status Invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
+absl::Status BadMessage(const std::string& message) { return absl::InvalidArgumentError(message); }
 
 // What follows a use of a variable: past the quote and bracket of a subscript, and white space.
 absl::string_view AfterUse(absl::string_view source) {
@@ -73,14 +73,14 @@ absl::StatusOr<std::string> JoinParts(const Json& parts, const std::string& wher
     const Json& part = parts[i];
     const bool typed = part.is_object() && part.contains("type") && part["type"].is_string();
     const std::string which = absl::StrCat(where, "[", i, "]");
-    if (!typed) return Invalid(which + ": expected an object with a type");
+    if (!typed) return BadMessage(which + ": expected an object with a type");
     if (part["type"] != "text") {
-      return Invalid(absl::StrCat(which, ": expected the type text, got '",
-                                  Shorten(part["type"].get_ref<const std::string&>()),
-                                  "' (not supported)"));
+      return BadMessage(absl::StrCat(which, ": expected the type text, got '",
+                                     Shorten(part["type"].get_ref<const std::string&>()),
+                                     "' (not supported)"));
     }
     if (!part.contains("text") || !part["text"].is_string()) {
-      return Invalid(which + ".text: expected a string");
+      return BadMessage(which + ".text: expected a string");
     }
     absl::StrAppend(&text, i == 0 ? "" : "\n", part["text"].get_ref<const std::string&>());
   }
@@ -89,8 +89,9 @@ absl::StatusOr<std::string> JoinParts(const Json& parts, const std::string& wher
 
 absl::Status ReadRole(const TemplateTraits& traits, const std::string& where, Json& message) {
   if (!message.contains("role") || !message["role"].is_string()) {
-    return Invalid(absl::StrCat(where, ".role: expected a string, got ",
-                                message.contains("role") ? message["role"].type_name() : "none"));
+    return BadMessage(
+        absl::StrCat(where, ".role: expected a string, got ",
+                     message.contains("role") ? message["role"].type_name() : "none"));
   }
   const auto& role = message["role"].get_ref<const std::string&>();
   if (std::find(std::begin(kRoles), std::end(kRoles), role) != std::end(kRoles)) {
@@ -98,9 +99,9 @@ absl::Status ReadRole(const TemplateTraits& traits, const std::string& where, Js
   }
   if (traits.KnowsRole(role)) return absl::OkStatus();
   if (role != "developer") {
-    return Invalid(absl::StrCat(where,
-                                ".role: expected system, developer, user, assistant or tool, got '",
-                                Shorten(role), "', which the model's chat template does not know"));
+    return BadMessage(
+        absl::StrCat(where, ".role: expected system, developer, user, assistant or tool, got '",
+                     Shorten(role), "', which the model's chat template does not know"));
   }
   message["role"] = "system";
   return absl::OkStatus();
@@ -111,8 +112,8 @@ absl::Status ReadContent(const std::string& where, Json& message) {
   if (content.is_null()) content = "";
   if (content.is_string()) return absl::OkStatus();
   if (!content.is_array()) {
-    return Invalid(absl::StrCat(where, ".content: expected a string, null or a list of parts, got ",
-                                content.type_name()));
+    return BadMessage(absl::StrCat(
+        where, ".content: expected a string, null or a list of parts, got ", content.type_name()));
   }
   SDAR_ASSIGN_OR_RETURN(std::string text, JoinParts(content, where + ".content"));
   content = std::move(text);
@@ -122,7 +123,7 @@ absl::Status ReadContent(const std::string& where, Json& message) {
 // Reads one call's arguments where they are text; the texts of all calls share `values_left`.
 absl::Status ReadArguments(const std::string& where, size_t& values_left, Json& call) {
   if (!call.is_object()) {
-    return Invalid(absl::StrCat(where, ": expected an object, got ", call.type_name()));
+    return BadMessage(absl::StrCat(where, ": expected an object, got ", call.type_name()));
   }
   Json& function =
       call.contains("function") && call["function"].is_object() ? call["function"] : call;
@@ -138,7 +139,7 @@ absl::Status ReadArguments(const std::string& where, size_t& values_left, Json& 
                                               kMaxDepth, false, values_left));
   values_left -= CountJsonValues(value);
   if (!value.is_object()) {
-    return Invalid(
+    return BadMessage(
         absl::StrCat(where, ".function.arguments: expected a JSON object, got ", Shorten(text)));
   }
   *arguments = std::move(value);
@@ -161,14 +162,14 @@ TemplateTraits::TemplateTraits(absl::string_view source)
     : words_(ComparedWords(source)), takes_text_arguments_(TakesTextArguments(source)) {}
 
 absl::StatusOr<Json> ReadMessages(const Json& messages, const TemplateTraits& traits) {
-  if (!messages.is_array()) return Invalid("messages is not a list");
-  if (messages.empty()) return Invalid("messages is empty");
+  if (!messages.is_array()) return BadMessage("messages is not a list");
+  if (messages.empty()) return BadMessage("messages is empty");
   Json out = messages;
   size_t values_left = kMaxJsonValues;
   for (size_t i = 0; i < out.size(); ++i) {
     const std::string where = absl::StrCat("messages[", i, "]");
     if (!out[i].is_object()) {
-      return Invalid(absl::StrCat(where, ": expected an object, got ", out[i].type_name()));
+      return BadMessage(absl::StrCat(where, ": expected an object, got ", out[i].type_name()));
     }
     SDAR_RETURN_IF_ERROR(ReadRole(traits, where, out[i]));
     SDAR_RETURN_IF_ERROR(ReadContent(where, out[i]));

@@ -16,8 +16,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr auto kNotFound = absl::StatusCode::kNotFound;
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kAbsentModel = absl::StatusCode::kNotFound;
+constexpr auto kNoModel = absl::StatusCode::kInvalidArgument;
 constexpr char kName[] = "JetLM/SDAR-8B-Chat-b32";
 
 // A cache with a repository of kName.
@@ -81,35 +81,35 @@ TEST_F(ModelLocationTest, FoldersOfTheCacheHaveTheNameOfTheirModel) {
 TEST_F(ModelLocationTest, SeveralSnapshotsWithoutMainAreNotGuessed) {
   AddSnapshot("0123abcd");
   AddSnapshot("4567cdef");
-  EXPECT_THAT(Locate(kName), StatusIs(kInvalid, AllOf(HasSubstr("refs/main"), HasSubstr("2"))));
+  EXPECT_THAT(Locate(kName), StatusIs(kNoModel, AllOf(HasSubstr("refs/main"), HasSubstr("2"))));
 }
 
 TEST_F(ModelLocationTest, AMainThatLeavesTheCacheIsNotFollowed) {
   AddSnapshot("0123abcd");
   AddSnapshot("4567cdef");
   WriteMain("../../..");
-  EXPECT_THAT(Locate(kName), StatusIs(kInvalid, HasSubstr("refs/main")));
+  EXPECT_THAT(Locate(kName), StatusIs(kNoModel, HasSubstr("refs/main")));
 }
 
 TEST_F(ModelLocationTest, WhatIsNotThereIsToldWhatFetchesIt) {
   const std::string fetch = std::string("hf download ") + kName;
   EXPECT_THAT(Locate(kName),
-              StatusIs(kNotFound, AllOf(HasSubstr(folder_.path()), HasSubstr(fetch))));
+              StatusIs(kAbsentModel, AllOf(HasSubstr(folder_.path()), HasSubstr(fetch))));
   std::filesystem::create_directories(Repository());
   EXPECT_THAT(Locate(kName),
-              StatusIs(kNotFound, AllOf(HasSubstr("no snapshot"), HasSubstr(fetch))));
+              StatusIs(kAbsentModel, AllOf(HasSubstr("no snapshot"), HasSubstr(fetch))));
   AddSnapshot("0123abcd");
   WriteMain("4567cdef");
-  EXPECT_THAT(Locate(kName), StatusIs(kNotFound, AllOf(HasSubstr("4567cdef"), HasSubstr(fetch))));
-  EXPECT_THAT(LocateModel(kName, ""), StatusIs(kNotFound, HasSubstr("HF_HUB_CACHE")));
+  EXPECT_THAT(Locate(kName), StatusIs(kAbsentModel, AllOf(HasSubstr("4567cdef"), HasSubstr(fetch))));
+  EXPECT_THAT(LocateModel(kName, ""), StatusIs(kAbsentModel, HasSubstr("HF_HUB_CACHE")));
 }
 
 TEST_F(ModelLocationTest, AnythingElseIsToldWhatAModelIs) {
   folder_.Write("file", "");
-  EXPECT_THAT(Locate(folder_.File("file")), StatusIs(kInvalid, HasSubstr("found a file")));
-  EXPECT_THAT(Locate(""), StatusIs(kInvalid, HasSubstr("folder")));
+  EXPECT_THAT(Locate(folder_.File("file")), StatusIs(kNoModel, HasSubstr("found a file")));
+  EXPECT_THAT(Locate(""), StatusIs(kNoModel, HasSubstr("folder")));
   for (const char* model : {"/nowhere", "a/b/c", "../x", "~/x", "a/", "a b/c"}) {
-    EXPECT_THAT(Locate(model), StatusIs(kNotFound, HasSubstr("no such folder"))) << model;
+    EXPECT_THAT(Locate(model), StatusIs(kAbsentModel, HasSubstr("no such folder"))) << model;
   }
 }
 

@@ -14,7 +14,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kRefusedRope = absl::StatusCode::kInvalidArgument;
 
 // The small config, which has rope_theta 1e4 and 128 positions, with `changes`; null removes.
 absl::StatusOr<ModelConfig> ParseWith(const std::string& changes) {
@@ -101,7 +101,7 @@ class RefusedRopeTest : public ::testing::TestWithParam<Refused> {};
 
 TEST_P(RefusedRopeTest, IsNamed) {
   EXPECT_THAT(ParseWith(GetParam().changes),
-              StatusIs(kInvalid, AllOf(HasSubstr("config.json"), HasSubstr(GetParam().named))));
+              StatusIs(kRefusedRope, AllOf(HasSubstr("config.json"), HasSubstr(GetParam().named))));
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -109,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(
                  1.0,
                  {1.0, 0.805842188, 0.115478198, 0.0133352143, 0.00562341325, 0.00237137371, 0.001,
                   0.000421696503, 0.000177827941, 2.05352503e-05, 1.24093776e-06}}),
-    [](const ::testing::TestParamInfo<RopeCase>& info) { return std::string(info.param.name); });
+    [](const ::testing::TestParamInfo<RopeCase>& one) { return std::string(one.param.name); });
 
 }  // namespace
 }  // namespace sdar

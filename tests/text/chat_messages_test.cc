@@ -14,7 +14,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalidChat = absl::StatusCode::kInvalidArgument;
+constexpr auto kRefusedMessage = absl::StatusCode::kInvalidArgument;
 // Templates that print arguments of tool calls as they are, as JSON, and one by one.
 constexpr char kPrints[] =
     "{% if c.arguments is string %}{{ c.arguments }}{% else %}{{ c.arguments | tojson }}{% endif "
@@ -58,8 +58,8 @@ TEST(ChatMessagesTest, DevelopersSpeakAsTheSystemUnlessTheTemplateKnowsThem) {
 TEST(ChatMessagesTest, ARoleThatTheTemplateDoesNotKnowIsNamed) {
   const char* message = R"({"role": "critic", "content": "No."})";
   EXPECT_THAT(Read(message),
-              StatusIs(kInvalidChat, AllOf(HasSubstr("messages[0].role"), HasSubstr("'critic'"))));
-  EXPECT_THAT(Read(message, "{{ m['critic'] }}"), StatusIs(kInvalidChat, HasSubstr("'critic'")));
+              StatusIs(kRefusedMessage, AllOf(HasSubstr("messages[0].role"), HasSubstr("'critic'"))));
+  EXPECT_THAT(Read(message, "{{ m['critic'] }}"), StatusIs(kRefusedMessage, HasSubstr("'critic'")));
   EXPECT_THAT(Read(message, "{% if m.role == 'critic' %}"), IsOk());
   for (const char* role : {"system", "user", "assistant", "tool"}) {
     EXPECT_THAT(Read(Json({{"role", role}}).dump()), IsOk()) << role;
@@ -93,7 +93,7 @@ TEST(ChatMessagesTest, CallsWithoutAFunctionAreReadAlike) {
 TEST(ChatMessagesTest, ArgumentsThatAreNoObjectAreNamed) {
   for (const char* arguments : {R"("[1]")", R"("{")", R"("text")"}) {
     EXPECT_THAT(Read(Calls(arguments), kWalks),
-                StatusIs(kInvalidChat, HasSubstr("messages[0].tool_calls[0].function.arguments")))
+                StatusIs(kRefusedMessage, HasSubstr("messages[0].tool_calls[0].function.arguments")))
         << arguments;
   }
 }
@@ -104,7 +104,7 @@ TEST(ChatMessagesTest, LargeArgumentsOfAllCallsTogetherAreRefused) {
   const Json call = {{"function", {{"name", "f"}, {"arguments", "{\"a\":" + list + "]}"}}}};
   const Json message = {{"role", "assistant"}, {"tool_calls", {call, call}}};
   EXPECT_THAT(ReadMessages(Json::array({message}), TemplateTraits(kWalks)),
-              StatusIs(kInvalidChat, HasSubstr("tool_calls[1]")));
+              StatusIs(kRefusedMessage, HasSubstr("tool_calls[1]")));
 }
 
 }  // namespace
