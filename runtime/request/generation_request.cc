@@ -61,35 +61,57 @@ absl::Status ValidateStopping(const StoppingOptions& stopping) {
   return absl::OkStatus();
 }
 
+// "prompt of 5 tokens and max_tokens of 7"
+std::string LengthsOf(const GenerationRequest& request) {
+  const std::string prompt = absl::StrCat("prompt of ", request.prompt.size(), " tokens and ");
+  return request.scores()
+             ? absl::StrCat(prompt, "continuation of ", request.targets.size(), " tokens")
+             : absl::StrCat(prompt, "max_tokens of ", request.stopping.max_tokens);
+}
+
+absl::Status ValidateLength(const GenerationRequest& request, const RequestLimits& limits) {
+  // First alone: the sum might not be a number.
+  if (request.stopping.max_tokens <= limits.max_sequence_length &&
+      request.max_length() <= limits.max_sequence_length) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(LengthsOf(request), ": expected at most ",
+                                                 limits.max_sequence_length, " together"));
+}
+
+// What only a request that generates has.
+absl::Status ValidateGeneration(const GenerationRequest& request, const RequestLimits& limits) {
+  if (request.prompt.empty()) return absl::InvalidArgumentError("prompt: it is empty");
+  SDAR_RETURN_IF_ERROR(ValidateIds("prompt", request.prompt, limits.vocab_size));
+  SDAR_RETURN_IF_ERROR(ValidateIds("stop_token_ids", request.stopping.stop_ids, limits.vocab_size));
+  if (request.stopping.max_tokens < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_tokens: expected at least 1, got ", request.stopping.max_tokens));
+  }
+  SDAR_RETURN_IF_ERROR(ValidateLength(request, limits));
+  SDAR_RETURN_IF_ERROR(ValidateStopping(request.stopping));
+  SDAR_RETURN_IF_ERROR(CheckSomethingIsAllowed(request.stopping, limits));
+  return request.sampling.Validate(limits.vocab_size);
+}
+
+absl::Status ValidateTargets(const GenerationRequest& request, const RequestLimits& limits) {
+  SDAR_RETURN_IF_ERROR(ValidateIds("prompt", request.prompt, limits.vocab_size));
+  SDAR_RETURN_IF_ERROR(ValidateIds("continuation", request.targets, limits.vocab_size));
+  return ValidateLength(request, limits);
+}
+
 }  // namespace
 
-int64_t PagesNeeded(int64_t prompt_length, int64_t max_tokens, int block_length,
-                    int64_t page_size) {
-  const int64_t blocks = (prompt_length + max_tokens + block_length - 1) / block_length;
+int64_t PagesNeeded(int64_t length, int block_length, int64_t page_size) {
+  const int64_t blocks = (length + block_length - 1) / block_length;
   const int64_t committed = (blocks - 1) * block_length;
   return (committed + page_size - 1) / page_size;
 }
 
 absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimits& limits) {
-  const auto prompt_length = static_cast<int64_t>(request.prompt.size());
-  const int64_t max_tokens = request.stopping.max_tokens;
-  if (prompt_length == 0) return absl::InvalidArgumentError("prompt: it is empty");
-  SDAR_RETURN_IF_ERROR(ValidateIds("prompt", request.prompt, limits.vocab_size));
-  SDAR_RETURN_IF_ERROR(ValidateIds("stop_token_ids", request.stopping.stop_ids, limits.vocab_size));
-  if (max_tokens < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("max_tokens: expected at least 1, got ", max_tokens));
-  }
-  if (max_tokens > limits.max_sequence_length ||
-      prompt_length + max_tokens > limits.max_sequence_length) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("prompt of ", prompt_length, " tokens and max_tokens of ", max_tokens,
-                     ": expected at most ", limits.max_sequence_length, " together"));
-  }
-  SDAR_RETURN_IF_ERROR(ValidateStopping(request.stopping));
-  SDAR_RETURN_IF_ERROR(CheckSomethingIsAllowed(request.stopping, limits));
+  SDAR_RETURN_IF_ERROR(request.scores() ? ValidateTargets(request, limits)
+                                        : ValidateGeneration(request, limits));
   SDAR_RETURN_IF_ERROR(request.remasking.Validate());
-  SDAR_RETURN_IF_ERROR(request.sampling.Validate(limits.vocab_size));
   const int block_length = request.remasking.block_length;
   if (limits.page_size % block_length != 0 || 2 * block_length > limits.max_batch_rows) {
     return absl::InvalidArgumentError(
@@ -97,8 +119,9 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
                      " with two blocks in ", limits.max_batch_rows, " rows, got ", block_length));
   }
   if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("logprobs: expected 0 .. ", kMaxTopLogprobs, ", got ", request.top_logprobs));
+    return absl::InvalidArgumentError(absl::StrCat(request.scores() ? "top_logprobs" : "logprobs",
+                                                   ": expected 0 .. ", kMaxTopLogprobs, ", got ",
+                                                   request.top_logprobs));
   }
   if (request.priority < -kMaxPriority || request.priority > kMaxPriority) {
     return absl::InvalidArgumentError(absl::StrCat("priority: expected -", kMaxPriority, " .. ",
@@ -108,11 +131,11 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
     return absl::InvalidArgumentError(absl::StrCat("drafts: expected auto, off or at most ",
                                                    kMaxDrafts, ", got ", request.drafts));
   }
-  const int64_t pages = PagesNeeded(prompt_length, max_tokens, block_length, limits.page_size);
+  const int64_t pages = PagesNeeded(request.max_length(), block_length, limits.page_size);
   if (pages > limits.num_pages) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("prompt of ", prompt_length, " tokens and max_tokens of ", max_tokens,
-                     " need ", pages, " pages of K/V memory; this job has ", limits.num_pages));
+    return absl::ResourceExhaustedError(absl::StrCat(LengthsOf(request), " need ", pages,
+                                                     " pages of K/V memory; this job has ",
+                                                     limits.num_pages));
   }
   return absl::OkStatus();
 }

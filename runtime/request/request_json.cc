@@ -54,14 +54,23 @@ absl::Status ReadField(const Json& value, std::optional<DraftCount>& out) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields) {
+template <typename Fields>
+absl::flat_hash_map<std::string, JsonReader> ReadersOf(Fields& fields) {
   absl::flat_hash_map<std::string, JsonReader> readers;
   VisitFields(fields, [&readers](const char* name, auto& member) {
     readers.emplace(name, [&member](const Json& value) { return ReadField(value, member); });
   });
   return readers;
+}
+
+}  // namespace
+
+absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields) {
+  return ReadersOf(fields);
+}
+
+absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(ScoreFields& fields) {
+  return ReadersOf(fields);
 }
 
 }  // namespace sdar
