@@ -110,7 +110,7 @@ class Sequence {
   // Keeps what a pass said of the masks after a guessed end of the active block, for guesses.
   void NoteNextBlock(absl::Span<const LogitSummary> summaries);
 
-  // Whether it scores; the following four are for such sequences only.
+  // Whether it scores: the three that follow are for such sequences only.
   bool scores() const { return request_.scores(); }
   // What a step of at most `rows` rows does for it: prefills no further than the states that it
   // reads need. Something if `rows` >= block_length().
