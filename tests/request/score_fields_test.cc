@@ -19,13 +19,13 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr RequestLimits kLimits = {1024, 40, 64, 100, 512};
+constexpr RequestLimits kScoreLimits = {1024, 40, 64, 100, 512};
 
 absl::StatusOr<GenerationRequest> Build(const ScoreFields& fields,
                                         std::vector<TokenId> prompt = {1},
                                         std::vector<TokenId> targets = {2, 3}) {
   return BuildScoreRequest(fields, std::move(prompt), std::move(targets), RequestDefaults(),
-                           kLimits);
+                           kScoreLimits);
 }
 
 TEST(ScoreFieldsTest, EveryMemberIsVisitedUnderANameOfItsOwnThatTheApiDescribes) {
@@ -102,7 +102,7 @@ TEST(BuildScoreRequestTest, NamesWhatIsWrong) {
 }
 
 TEST(BuildScoreRequestTest, WhatCouldNeverFitTheMemoryIsRefused) {
-  RequestLimits limits = kLimits;
+  RequestLimits limits = kScoreLimits;
   limits.max_sequence_length = 1000;
   limits.num_pages = 2;
   // The last block needs no page.
