@@ -79,6 +79,7 @@ struct Split {
   MoeExchange exchange = MoeExchange::kAuto;
   int64_t max_batch_rows = 512;
   int64_t num_pages = 256;
+  DType dtype = DType::kFloat32;
 };
 
 std::string Where(const Split& split) {
@@ -88,6 +89,7 @@ std::string Where(const Split& split) {
 LocalJobOptions OptionsOf(const Split& split) {
   LocalJobOptions options;
   options.ranks.ranks = split.ranks;
+  options.ranks.dtype = split.dtype;
   options.ranks.model.moe_exchange = split.exchange;
   options.scheduler.max_batch_rows = split.max_batch_rows;
   options.scheduler.num_pages = split.num_pages;
@@ -260,6 +262,7 @@ std::vector<double> LogprobsByHand(const Split& split, const std::vector<TokenId
   std::vector<double> logprobs;
   LocalRanksOptions options;
   options.ranks = split.ranks;
+  options.dtype = split.dtype;
   options.model.moe_exchange = split.exchange;
   const auto body = [&](int rank, SdarModel& model, Communicator&) -> absl::Status {
     Worker worker(model, 1);
@@ -277,10 +280,13 @@ std::vector<double> LogprobsByHand(const Split& split, const std::vector<TokenId
 TEST(LikelihoodTest, IsThatOfAPassForEachTargetToTheBit) {
   std::vector<TokenId> ids;
   for (TokenId i = 0; i < 45; ++i) ids.push_back(i * 37 % 290);
+  const MoeExchange all_to_all = MoeExchange::kAllToAll;
   for (const Split& split :
        {Split{"tests/golden/dense", 1}, Split{"tests/golden/dense", 2},
-        Split{"tests/golden/dense", 4}, Split{"tests/golden/moe", 2, MoeExchange::kAllToAll},
-        Split{"tests/golden/moe", 4, MoeExchange::kAllReduce}}) {
+        Split{"tests/golden/dense", 4}, Split{"tests/golden/moe", 2, all_to_all},
+        Split{"tests/golden/moe", 4, MoeExchange::kAllReduce},
+        Split{"tests/golden/moe", 1, MoeExchange::kAuto, 512, 256, DType::kBFloat16},
+        Split{"tests/golden/moe", 2, all_to_all, 32, 256, DType::kBFloat16}}) {
     SCOPED_TRACE(Where(split));
     LocalJob job(Folder(split.folder), OptionsOf(split));
     const TokenId mask = job.engine().config().mask_token;
