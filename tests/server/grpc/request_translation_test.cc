@@ -92,7 +92,7 @@ TEST(RequestTranslationTest, EveryFieldOfTheMessageSetsTheMemberOfItsNameAndNoOt
 }
 
 TEST(RequestTranslationTest, AbsentFieldsStayAbsent) {
-  auto fields = TranslateFields({});
+  auto fields = TranslateFields(sdar::v1::GenerateRequest());
   ASSERT_THAT(fields, IsOk());
   EXPECT_FALSE(fields->temperature.has_value());
   EXPECT_FALSE(fields->seed.has_value());
