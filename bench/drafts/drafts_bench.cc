@@ -7,11 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
-#include "bench/forward/synthetic_source.h"
 #include "common/status_macros.h"
-#include "parallel/local_communicator.h"
-#include "runtime/checkpoint/checkpoint.h"
-#include "runtime/checkpoint/synthetic.h"
 #include "runtime/request/request_fields.h"
 
 namespace sdar {
@@ -52,18 +48,11 @@ absl::StatusOr<std::unique_ptr<DraftsBench>> DraftsBench::Create(const DraftsBen
   bench->options_ = options;
   SDAR_ASSIGN_OR_RETURN(TextCodec text, TextCodec::Load(options.model));
   bench->text_ = std::make_unique<TextCodec>(std::move(text));
-  CpuBackendOptions cpu;
-  SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(options.dtype));
-  cpu.instruction_set = BestInstructionSet();
-  cpu.cores = ShareCores(FindAllowedCores().cpus, 1, 0, options.threads);
-  SDAR_ASSIGN_OR_RETURN(bench->backend_, CpuBackend::Create(cpu));
-  bench->backend_->BindThread();
   SDAR_RETURN_IF_ERROR(bench->MakeModel(max_batch, progress));
   return bench;
 }
 
 absl::Status DraftsBench::MakeModel(int64_t max_batch, const Progress& progress) {
-  communicator_ = MakeSingleCommunicator();
   ModelOptions model;
   model.max_rows = kMaxRows;
   const int64_t longest = kLongestPrompt + options_.output_tokens;
@@ -71,24 +60,12 @@ absl::Status DraftsBench::MakeModel(int64_t max_batch, const Progress& progress)
   const std::optional<TokenId> mask = text_->tokenizer().mask_token();
   if (!mask) return absl::InvalidArgumentError("--model: its tokenizer names no mask token");
   mask_token_ = *mask;
-  if (options_.shape.empty()) {
-    SDAR_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(options_.model));
-    const auto find = [&](absl::string_view name) { return checkpoint.Find(name); };
-    SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
-                          LoadShardedWeights(checkpoint.config(), find, {}, *backend_, progress));
-    SDAR_ASSIGN_OR_RETURN(model_, SdarModel::Create(checkpoint.config(), std::move(weights), model,
-                                                    *backend_, *communicator_));
-    return absl::OkStatus();
+  const CpuModelSource source = {options_.model, options_.shape, options_.layers, options_.dtype,
+                                 options_.threads};
+  SDAR_ASSIGN_OR_RETURN(cpu_, MakeCpuModel(source, model, progress));
+  if (!options_.shape.empty()) {
+    forced_.emplace(options_.acceptance, static_cast<int32_t>(mask_token_));
   }
-  SDAR_ASSIGN_OR_RETURN(ModelConfig config, SyntheticConfig(options_.shape));
-  if (options_.layers > 0) config.num_layers = std::min(config.num_layers, options_.layers);
-  const SyntheticSource source(config);
-  const auto find = [&](absl::string_view name) { return source.Find(name); };
-  SDAR_ASSIGN_OR_RETURN(ShardedWeights weights,
-                        LoadShardedWeights(config, find, {}, *backend_, progress));
-  SDAR_ASSIGN_OR_RETURN(
-      model_, SdarModel::Create(config, std::move(weights), model, *backend_, *communicator_));
-  forced_.emplace(options_.acceptance, static_cast<int32_t>(mask_token_));
   return absl::OkStatus();
 }
 
@@ -127,11 +104,11 @@ absl::StatusOr<DraftsResult> DraftsBench::Run(int64_t batch, const std::string& 
   SchedulerConfig config;
   config.max_sequences = static_cast<int>(batch);
   config.max_batch_rows = kMaxRows;
-  config.num_pages = model_->options().kv_cache.num_pages;
+  config.num_pages = cpu_.model->options().kv_cache.num_pages;
   config.page_size = kPageSize;
   config.prefix_cache = false;
   Scheduler scheduler(config);
-  Worker worker(*model_, config.max_sequences);
+  Worker worker(*cpu_.model, config.max_sequences);
   DraftsResult out;
   out.batch = batch;
   out.drafts = drafts;

@@ -11,10 +11,8 @@
 #include "absl/status/statusor.h"
 
 #include "bench/drafts/forced_acceptance.h"
-#include "kernels/cpu/cpu_backend.h"
-#include "parallel/communicator.h"
+#include "bench/forward/cpu_model.h"
 #include "runtime/checkpoint/progress.h"
-#include "runtime/model/sdar_model.h"
 #include "runtime/schedule/scheduler.h"
 #include "runtime/step/worker.h"
 #include "runtime/text/text_codec.h"
@@ -66,7 +64,7 @@ class DraftsBench {
   // are not timed.
   absl::StatusOr<DraftsResult> Run(int64_t batch, const std::string& drafts);
 
-  std::string Description() const { return backend_->Description(); }
+  std::string Description() const { return cpu_.backend->Description(); }
 
  private:
   DraftsBench() = default;
@@ -77,9 +75,7 @@ class DraftsBench {
 
   DraftsBenchOptions options_;
   std::unique_ptr<TextCodec> text_;
-  std::unique_ptr<CpuBackend> backend_;
-  std::unique_ptr<Communicator> communicator_;
-  std::unique_ptr<SdarModel> model_;
+  CpuModel cpu_;
   TokenId mask_token_ = kNoToken;
   std::optional<ForcedAcceptance> forced_;
 };

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,6 +21,7 @@
 #include "launcher/job/signal_watcher.h"
 #include "launcher/jsonl/distinct_files.h"
 #include "launcher/jsonl/jsonl_files.h"
+#include "launcher/score/likelihood_run.h"
 #include "launcher/score/score_run.h"
 #include "runtime/checkpoint/model_location.h"
 
@@ -32,6 +35,7 @@ struct Options {
   std::string input = "-";
   std::string output = "-";
   std::string logits;
+  bool likelihood = false;
 };
 
 FlagSpec MakeFlags(Options& options) {
@@ -41,13 +45,20 @@ FlagSpec MakeFlags(Options& options) {
       "Reads one JSON object a line, {\"id\", \"ids\", \"targets\"}, and writes {\"id\", "
       "\"logprobs\"}: the log-probability\n"
       "of the target (default: the id itself) at every position, from one forward pass under the "
-      "block-causal mask.";
-  spec.usage = "sdar-score DIR [--input=FILE] [--output=FILE] [--logits=FILE] [flags]";
+      "block-causal mask.\n"
+      "With --likelihood, reads {\"id\", \"ids\", \"prompt_length\"} and writes {\"id\", "
+      "\"logprobs\", \"sum\", \"greedy\"}:\n"
+      "the log-probability with which decoding, one position a step from left to right, reveals "
+      "each of the ids from prompt_length on.";
+  spec.usage =
+      "sdar-score DIR [--likelihood | --logits=FILE] [--input=FILE] [--output=FILE] [flags]";
   spec.positional = "model";
   spec.Group("Input and output")("input", Flag(&options.input, "-|FILE"),
                                  "file of JSON lines; - is standard input")(
       "output", Flag(&options.output, "-|FILE"),
       "file of JSON lines to write; - is standard output")(
+      "likelihood", SwitchFlag(&options.likelihood),
+      "score the ids as decoding would reveal them, many lines at a time")(
       "logits", TextFlag(&options.logits, "FILE"),
       "safetensors file to write: logits.ID [tokens, vocabulary] float32");
   AddJobFlags(options.job, spec);
@@ -56,7 +67,7 @@ FlagSpec MakeFlags(Options& options) {
   return spec;
 }
 
-// A line of the input; `error` where it is not a request.
+// A line of the input, read.
 struct Line {
   int number = 0;
   Json id;
@@ -64,12 +75,16 @@ struct Line {
 };
 
 struct Files {
-  std::vector<Line> lines;
+  std::vector<NumberedLine> texts;
+  std::vector<Line> lines;  // of these; empty with --likelihood
   std::ofstream output;
   std::ostream* out = nullptr;
 };
 
 absl::Status OpenFiles(const Options& options, Files& files) {
+  if (options.likelihood && !options.logits.empty()) {
+    return absl::InvalidArgumentError("--logits: not with --likelihood");
+  }
   const std::vector<NamedFile> written = {{"--output", options.output},
                                           {"--logits", options.logits}};
   SDAR_RETURN_IF_ERROR(CheckDistinct({{"--input", options.input}}, written));
@@ -81,13 +96,17 @@ absl::Status OpenFiles(const Options& options, Files& files) {
   for (std::string text; std::getline(*in, text);) {
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    Line line;
-    line.number = number;
-    line.request = ParseScoreRequest(text, number, line.id);
-    files.lines.push_back(std::move(line));
+    files.texts.push_back({number, std::move(text)});
   }
   if (in->bad()) return absl::DataLossError("--input: reading failed");
   SDAR_ASSIGN_OR_RETURN(files.out, OpenOutput(options.output, false, files.output));
+  if (options.likelihood) return absl::OkStatus();
+  for (const NumberedLine& text : files.texts) {
+    Line line;
+    line.number = text.number;
+    line.request = ParseScoreRequest(text.text, text.number, line.id);
+    files.lines.push_back(std::move(line));
+  }
   return absl::OkStatus();
 }
 
@@ -161,10 +180,26 @@ absl::Status Score(const Options& options, Files& files, Job& job) {
   return LinesFailed(num_failed);
 }
 
+absl::Status ScoreLikelihoods(Files& files, Job& job) {
+  LikelihoodRun run(job.defaults(), job.router(), *files.out);
+  std::thread engine([&] {
+    const absl::Status status = job.RunEngine();
+    if (!status.ok()) job.Abandon(status);
+  });
+  const absl::Status status = run.Run(files.texts);
+  job.Stop(absl::CancelledError("stopped"));
+  engine.join();
+  SDAR_RETURN_IF_ERROR(job.Finish());
+  SDAR_RETURN_IF_ERROR(status);
+  return LinesFailed(run.num_failed());
+}
+
 int Main(int argc, char** argv) {
   Options options;
   options.job.log_level = "warning";
-  options.job.max_sequences = 1;
+  // Lines wait in their file; what is in flight is bounded by LikelihoodRun.
+  options.job.max_waiting = std::numeric_limits<int64_t>::max();
+  options.job.max_waiting_tokens = std::numeric_limits<int64_t>::max();
   FlagSpec spec = MakeFlags(options);
   const absl::StatusOr<FlagOutcome> outcome = ParseFlags(spec, argc, argv);
   if (!outcome.ok()) return ExitCode(kProgram, outcome.status());
@@ -172,10 +207,13 @@ int Main(int argc, char** argv) {
   SignalWatcher signals;
   Files files;
   Job::Hooks hooks;
-  hooks.needs_text = false;
+  hooks.needs_text = options.likelihood;
+  // Without, one sequence at a time is all there is: memory for others would be wasted.
+  if (!options.likelihood) options.job.max_sequences = 1;
   hooks.prepare = [&] { return OpenFiles(options, files); };
-  return RunJob(kProgram, options.job, std::move(hooks), signals,
-                [&](Job& job) { return Score(options, files, job); });
+  return RunJob(kProgram, options.job, std::move(hooks), signals, [&](Job& job) {
+    return options.likelihood ? ScoreLikelihoods(files, job) : Score(options, files, job);
+  });
 }
 
 }  // namespace

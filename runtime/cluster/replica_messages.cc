@@ -73,6 +73,7 @@ void FillToken(const RevealedToken& token, SequenceNews::Token& message) {
   message.set_logprob(token.logprob);
   message.set_entropy(token.entropy);
   message.set_step(token.step);
+  message.set_greedy(token.greedy);
   for (const TokenLogprob& alternative : token.top) {
     SequenceNews::Logprob& top = *message.add_top();
     top.set_id(alternative.id);
@@ -81,7 +82,8 @@ void FillToken(const RevealedToken& token, SequenceNews::Token& message) {
 }
 
 RevealedToken TokenOf(const SequenceNews::Token& message) {
-  RevealedToken token{message.id(), message.logprob(), message.entropy(), message.step(), {}};
+  RevealedToken token{message.id(), message.logprob(), message.entropy(), message.step(),
+                      {},           message.greedy()};
   for (const SequenceNews::Logprob& top : message.top()) {
     token.top.push_back({top.id(), top.logprob()});
   }
@@ -188,6 +190,7 @@ SequenceRequest ToMessage(const GenerationRequest& request, SteadyTime now) {
     (message.*setter)(static_cast<Field>(member));
   });
   AddAll(request.prompt, *message.mutable_prompt());
+  AddAll(request.targets, *message.mutable_targets());
   FillBiases(request.sampling.logit_bias, message);
   for (const std::string& stop : request.stopping.stop) message.add_stop(stop);
   AddAll(request.stopping.stop_ids, *message.mutable_stop_ids());
@@ -203,6 +206,7 @@ GenerationRequest FromMessage(const SequenceRequest& message, SteadyTime now) {
     member = static_cast<std::decay_t<decltype(member)>>((message.*getter)());
   });
   request.prompt = ToVector(message.prompt());
+  request.targets = ToVector(message.targets());
   request.sampling.logit_bias = BiasesOf(message);
   request.stopping.stop.assign(message.stop().begin(), message.stop().end());
   request.stopping.stop_ids = ToVector(message.stop_ids());

@@ -14,10 +14,6 @@ namespace {
 // Hashes of leading pages that are remembered: 4 million tokens at 64 a page, in some megabytes.
 constexpr size_t kPagesRemembered = size_t{1} << 16;
 
-int64_t RowsOf(const GenerationRequest& request) {
-  return static_cast<int64_t>(request.prompt.size()) + request.stopping.max_tokens;
-}
-
 void CallEnded(const std::vector<std::pair<UpdateCallback, absl::Status>>& ended) {
   for (const auto& [callback, status] : ended) {
     SequenceUpdate update;
@@ -69,7 +65,7 @@ absl::StatusOr<std::vector<SequenceId>> Router::Submit(std::vector<Submission> s
   {
     Request request;
     const GenerationRequest& first = samples[0].request;
-    request.prompt_tokens = static_cast<int64_t>(first.prompt.size());
+    request.prompt_tokens = first.num_given();
     if (replicas_.size() > 1 && config_.affinity_rows >= 0) {
       request.leading_pages =
           HashLeadingPages(first.prompt, first.remasking.block_length, config_.limits.page_size);
@@ -94,7 +90,7 @@ absl::StatusOr<std::vector<SequenceId>> Router::Enqueue(std::vector<Submission> 
     ids.push_back(id);
     Open& open = open_[id];
     open.queued = key;
-    open.rows = RowsOf(sample.request);
+    open.rows = sample.request.max_length();
     open.deadline = sample.request.deadline;
     if (open.deadline != SteadyTime::InfiniteFuture()) deadlines_.emplace(open.deadline, id);
     if (open.deadline < wakes_at_) deadline_news_.NotifyAll();

@@ -37,7 +37,7 @@ struct Replica {
 struct RouterConfig {
   RequestLimits limits;
   int64_t max_waiting = 1024;                     // samples in the queue
-  int64_t max_waiting_tokens = int64_t{1} << 20;  // prompt tokens in the queue, once per request
+  int64_t max_waiting_tokens = int64_t{1} << 20;  // given tokens in the queue, once per request
   int slots = 32;                                 // sequences that a replica runs at a time
   // A replica that may have a prompt's first pages is preferred unless it has so many more rows to
   // go than the least loaded one; negative: no preference.

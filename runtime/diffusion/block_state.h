@@ -25,6 +25,7 @@ struct RevealedToken {
   double entropy = 0;  // of P at that step
   int step = 0;
   std::vector<TokenLogprob> top;  // the most probable ids at that step, as many as were asked for
+  bool greedy = false;            // of a target: greedy decoding would have chosen it
 };
 
 // Starts with some positions given (a prompt remainder) and the rest masked. Masked positions are

@@ -46,15 +46,6 @@ double SumExp(absl::Span<const Candidate> candidates) {
   return sum;
 }
 
-Choice Finish(TokenId id, float z, const LogitSummary& summary) {
-  Choice choice;
-  choice.id = id;
-  choice.logprob = std::min(0.0, double{z} - LogSumExp(summary));
-  choice.confidence = RoundForComparison(std::exp(choice.logprob));
-  choice.entropy = RoundForComparison(std::max(0.0, Entropy(summary)));
-  return choice;
-}
-
 // The largest z + Gumbel of the kept candidates, ties to the lowest id.
 Choice Draw(absl::Span<const Candidate> kept, const LogitSummary& summary, const DrawKey& key) {
   Candidate best;
@@ -68,12 +59,21 @@ Choice Draw(absl::Span<const Candidate> kept, const LogitSummary& summary, const
       best_value = value;
     }
   }
-  return Finish(best.id, best.z, summary);
+  return ChoiceOf(best.id, best.z, summary);
 }
 
 }  // namespace
 
 double RoundForComparison(double value) { return std::nearbyint(value * 0x1p20) * 0x1p-20; }
+
+Choice ChoiceOf(TokenId id, float z, const LogitSummary& summary) {
+  Choice choice;
+  choice.id = id;
+  choice.logprob = std::min(0.0, double{z} - LogSumExp(summary));
+  choice.confidence = RoundForComparison(std::exp(choice.logprob));
+  choice.entropy = RoundForComparison(std::max(0.0, Entropy(summary)));
+  return choice;
+}
 
 bool NeedsAllLogits(const LogitSummary& summary, const SamplingOptions& options) {
   const bool all_known = summary.num_candidates == summary.num_allowed;
@@ -98,10 +98,10 @@ bool NeedsAllLogits(const LogitSummary& summary, const SamplingOptions& options)
 Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const DrawKey& key) {
   SDAR_CHECK(summary.num_candidates > 0);
   absl::Span<const Candidate> candidates = CandidatesOf(summary);
-  if (options.greedy()) return Finish(candidates[0].id, candidates[0].z, summary);
+  if (options.greedy()) return ChoiceOf(candidates[0].id, candidates[0].z, summary);
   if (!options.cuts()) {
     SDAR_CHECK(summary.drawn_id != kNoToken);
-    return Finish(summary.drawn_id, summary.drawn_z, summary);
+    return ChoiceOf(summary.drawn_id, summary.drawn_z, summary);
   }
   double total = summary.allowed_sum_exp;
   if (options.top_k > 0 && options.top_k < summary.num_allowed) {
@@ -119,7 +119,7 @@ std::vector<Choice> ForeseeChoices(const LogitSummary& summary, const SamplingOp
   std::vector<Choice> choices;
   if (options.greedy()) {
     for (const Candidate& c : candidates.subspan(0, count)) {
-      choices.push_back(Finish(c.id, c.z, summary));
+      choices.push_back(ChoiceOf(c.id, c.z, summary));
     }
     return choices;
   }
@@ -133,7 +133,7 @@ std::vector<Choice> ForeseeChoices(const LogitSummary& summary, const SamplingOp
   std::partial_sort(perturbed.begin(), perturbed.begin() + static_cast<std::ptrdiff_t>(count),
                     perturbed.end(), std::greater<>());
   for (size_t i = 0; i < count; ++i) {
-    choices.push_back(Finish(perturbed[i].second->id, perturbed[i].second->z, summary));
+    choices.push_back(ChoiceOf(perturbed[i].second->id, perturbed[i].second->z, summary));
   }
   return choices;
 }

@@ -23,6 +23,9 @@ struct Choice {
 // Rounds to a multiple of 2^-20, so that saturated values tie instead of being ordered by noise.
 double RoundForComparison(double value);
 
+// The choice of `id`, which has this z in the row of the summary. Requires: a merged summary.
+Choice ChoiceOf(TokenId id, float z, const LogitSummary& summary);
+
 // True when the cuts reach beyond the summary's candidates, so that the row's whole logits are
 // needed.
 bool NeedsAllLogits(const LogitSummary& summary, const SamplingOptions& options);

@@ -62,62 +62,78 @@ absl::Status ValidateStopping(const StoppingOptions& stopping) {
   return absl::OkStatus();
 }
 
+// What a request asks for; max_tokens only where the prompt alone would have fitted, for else
+// nobody need have sent it.
+std::string Asked(const GenerationRequest& request, int64_t longest) {
+  const auto prompt_length = static_cast<int64_t>(request.prompt.size());
+  const std::string prompt = absl::StrCat("The prompt has ", prompt_length, " tokens");
+  if (request.scores()) {
+    return absl::StrCat(prompt, ", and the continuation ", request.targets.size(), ".");
+  }
+  if (prompt_length >= longest) return prompt + ".";
+  return absl::StrCat(prompt, ", and max_tokens is ", request.stopping.max_tokens, ".");
+}
+
+absl::Status ValidateLength(const GenerationRequest& request, const RequestLimits& limits) {
+  const int64_t longest = limits.max_sequence_length;
+  // First alone: the sum might not be a number.
+  if (request.stopping.max_tokens <= longest && request.max_length() <= longest) {
+    return absl::OkStatus();
+  }
+  return ContextLengthExceeded(absl::StatusCode::kInvalidArgument, longest,
+                               Asked(request, longest));
+}
+
+// What only a request that generates has.
+absl::Status ValidateGeneration(const GenerationRequest& request, const RequestLimits& limits) {
+  if (request.prompt.empty()) return absl::InvalidArgumentError("prompt: it is empty");
+  SDAR_RETURN_IF_ERROR(ValidateIds("prompt", request.prompt, limits.vocab_size));
+  SDAR_RETURN_IF_ERROR(ValidateIds("stop_token_ids", request.stopping.stop_ids, limits.vocab_size));
+  if (request.stopping.max_tokens < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_tokens: expected at least 1, got ", request.stopping.max_tokens));
+  }
+  SDAR_RETURN_IF_ERROR(ValidateLength(request, limits));
+  SDAR_RETURN_IF_ERROR(ValidateStopping(request.stopping));
+  SDAR_RETURN_IF_ERROR(CheckSomethingIsAllowed(request.stopping, limits));
+  return request.sampling.Validate(limits.vocab_size);
+}
+
+absl::Status ValidateTargets(const GenerationRequest& request, const RequestLimits& limits) {
+  SDAR_RETURN_IF_ERROR(ValidateIds("prompt", request.prompt, limits.vocab_size));
+  SDAR_RETURN_IF_ERROR(ValidateIds("continuation", request.targets, limits.vocab_size));
+  return ValidateLength(request, limits);
+}
+
 }  // namespace
 
-int64_t PagesNeeded(int64_t prompt_length, int64_t max_tokens, int block_length,
-                    int64_t page_size) {
-  const int64_t blocks = (prompt_length + max_tokens + block_length - 1) / block_length;
+int64_t PagesNeeded(int64_t length, int block_length, int64_t page_size) {
+  const int64_t blocks = (length + block_length - 1) / block_length;
   const int64_t committed = (blocks - 1) * block_length;
   return (committed + page_size - 1) / page_size;
 }
 
 namespace {
 
-// What a request asks for; max_tokens only where the prompt alone would have fitted, for else
-// nobody need have sent it.
-std::string Asked(int64_t prompt_length, int64_t max_tokens, int64_t longest) {
-  if (prompt_length >= longest) return absl::StrCat("The prompt has ", prompt_length, " tokens.");
-  return absl::StrCat("The prompt has ", prompt_length, " tokens, and max_tokens is ", max_tokens,
-                      ".");
-}
-
-absl::Status CheckLength(int64_t prompt_length, int64_t max_tokens, const RequestLimits& limits) {
-  const int64_t longest = limits.max_sequence_length;
-  if (max_tokens <= longest && prompt_length + max_tokens <= longest) return absl::OkStatus();
-  return ContextLengthExceeded(absl::StatusCode::kInvalidArgument, longest,
-                               Asked(prompt_length, max_tokens, longest));
-}
-
-absl::Status CheckPages(int64_t prompt_length, int64_t max_tokens, int block_length,
-                        const RequestLimits& limits) {
-  const int64_t pages = PagesNeeded(prompt_length, max_tokens, block_length, limits.page_size);
+absl::Status CheckPages(const GenerationRequest& request, const RequestLimits& limits) {
+  const int block_length = request.remasking.block_length;
+  const int64_t pages = PagesNeeded(request.max_length(), block_length, limits.page_size);
   if (pages <= limits.num_pages) return absl::OkStatus();
   // The last block is never committed.
   const int64_t longest =
       std::min(limits.max_sequence_length, limits.num_pages * limits.page_size + block_length);
   return ContextLengthExceeded(
       absl::StatusCode::kResourceExhausted, longest,
-      absl::StrCat(Asked(prompt_length, max_tokens, longest), " They need ", pages,
+      absl::StrCat(Asked(request, longest), " They need ", pages,
                    " pages of K/V memory; this job has ", limits.num_pages, "."));
 }
 
 }  // namespace
 
 absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimits& limits) {
-  const auto prompt_length = static_cast<int64_t>(request.prompt.size());
-  const int64_t max_tokens = request.stopping.max_tokens;
-  if (prompt_length == 0) return absl::InvalidArgumentError("prompt: it is empty");
-  SDAR_RETURN_IF_ERROR(ValidateIds("prompt", request.prompt, limits.vocab_size));
-  SDAR_RETURN_IF_ERROR(ValidateIds("stop_token_ids", request.stopping.stop_ids, limits.vocab_size));
-  if (max_tokens < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("max_tokens: expected at least 1, got ", max_tokens));
-  }
-  SDAR_RETURN_IF_ERROR(CheckLength(prompt_length, max_tokens, limits));
-  SDAR_RETURN_IF_ERROR(ValidateStopping(request.stopping));
-  SDAR_RETURN_IF_ERROR(CheckSomethingIsAllowed(request.stopping, limits));
+  SDAR_RETURN_IF_ERROR(request.scores() ? ValidateTargets(request, limits)
+                                        : ValidateGeneration(request, limits));
   SDAR_RETURN_IF_ERROR(request.remasking.Validate());
-  SDAR_RETURN_IF_ERROR(request.sampling.Validate(limits.vocab_size));
   const int block_length = request.remasking.block_length;
   if (limits.page_size % block_length != 0 || 2 * block_length > limits.max_batch_rows) {
     return absl::InvalidArgumentError(
@@ -125,8 +141,9 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
                      " with two blocks in ", limits.max_batch_rows, " rows, got ", block_length));
   }
   if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("logprobs: expected 0 .. ", kMaxTopLogprobs, ", got ", request.top_logprobs));
+    return absl::InvalidArgumentError(absl::StrCat(request.scores() ? "top_logprobs" : "logprobs",
+                                                   ": expected 0 .. ", kMaxTopLogprobs, ", got ",
+                                                   request.top_logprobs));
   }
   if (request.priority < -kMaxPriority || request.priority > kMaxPriority) {
     return absl::InvalidArgumentError(absl::StrCat("priority: expected -", kMaxPriority, " .. ",
@@ -136,7 +153,7 @@ absl::Status ValidateRequest(const GenerationRequest& request, const RequestLimi
     return absl::InvalidArgumentError(absl::StrCat("drafts: expected auto, off or at most ",
                                                    kMaxDrafts, ", got ", request.drafts));
   }
-  return CheckPages(prompt_length, max_tokens, block_length, limits);
+  return CheckPages(request, limits);
 }
 
 }  // namespace sdar

@@ -26,9 +26,13 @@ struct StoppingOptions {
   SharedList<TokenId> stop_ids;
 };
 
-// One sample of one request, its seed already derived.
+// One sample of one request, its seed already derived. With targets it scores them and generates
+// nothing: the options of sampling, remasking (but for the block length) and stopping mean nothing.
 struct GenerationRequest {
   std::vector<TokenId> prompt;
+  // Tokens after the prompt that are given. Each is reported with its logprob (docs/design.md,
+  // section 5.14). Empty: the sequence generates.
+  std::vector<TokenId> targets;
   SamplingOptions sampling;
   RemaskingOptions remasking;
   StoppingOptions stopping;
@@ -41,6 +45,14 @@ struct GenerationRequest {
       SteadyTime::InfiniteFuture();  // ends with DeadlineExceeded then, wherever it is
   int drafts = 0;  // guessed later states evaluated with the true one: 0 .. kMaxDrafts a step, or
                    // kAutomaticDrafts
+
+  bool scores() const { return !targets.empty(); }
+  // Tokens that are given: the prompt and the targets.
+  int64_t num_given() const { return static_cast<int64_t>(prompt.size() + targets.size()); }
+  // Tokens that it is or becomes at most.
+  int64_t max_length() const {
+    return scores() ? num_given() : static_cast<int64_t>(prompt.size()) + stopping.max_tokens;
+  }
 };
 
 // What a job can take; a request beyond it is refused before it is queued.
@@ -61,9 +73,9 @@ inline constexpr int kMaxPriority = 100;
 inline constexpr size_t kMaxStopStrings = 64;
 inline constexpr size_t kMaxStopStringBytes = 1024;
 
-// Pages that a sequence needs for its whole life: K/V of all its blocks but the last, which is
-// never committed.
-int64_t PagesNeeded(int64_t prompt_length, int64_t max_tokens, int block_length, int64_t page_size);
+// Pages that a sequence of `length` tokens needs for its whole life: K/V of all its blocks but the
+// last, which is never committed.
+int64_t PagesNeeded(int64_t length, int block_length, int64_t page_size);
 
 // InvalidArgument names the field, what is allowed and what it got; ResourceExhausted: could never
 // fit the K/V memory.
@@ -115,7 +127,8 @@ struct SequenceEnd {
   SequenceUsage usage;
 };
 
-// News of a sequence after a step. Tokens and text are final, and each is reported once.
+// News of a sequence after a step. Tokens and text are final, and each is reported once. A sequence
+// that scores reports its targets as tokens, and no text.
 struct SequenceUpdate {
   std::string text;
   std::vector<RevealedToken> tokens;

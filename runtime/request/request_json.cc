@@ -75,9 +75,8 @@ constexpr Alias kAliases[] = {{"topk", "top_k"},
                               {"dynamic_threshold", "confidence_threshold"},
                               {"eb_threshold", "entropy_bound"}};
 
-}  // namespace
-
-absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields) {
+template <typename Fields>
+absl::flat_hash_map<std::string, JsonReader> ReadersOf(Fields& fields) {
   absl::flat_hash_map<std::string, JsonReader> readers;
   VisitFields(fields, [&readers](const char* name, auto& member) {
     readers.emplace(name, [&member](const Json& value) {
@@ -85,8 +84,19 @@ absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& 
       return ReadField(value, member);
     });
   });
+  return readers;
+}
+
+}  // namespace
+
+absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields) {
+  auto readers = ReadersOf(fields);
   for (const Alias& alias : kAliases) readers.emplace(alias.theirs, readers.at(alias.ours));
   return readers;
+}
+
+absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(ScoreFields& fields) {
+  return ReadersOf(fields);
 }
 
 }  // namespace sdar

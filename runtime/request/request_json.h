@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RequestFields as JSON objects bring them, in JSON lines and in bodies of HTTP requests.
+// RequestFields and ScoreFields as JSON objects bring them, in JSON lines and in bodies of HTTP
+// requests.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 
 #include "common/json.h"
 #include "runtime/request/request_fields.h"
+#include "runtime/request/score_fields.h"
 
 namespace sdar {
 
@@ -20,5 +22,6 @@ using JsonReader = std::function<absl::Status(const Json&)>;
 // four of them: topk, topp, dynamic_threshold and eb_threshold. A field that both names give is an
 // error. Requires: `fields` outlives them, and was empty.
 absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields);
+absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(ScoreFields& fields);
 
 }  // namespace sdar

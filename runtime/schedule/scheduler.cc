@@ -108,17 +108,16 @@ bool Scheduler::HasToFollow(const Sequence& sequence) const {
 // Starts a sequence when there are pages for what is known of it and one for everybody who runs, so
 // that it does not come only to push others out or to be pushed out.
 bool Scheduler::Start(std::unique_ptr<Sequence>& sequence) {
-  const auto known = static_cast<int64_t>(sequence->known().size());
-  std::vector<PageId> pages = cache_.Acquire(sequence->block_length(), sequence->known());
+  std::vector<PageId> pages = cache_.Acquire(sequence->block_length(), sequence->reusable());
   const auto cached = static_cast<int64_t>(pages.size());
-  const int64_t needed = PagesFor(known, config_.page_size) - cached;
+  const int64_t needed = PagesFor(sequence->num_known(), config_.page_size) - cached;
   if (needed + static_cast<int64_t>(running_.size()) > num_free_pages()) {
     cache_.Release(pages);
     return false;
   }
   sequence->SkipCommitted(cached * config_.page_size);
   if (cache_.enabled() && !sequence->was_preempted()) {
-    counters_.prefix_cache_queried_tokens += known;
+    counters_.prefix_cache_queried_tokens += static_cast<int64_t>(sequence->reusable().size());
     counters_.prefix_cache_hit_tokens += sequence->num_committed();
   }
   sequence->NoteStart(SteadyTime::Now());
@@ -133,8 +132,10 @@ bool Scheduler::Start(std::unique_ptr<Sequence>& sequence) {
   return true;
 }
 
-// Rows of a step of a sequence that decodes; 0 for one that has a prompt to prefill first.
+// Rows of a step of a sequence that decodes; 0 for one that has a prompt to prefill first, and for
+// one that scores: all that it does is like prefilling.
 int64_t Scheduler::DecodeRows(const Sequence& sequence) const {
+  if (sequence.scores()) return 0;
   const int64_t block = sequence.block_length();
   if (sequence.num_pending() > block) return 0;
   if (sequence.num_pending() == 0) return block;
@@ -221,6 +222,7 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
   const Sequence& sequence = *running.sequence;
   const int64_t block = sequence.block_length();
   int64_t pending_rows = sequence.num_pending();
+  int64_t num_targets = 0;
   bool denoise = pending_rows == 0 || config_.fuse_commit;
   const bool prefill = DecodeRows(sequence) == 0;
   if (prefill) {
@@ -228,10 +230,15 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
     const int64_t share =
         budget.has_prefill ? budget.prefill_rows : std::max(budget.prefill_rows, block);
     const int64_t available = std::min(share, budget.rows) / block * block;
-    denoise = config_.fuse_commit && pending_rows + block <= available;
+    denoise = !sequence.scores() && config_.fuse_commit && pending_rows + block <= available;
     pending_rows = denoise ? pending_rows : std::min(pending_rows, available);
+    if (sequence.scores()) {
+      const ScoringShare scored = sequence.ShareOf(available);
+      pending_rows = scored.pending_rows;
+      num_targets = scored.num_targets;
+    }
   }
-  const int64_t rows = pending_rows + (denoise ? block : 0);
+  const int64_t rows = pending_rows + (denoise ? block : 0) + num_targets * block;
   if (rows <= 0 || rows > budget.rows) return false;
   if (!EnsurePages(running, sequence.num_committed() + pending_rows)) return false;
   budget.rows -= rows;
@@ -239,7 +246,7 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
     budget.prefill_rows -= rows;
     budget.has_prefill = true;
   }
-  planned_.push_back({&running, pending_rows, denoise, {}});
+  planned_.push_back({&running, pending_rows, denoise, num_targets});
   return true;
 }
 
@@ -281,11 +288,10 @@ bool Scheduler::MakeRoom(int64_t num_pages, const Running& wanting) {
 
 // The sequence's rows, followed by its drafts.
 void Scheduler::AddSegments(Planned& planned, sdar::v1::StepPlan& plan) {
-  const Running& running = *planned.running;
-  AddSegment(planned, plan);
-  planned.first_summary = num_summaries_;
-  planned.num_summaries = planned.denoise ? running.sequence->block().MaskedPositions().size() : 0;
-  num_summaries_ += planned.num_summaries;
+  Running& running = *planned.running;
+  const int first = plan.segments_size();
+  AddOwnSegments(planned, plan);
+  Announce(running, *plan.mutable_segments(first));
   for (PlannedDraft& planned_draft : planned.drafts) {
     if (!planned_draft.planned) continue;
     sdar::v1::Segment& segment = *plan.add_segments();
@@ -298,11 +304,28 @@ void Scheduler::AddSegments(Planned& planned, sdar::v1::StepPlan& plan) {
   }
 }
 
-void Scheduler::AddSegment(const Planned& planned, sdar::v1::StepPlan& plan) {
-  Running& running = *planned.running;
-  sdar::v1::Segment& segment = *plan.add_segments();
-  segment.set_slot(static_cast<uint32_t>(running.slot.value()));
-  running.sequence->FillSegment(planned.pending_rows, planned.denoise, segment);
+// What is known and the active block, or the states of targets.
+void Scheduler::AddOwnSegments(Planned& planned, sdar::v1::StepPlan& plan) {
+  const Sequence& sequence = *planned.running->sequence;
+  const auto slot = static_cast<uint32_t>(planned.running->slot.value());
+  if (planned.pending_rows > 0 || planned.denoise) {
+    sdar::v1::Segment& segment = *plan.add_segments();
+    segment.set_slot(slot);
+    sequence.FillSegment(planned.pending_rows, planned.denoise, segment);
+  }
+  for (int64_t i = 0; i < planned.num_targets; ++i) {
+    sdar::v1::Segment& segment = *plan.add_segments();
+    segment.set_slot(slot);
+    sequence.FillState(i, segment);
+  }
+  planned.first_summary = num_summaries_;
+  planned.num_summaries = planned.denoise ? sequence.block().MaskedPositions().size()
+                                          : static_cast<size_t>(planned.num_targets);
+  num_summaries_ += planned.num_summaries;
+}
+
+// Tells the ranks with the sequence's first segment of the plan what they do not know of its slot.
+void Scheduler::Announce(Running& running, sdar::v1::Segment& segment) {
   if (!running.announced) {
     running.sequence->FillSamplingRecord(*segment.mutable_sampling());
     running.announced = true;

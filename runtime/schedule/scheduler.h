@@ -73,8 +73,9 @@ class Scheduler {
   // Logit rows of the last plan that the next Apply uses and whose choice needs whole logits.
   std::vector<int32_t> RowsToResolve(absl::Span<const LogitSummary> summaries) const;
 
-  // Advances the sequences of the last plan by one denoising step. summaries: one per masked row,
-  // in the plan's order. True when drafts came true: then another Apply makes their next step.
+  // Advances the sequences of the last plan by one denoising step, or by the targets that it read.
+  // summaries: one per masked row, in the plan's order. True when drafts came true: then another
+  // Apply makes their next step.
   bool Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved);
 
   // Notes how long the last plan took, from FillPlan to the last Apply.
@@ -102,9 +103,10 @@ class Scheduler {
   // What the last plan asks of a sequence, in the plan's order.
   struct Planned {
     Running* running;  // null once it has left, or has no more to apply
-    int64_t pending_rows;
-    bool denoise;
-    DraftTree drafts;
+    int64_t pending_rows = 0;
+    bool denoise = false;
+    int64_t num_targets = 0;  // of a sequence that scores
+    DraftTree drafts = {};
     // What the next Apply takes: the rows of its true state, then those of drafts that came true.
     int at = -1;               // the draft; -1: the true state
     size_t first_summary = 0;  // of the step's logit rows
@@ -128,7 +130,8 @@ class Scheduler {
   bool EnsurePages(Running& running, int64_t num_positions);
   bool MakeRoom(int64_t num_pages, const Running& wanting);
   void AddSegments(Planned& planned, sdar::v1::StepPlan& plan);
-  void AddSegment(const Planned& planned, sdar::v1::StepPlan& plan);
+  void AddOwnSegments(Planned& planned, sdar::v1::StepPlan& plan);
+  static void Announce(Running& running, sdar::v1::Segment& segment);
   static absl::Status CheckLogits(const Sequence& sequence,
                                   absl::Span<const LogitSummary> summaries);
   void ChooseTokens(const Sequence& sequence, absl::Span<const LogitSummary> summaries,

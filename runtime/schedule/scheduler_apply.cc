@@ -12,7 +12,7 @@ namespace sdar {
 std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> summaries) const {
   std::vector<int32_t> rows;
   for (const Planned& planned : planned_) {
-    if (planned.running == nullptr) continue;
+    if (planned.running == nullptr || planned.running->sequence->scores()) continue;
     const SamplingOptions& sampling = planned.running->sequence->request().sampling;
     for (size_t i = 0; i < planned.num_summaries; ++i) {
       const size_t row = planned.first_summary + i;
@@ -55,8 +55,13 @@ bool Scheduler::ApplyNext(Planned& planned, absl::Span<const LogitSummary> summa
     Cancel(sequence.id(), status);
     return false;
   }
-  ChooseTokens(sequence, own, planned.first_summary, resolved);
-  const StepOutcome outcome = sequence.Apply(committed_rows, choices_, own);
+  StepOutcome outcome;
+  if (sequence.scores()) {
+    outcome = sequence.ApplyScores(committed_rows, own);
+  } else {
+    ChooseTokens(sequence, own, planned.first_summary, resolved);
+    outcome = sequence.Apply(committed_rows, choices_, own);
+  }
   Count(outcome);
   OfferPages(running);
   if (outcome.ended) {
@@ -72,11 +77,10 @@ absl::Status Scheduler::CheckLogits(const Sequence& sequence,
                                     absl::Span<const LogitSummary> summaries) {
   for (size_t i = 0; i < summaries.size(); ++i) {
     if (IsUsable(summaries[i])) continue;
-    const int position = sequence.block().MaskedPositions()[i];
+    const Sequence::LogitPlace place = sequence.PlaceOf(i);
     return absl::InternalError(absl::StrCat(
-        "the logits of position ", sequence.num_known() + position, " are not finite at step ",
-        sequence.block().step(), " of its block, in the vocabulary of rank ",
-        std::max(0, summaries[i].unusable_shard - 1),
+        "the logits of position ", place.position, " are not finite at step ", place.step,
+        " of its block, in the vocabulary of rank ", std::max(0, summaries[i].unusable_shard - 1),
         ": the checkpoint's weights may hold infinite numbers or none"));
   }
   return absl::OkStatus();

@@ -13,10 +13,14 @@
 namespace sdar {
 namespace {
 
-std::vector<TokenId> WholeBlocks(const GenerationRequest& request) {
-  const size_t b = static_cast<size_t>(request.remasking.block_length);
-  const auto end = static_cast<std::ptrdiff_t>(request.prompt.size() / b * b);
-  return {request.prompt.begin(), request.prompt.begin() + end};
+// The blocks that are known from the beginning.
+std::vector<TokenId> KnownBlocks(const GenerationRequest& request) {
+  const auto b = static_cast<size_t>(request.remasking.block_length);
+  std::vector<TokenId> known = request.prompt;
+  // The block of the last target need not be committed.
+  known.insert(known.end(), request.targets.begin(), request.targets.end());
+  known.resize((request.scores() ? known.size() - 1 : known.size()) / b * b);
+  return known;
 }
 
 // Appends a block's rows to those that the segment has, none of which is masked.
@@ -40,14 +44,19 @@ Sequence::Sequence(SequenceId id, GenerationRequest request, UpdateCallback call
       callback_(std::move(callback)),
       mask_token_(mask_token),
       scanner_(tokenizer, request_.stopping, request_.skip_special_tokens),
-      known_(WholeBlocks(request_)),
+      known_(KnownBlocks(request_)),
       block_(NewBlock()),
-      num_scanned_(block_.num_given()) {
+      num_scanned_(block_.num_given()),
+      next_target_(prompt_length()) {
   usage_.prompt_tokens = prompt_length();
 }
 
+absl::Span<const TokenId> Sequence::reusable() const {
+  return scores() ? known().subspan(0, static_cast<size_t>(BlockStart(next_target_))) : known();
+}
+
 void Sequence::SkipCommitted(int64_t committed) {
-  SDAR_CHECK(num_committed_ == 0 && committed <= num_known());
+  SDAR_CHECK(num_committed_ == 0 && committed <= static_cast<int64_t>(reusable().size()));
   num_committed_ = committed;
   if (usage_.preemptions == 0) usage_.cached_tokens = committed;
 }
@@ -69,7 +78,7 @@ BlockState Sequence::NewBlock() const {
 void Sequence::FillSegment(int64_t pending_rows, bool denoise, sdar::v1::Segment& segment) const {
   SDAR_CHECK(pending_rows <= num_pending() && (!denoise || pending_rows == num_pending()));
   using sdar::v1::Segment;
-  const bool of_prompt = num_committed_ + pending_rows <= prompt_length();
+  const bool of_prompt = scores() || num_committed_ + pending_rows <= prompt_length();
   segment.set_phase(denoise ? (pending_rows > 0 ? Segment::FUSED : Segment::DENOISE)
                             : (of_prompt ? Segment::PREFILL : Segment::COMMIT));
   segment.set_block_length(static_cast<uint32_t>(block_length()));
@@ -125,6 +134,11 @@ void Sequence::NoteNextBlock(absl::Span<const LogitSummary> summaries) {
 }
 
 void Sequence::FillSamplingRecord(sdar::v1::SamplingRecord& record) const {
+  if (scores()) {
+    // Temperature 1, no penalties. Nothing is output, so the ranks count no tokens.
+    record.set_prompt_length(static_cast<uint32_t>(request_.num_given()));
+    return;
+  }
   const SamplingOptions& sampling = request_.sampling;
   record.set_temperature(static_cast<float>(sampling.temperature));
   record.set_draws(!sampling.greedy() && !sampling.cuts());
@@ -213,17 +227,19 @@ int Sequence::Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSu
   return static_cast<int>(revealed.size());
 }
 
+std::vector<TokenLogprob> Sequence::TopOf(const LogitSummary& summary) const {
+  const int count = std::min(request_.top_logprobs, summary.num_candidates);
+  std::vector<TokenLogprob> top;
+  for (int c = 0; c < count; ++c) {
+    const Candidate& candidate = summary.candidates[static_cast<size_t>(c)];
+    top.push_back({candidate.id, std::min(0.0, double{candidate.z} - LogSumExp(summary))});
+  }
+  return top;
+}
+
 void Sequence::AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary> summaries) {
   for (size_t i = 0; i < masked.size(); ++i) {
-    if (block_.IsMasked(masked[i])) continue;
-    const LogitSummary& summary = summaries[i];
-    const int count = std::min(request_.top_logprobs, summary.num_candidates);
-    std::vector<TokenLogprob> top;
-    for (int c = 0; c < count; ++c) {
-      const Candidate& candidate = summary.candidates[static_cast<size_t>(c)];
-      top.push_back({candidate.id, std::min(0.0, double{candidate.z} - LogSumExp(summary))});
-    }
-    block_.SetTop(masked[i], std::move(top));
+    if (!block_.IsMasked(masked[i])) block_.SetTop(masked[i], TopOf(summaries[i]));
   }
 }
 
@@ -257,6 +273,14 @@ ProvisionalBlock Sequence::Provisional(absl::Span<const int> masked,
   return out;
 }
 
+Sequence::LogitPlace Sequence::PlaceOf(size_t summary) const {
+  if (scores()) {
+    const int64_t target = next_target_ + static_cast<int64_t>(summary);
+    return {target, StepOf(target)};
+  }
+  return {num_known() + block_.MaskedPositions()[summary], block_.step()};
+}
+
 void Sequence::ScanFinalTokens(SequenceUpdate& update) {
   const int final_prefix = block_.FinalPrefix();
   while (num_scanned_ < final_prefix && !scanner_.ended()) {
@@ -274,7 +298,7 @@ void Sequence::Fail(const absl::Status& status) {
 
 SequenceUsage Sequence::Usage() const {
   SequenceUsage usage = usage_;
-  usage.completion_tokens = scanner_.num_tokens();
+  usage.completion_tokens = scores() ? next_target_ - prompt_length() : scanner_.num_tokens();
   return usage;
 }
 

@@ -27,6 +27,12 @@ struct Seniority {
   }
 };
 
+// What a step does for a sequence that scores.
+struct ScoringShare {
+  int64_t pending_rows = 0;  // known positions that are committed
+  int64_t num_targets = 0;   // that are read, each in a state of its own
+};
+
 // What a step did to a sequence.
 struct StepOutcome {
   bool ended = false;
@@ -36,7 +42,10 @@ struct StepOutcome {
 
 // Whole blocks that are known (of the prompt, then finished ones) come first; the active block
 // follows them. Known positions beyond num_committed() wait for their K/V to be written: a prompt
-// to prefill and a finished block to commit are the same thing here. One thread.
+// to prefill and a finished block to commit are the same thing here.
+// A sequence that scores knows all its tokens. The blocks before that of its last target are known
+// from the beginning, no block is active, and its targets are read from left to right, each in the
+// state in which decoding would have revealed it. One thread.
 class Sequence {
  public:
   // Requires: a validated request; the tokenizer outlives this.
@@ -54,6 +63,9 @@ class Sequence {
   int64_t num_known() const { return static_cast<int64_t>(known_.size()); }
   // Tokens of the known positions.
   absl::Span<const TokenId> known() const { return known_; }
+  // Of these, those whose K/V it can take from the prefix cache: a target's state sees committed
+  // blocks before its own, so what is committed never reaches beyond the next target's block.
+  absl::Span<const TokenId> reusable() const;
 
   // The first sample of the same request, whose prompt's pages this one waits for.
   void Follow(SequenceId leader) { leader_ = leader; }
@@ -61,7 +73,8 @@ class Sequence {
 
   // It has a slot. The first time counts.
   void NoteStart(SteadyTime now) { usage_.started = std::min(usage_.started, now); }
-  // The K/V of the first `committed` known positions are there already. Requires: none are yet.
+  // The K/V of the first `committed` known positions are there already. Requires: none are yet;
+  // committed <= reusable().size().
   void SkipCommitted(int64_t committed);
   // The K/V are lost; what was revealed, and the step of the active block, stay.
   void Preempt();
@@ -97,16 +110,41 @@ class Sequence {
   // Keeps what a pass said of the masks after a guessed end of the active block, for guesses.
   void NoteNextBlock(absl::Span<const LogitSummary> summaries);
 
+  // Whether it scores: the three that follow are for such sequences only.
+  bool scores() const { return request_.scores(); }
+  // What a step of at most `rows` rows does for it: prefills no further than the states that it
+  // reads need. Something if `rows` >= block_length().
+  ScoringShare ShareOf(int64_t rows) const;
+  // Fills `segment` with the state of the target that is `index` targets after the next one.
+  void FillState(int64_t index, sdar::v1::Segment& segment) const;
+  // Takes the outcome of a step's share: committed rows, and the summaries of the targets that were
+  // read. Reports to the callback.
+  StepOutcome ApplyScores(int64_t pending_rows, absl::Span<const LogitSummary> summaries);
+
+  // The place of a summary, by its index in what the step gave of this sequence.
+  struct LogitPlace {
+    int64_t position = 0;
+    int step = 0;  // of its block
+  };
+  LogitPlace PlaceOf(size_t summary) const;
+
   // Reports the end with `status`.
   void Fail(const absl::Status& status);
 
  private:
   int64_t prompt_length() const { return static_cast<int64_t>(request_.prompt.size()); }
+  int64_t BlockStart(int64_t position) const { return position / block_length() * block_length(); }
+  // The token of a position of a sequence that scores.
+  TokenId GivenToken(int64_t position) const;
+  // The step at which decoding, one position a step, would reveal a target.
+  int StepOf(int64_t target) const;
+  RevealedToken Score(int64_t target, const LogitSummary& summary) const;
   BlockState NewBlock() const;
   void FillOutputCounts(sdar::v1::SamplingRecord& record) const;
   // Returns the number of positions it revealed.
   int Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
               SequenceUpdate& update);
+  std::vector<TokenLogprob> TopOf(const LogitSummary& summary) const;
   void AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary> summaries);
   void Trace(absl::Span<const int> masked, absl::Span<const Choice> choices,
              absl::Span<const int> revealed, SequenceUpdate& update) const;
@@ -128,7 +166,8 @@ class Sequence {
   std::optional<SequenceId> leader_;
   Forecast forecast_;       // of the active block's masked positions; only with drafts
   Forecast next_forecast_;  // of the block after it
-  SequenceUsage usage_;     // but for the completion tokens, which the scanner counts
+  int64_t next_target_;     // position of the first target that is not read yet
+  SequenceUsage usage_;     // but for the completion tokens
 };
 
 }  // namespace sdar

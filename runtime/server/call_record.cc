@@ -17,10 +17,11 @@ double ToMilliseconds(absl::Duration duration) {
 
 }  // namespace
 
-CallRecord::CallRecord(SteadyTime arrival, int64_t prompt_tokens, int num_samples,
+CallRecord::CallRecord(SteadyTime arrival, int64_t prompt_tokens, int num_samples, bool scores,
                        ServerMetrics& metrics)
     : arrival_(arrival),
       prompt_tokens_(prompt_tokens),
+      scores_(scores),
       metrics_(metrics),
       samples_(static_cast<size_t>(num_samples)) {}
 
@@ -29,15 +30,9 @@ void CallRecord::Note(int index, const SequenceUpdate& update, SteadyTime now) {
   const bool answered = !update.tokens.empty() || (update.end && update.end->status.ok());
   if (answered && !to_first_token_) {
     to_first_token_ = now - arrival_;
-    metrics_.FirstTokens(prompt_tokens_, *to_first_token_);
+    metrics_.FirstTokens(prompt_tokens_, scores_ ? std::nullopt : to_first_token_);
   }
-  if (!update.tokens.empty()) {
-    const auto count = static_cast<int64_t>(update.tokens.size());
-    metrics_.Tokens(count, sample.first ? std::make_optional(now - sample.last) : std::nullopt);
-    if (!sample.first) sample.first = now;
-    sample.last = now;
-    sample.tokens += count;
-  }
+  if (!update.tokens.empty()) NoteTokens(update, sample, now);
   if (!update.end) return;
   const SequenceUsage& usage = update.end->usage;
   if (update.end->status.ok()) sample.reason = update.end->reason;
@@ -45,6 +40,18 @@ void CallRecord::Note(int index, const SequenceUpdate& update, SteadyTime now) {
   denoising_steps_ += usage.denoising_steps;
   cached_tokens_ += usage.cached_tokens;
   ended_.forward_passes += usage.forward_passes;
+}
+
+void CallRecord::NoteTokens(const SequenceUpdate& update, Sample& sample, SteadyTime now) {
+  const auto count = static_cast<int64_t>(update.tokens.size());
+  if (scores_) {
+    metrics_.Scored(count);
+  } else {
+    metrics_.Tokens(count, sample.first ? std::make_optional(now - sample.last) : std::nullopt);
+  }
+  if (!sample.first) sample.first = now;
+  sample.last = now;
+  sample.tokens += count;
 }
 
 FinishedReason CallRecord::ReasonOf(const absl::Status& status) const {
@@ -60,6 +67,7 @@ FinishedReason CallRecord::ReasonOf(const absl::Status& status) const {
 void CallRecord::End(const absl::Status& status, SteadyTime now) {
   status_ = status;
   ended_.reason = ReasonOf(status);
+  ended_.scores = scores_;
   ended_.prompt_tokens = prompt_tokens_;
   ended_.total = now - arrival_;
   if (started_ != SteadyTime::InfiniteFuture()) {
@@ -67,8 +75,8 @@ void CallRecord::End(const absl::Status& status, SteadyTime now) {
     ended_.queued = std::max(started_ - arrival_, absl::ZeroDuration());
   }
   for (const Sample& sample : samples_) {
-    ended_.generation_tokens += sample.tokens;
-    if (sample.tokens < 2) continue;
+    (scores_ ? scored_tokens_ : ended_.generation_tokens) += sample.tokens;
+    if (scores_ || sample.tokens < 2) continue;
     ended_.time_per_output_token.push_back((sample.last - *sample.first) / (sample.tokens - 1));
   }
   metrics_.Ended(ended_);
@@ -87,9 +95,10 @@ Json CallRecord::Summary() const {
                   {"generated_tokens", ended_.generation_tokens},
                   {"cached_tokens", cached_tokens_},
                   {"finish_reasons", std::move(reasons)}};
+  if (scores_) summary["scored_tokens"] = scored_tokens_;
   if (!status_.ok()) summary["status"] = absl::StatusCodeToString(status_.code());
   if (ended_.queued) summary["queue_ms"] = ToMilliseconds(*ended_.queued);
-  if (to_first_token_) summary["ttft_ms"] = ToMilliseconds(*to_first_token_);
+  if (to_first_token_ && !scores_) summary["ttft_ms"] = ToMilliseconds(*to_first_token_);
   summary["total_ms"] = ToMilliseconds(ended_.total);
   summary["steps"] = denoising_steps_;
   summary["forward_passes"] = ended_.forward_passes;

@@ -19,8 +19,10 @@ namespace sdar {
 // Thread-hostile; allocates nothing per token.
 class CallRecord {
  public:
-  // arrival: of the call. Requires: metrics outlive this.
-  CallRecord(SteadyTime arrival, int64_t prompt_tokens, int num_samples, ServerMetrics& metrics);
+  // arrival: of the call. scores: its tokens are targets that are scored. Requires: metrics outlive
+  // this.
+  CallRecord(SteadyTime arrival, int64_t prompt_tokens, int num_samples, bool scores,
+             ServerMetrics& metrics);
 
   // News of sample `index`, on its way to the client.
   void Note(int index, const SequenceUpdate& update, SteadyTime now);
@@ -38,14 +40,17 @@ class CallRecord {
     std::optional<FinishReason> reason;
   };
 
+  void NoteTokens(const SequenceUpdate& update, Sample& sample, SteadyTime now);
   FinishedReason ReasonOf(const absl::Status& status) const;
 
   const SteadyTime arrival_;
   const int64_t prompt_tokens_;
+  const bool scores_;
   ServerMetrics& metrics_;
   std::vector<Sample> samples_;
   SteadyTime started_ = SteadyTime::InfiniteFuture();  // when one of them first had a slot
   std::optional<absl::Duration> to_first_token_;
+  int64_t scored_tokens_ = 0;
   int64_t denoising_steps_ = 0;
   int64_t cached_tokens_ = 0;  // of the prompt, once per sample
   EndedCall ended_;

@@ -12,13 +12,37 @@ namespace sdar {
 
 using sdar::v1::GenerateResponse;
 
+namespace {
+
+void FillTop(const RevealedToken& token, sdar::v1::Delta::Top& top) {
+  for (const TokenLogprob& t : token.top) {
+    sdar::v1::TokenLogprob& alternative = *top.add_alternatives();
+    alternative.set_id(static_cast<uint32_t>(t.id));
+    alternative.set_logprob(static_cast<float>(t.logprob));
+  }
+}
+
+void FillUsage(const SequenceUsage& from, sdar::v1::Usage& usage) {
+  usage.set_prompt_tokens(static_cast<uint32_t>(from.prompt_tokens));
+  usage.set_completion_tokens(static_cast<uint32_t>(from.completion_tokens));
+  usage.set_denoising_steps(static_cast<uint32_t>(from.denoising_steps));
+  usage.set_forward_passes(static_cast<uint32_t>(from.forward_passes));
+  usage.set_cached_tokens(static_cast<uint32_t>(from.cached_tokens));
+  usage.set_preemptions(static_cast<uint32_t>(from.preemptions));
+}
+
+}  // namespace
+
 GenerateStream::GenerateStream(Options options, Router& router, const Tokenizer& tokenizer,
                                ServerMetrics& metrics)
     : options_(std::move(options)),
       router_(router),
       tokenizer_(tokenizer),
       samples_left_(options_.num_samples),
-      record_(options_.arrival, options_.prompt_tokens, options_.num_samples, metrics) {}
+      record_(options_.arrival, options_.prompt_tokens, options_.num_samples,
+              options_.scores != nullptr, metrics) {
+  if (options_.scores != nullptr) options_.scores->set_request_id(options_.request_id);
+}
 
 void GenerateStream::Begin(StreamSink sink, std::function<void()> on_done) {
   absl::MutexLock lock(&mutex_);
@@ -67,7 +91,22 @@ void GenerateStream::Update(int index, const SequenceUpdate& update) {
   if (!failed.ok()) CancelSequences(failed);
 }
 
+void GenerateStream::TakeScores(const SequenceUpdate& update) {
+  sdar::v1::ScoreResponse& scores = *options_.scores;
+  for (const RevealedToken& token : update.tokens) {
+    scores.add_token_ids(static_cast<uint32_t>(token.id));
+    scores.add_logprobs(static_cast<float>(token.logprob));
+    scores.set_sum(scores.sum() + token.logprob);
+    scores.add_greedy(token.greedy);
+    if (!token.top.empty()) FillTop(token, *scores.add_top());
+  }
+  if (!update.end) return;
+  if (!update.end->status.ok()) SetFailed(update.end->status);
+  FillUsage(update.end->usage, *scores.mutable_usage());
+}
+
 void GenerateStream::Take(int index, const SequenceUpdate& update) {
+  if (options_.scores != nullptr) return TakeScores(update);
   if (!update.text.empty() || !update.tokens.empty()) {
     GenerateResponse response = NewResponse();
     FillDelta(index, update, *response.mutable_delta());
@@ -210,12 +249,7 @@ void GenerateStream::FillDelta(int index, const SequenceUpdate& update,
     delta.add_logprobs(static_cast<float>(token.logprob));
     delta.add_entropies(static_cast<float>(token.entropy));
     delta.add_steps(static_cast<uint32_t>(token.step));
-    sdar::v1::Delta::Top& top = *delta.add_top();
-    for (const TokenLogprob& t : token.top) {
-      sdar::v1::TokenLogprob& alternative = *top.add_alternatives();
-      alternative.set_id(static_cast<uint32_t>(t.id));
-      alternative.set_logprob(static_cast<float>(t.logprob));
-    }
+    FillTop(token, *delta.add_top());
   }
 }
 
@@ -243,13 +277,7 @@ void GenerateStream::FillFinished(int index, const SequenceEnd& end,
                                                         : sdar::v1::Finished::LENGTH);
   if (end.stop_token) finished.set_stop_token_id(static_cast<uint32_t>(*end.stop_token));
   if (end.stop_string) finished.set_stop_string(*end.stop_string);
-  sdar::v1::Usage& usage = *finished.mutable_usage();
-  usage.set_prompt_tokens(static_cast<uint32_t>(end.usage.prompt_tokens));
-  usage.set_completion_tokens(static_cast<uint32_t>(end.usage.completion_tokens));
-  usage.set_denoising_steps(static_cast<uint32_t>(end.usage.denoising_steps));
-  usage.set_forward_passes(static_cast<uint32_t>(end.usage.forward_passes));
-  usage.set_cached_tokens(static_cast<uint32_t>(end.usage.cached_tokens));
-  usage.set_preemptions(static_cast<uint32_t>(end.usage.preemptions));
+  FillUsage(end.usage, *finished.mutable_usage());
   finished.set_seed(options_.seeds[static_cast<size_t>(index)]);
 }
 

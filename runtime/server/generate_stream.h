@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One call that generates: carries its samples' updates to the client, over whatever transport.
+// One call that generates or scores: carries its samples' updates to the client, over whatever
+// transport.
 #pragma once
 
 #include <deque>
@@ -40,6 +41,9 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
     int64_t prompt_tokens = 0;
     int num_samples = 1;
     bool with_logprobs = false;
+    // A call that scores: its whole answer, which is complete when the sink's `finish` gets OK.
+    // Nothing is written to the sink. Null: the call generates.
+    std::shared_ptr<sdar::v1::ScoreResponse> scores;
     std::vector<uint64_t> seeds;         // one per sample, reported at its end
     size_t max_backlog_bytes = 1 << 20;  // that wait, not counting what the transport has taken
   };
@@ -77,6 +81,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   };
 
   void Take(int index, const SequenceUpdate& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeScores(const SequenceUpdate& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Push(sdar::v1::GenerateResponse response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Join(sdar::v1::GenerateResponse& response, size_t bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -2,6 +2,7 @@
 // A call of the service, whatever transport it came over.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "common/ids.h"
 #include "common/steady_time.h"
 #include "runtime/request/request_fields.h"
+#include "runtime/request/score_fields.h"
+#include "sdar/v1/generation.pb.h"
 
 namespace sdar {
 
@@ -20,6 +23,11 @@ struct GenerationCall {
   std::string trace_id;  // for the log; empty: none
   std::vector<TokenId> prompt;
   RequestFields fields;
+  // A call that scores has these instead of the fields. `scores` is where its answer is put
+  // together; null: the call generates.
+  std::shared_ptr<sdar::v1::ScoreResponse> scores;
+  std::vector<TokenId> targets;
+  ScoreFields score_fields;
   bool provisional = false;  // also the block's state after every denoising step
   SteadyTime deadline = SteadyTime::InfiniteFuture();
   SteadyTime arrival = SteadyTime::Now();

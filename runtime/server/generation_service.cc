@@ -109,17 +109,28 @@ absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::Open(Generati
   return stream;
 }
 
+absl::StatusOr<std::vector<GenerationRequest>> GenerationService::BuildSamples(
+    GenerationCall& call) const {
+  const RequestLimits& limits = router_.config().limits;
+  if (call.scores == nullptr) {
+    return BuildRequests(call.fields, std::move(call.prompt), config_.defaults, limits);
+  }
+  SDAR_ASSIGN_OR_RETURN(GenerationRequest request,
+                        BuildScoreRequest(call.score_fields, std::move(call.prompt),
+                                          std::move(call.targets), config_.defaults, limits));
+  return std::vector<GenerationRequest>{std::move(request)};
+}
+
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::TryOpen(GenerationCall call) {
   const auto prompt_tokens = static_cast<int64_t>(call.prompt.size());
-  SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples,
-                        BuildRequests(call.fields, std::move(call.prompt), config_.defaults,
-                                      router_.config().limits));
+  SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples, BuildSamples(call));
   GenerateStream::Options options;
   options.trace_id = call.trace_id;
   options.arrival = call.arrival;
   options.prompt_tokens = prompt_tokens;
   options.num_samples = static_cast<int>(samples.size());
   options.with_logprobs = call.fields.logprobs.has_value();
+  options.scores = call.scores;
   options.max_backlog_bytes = config_.max_backlog_bytes;
   for (GenerationRequest& sample : samples) {
     sample.provisional = call.provisional;

@@ -67,7 +67,7 @@ class GenerationService {
   std::string FindStall() const;
 
   // Queues a call's samples; the call has to Begin, and to be closed when it is over. Errors as of
-  // the Generate method (generation.proto).
+  // the Generate and Score methods (generation.proto).
   absl::StatusOr<std::shared_ptr<GenerateStream>> Open(GenerationCall call);
   void Close(const std::shared_ptr<GenerateStream>& stream);
   // A transport has refused a call before it could be opened.
@@ -84,6 +84,7 @@ class GenerationService {
   sdar::v1::GetStatusResponse GetStatus() const;
 
  private:
+  absl::StatusOr<std::vector<GenerationRequest>> BuildSamples(GenerationCall& call) const;
   absl::Status Submit(std::vector<GenerationRequest> samples,
                       const std::shared_ptr<GenerateStream>& stream);
   HealthView View() const;

@@ -34,6 +34,14 @@ int NumWritten(const Segment& segment) {
   return NumCommitted(segment) + static_cast<int>(segment.tentative_rows());
 }
 
+bool Repeats(const sdar::v1::SamplingRecord& sampling) {
+  return sampling.repetition_penalty() != 1 && sampling.repetition_penalty() != 0;
+}
+
+bool Penalizes(const sdar::v1::SamplingRecord& sampling) {
+  return Repeats(sampling) || sampling.presence_penalty() != 0 || sampling.frequency_penalty() != 0;
+}
+
 template <typename... Parts>
 absl::Status BadPlan(const Parts&... parts) {
   return absl::InternalError(absl::StrCat("step plan: ", parts...));
@@ -123,7 +131,8 @@ absl::Status Worker::CheckSegment(const Segment& segment) const {
   return absl::OkStatus();
 }
 
-// A segment continues what is committed, or what a draft wrote after that.
+// A segment continues what is committed, or what a draft wrote after that. A draft that writes
+// nothing may also start earlier; penalties would count what it does not see.
 absl::Status Worker::CheckPlace(const Slot& slot, const Segment& segment) const {
   const bool draft = segment.phase() == Segment::DRAFT;
   if (segment.tentative_rows() > (draft ? segment.block_length() : 0) ||
@@ -135,6 +144,9 @@ absl::Status Worker::CheckPlace(const Slot& slot, const Segment& segment) const 
   const auto first = static_cast<int64_t>(segment.first_position());
   const int64_t after_drafts = slot.num_committed + static_cast<int64_t>(slot.tentative.size());
   if (first == slot.num_committed || first == after_drafts) return absl::OkStatus();
+  const bool may_start_earlier =
+      draft && segment.tentative_rows() == 0 && !Penalizes(slot.sampling);
+  if (may_start_earlier && first < slot.num_committed) return absl::OkStatus();
   return BadPlan("slot ", segment.slot(), " goes on at position ", slot.num_committed, " or ",
                  after_drafts, ", got ", first);
 }
@@ -222,10 +234,7 @@ Worker::SegmentPenalties Worker::PenaltiesFor(const Segment& segment) const {
   const Slot& slot = slots_[segment.slot()];
   const sdar::v1::SamplingRecord& sampling = slot.sampling;
   SegmentPenalties penalties;
-  const bool repeats = sampling.repetition_penalty() != 1 && sampling.repetition_penalty() != 0;
-  if (!repeats && sampling.presence_penalty() == 0 && sampling.frequency_penalty() == 0) {
-    return penalties;
-  }
+  if (!Penalizes(sampling)) return penalties;
   absl::btree_map<TokenId, int32_t> counts = slot.output_counts;
   if (segment.phase() == Segment::DRAFT && segment.first_position() != slot.num_committed) {
     for (TokenId id : slot.tentative) ++counts[id];
@@ -236,7 +245,7 @@ Worker::SegmentPenalties Worker::PenaltiesFor(const Segment& segment) const {
     ++counts[static_cast<TokenId>(segment.token_ids(i))];
   }
   penalties.counts.assign(counts.begin(), counts.end());
-  if (!repeats) return penalties;
+  if (!Repeats(sampling)) return penalties;
   std::set<TokenId> repeated(slot.prompt_ids.begin(), slot.prompt_ids.end());
   for (const auto& [id, count] : counts) repeated.insert(id);
   penalties.repeated.assign(repeated.begin(), repeated.end());

@@ -34,6 +34,7 @@ Value RoundTrip(const Value& value) {
 GenerationRequest FullRequest() {
   GenerationRequest request;
   request.prompt = {0, 7, 151935, 3};
+  request.targets = {9, 151935};
   request.sampling = {kThird, 17, 0.1, kTiny, 1 + kThird, -kThird, 0.7, {}, ~uint64_t{0}};
   request.sampling.logit_bias = {{5, 0.1f}, {6, -std::numeric_limits<float>::infinity()}};
   request.remasking = {8, 3, RemaskingStrategy::kEntropyBounded, 2 * kThird, kThird / 7};
@@ -52,6 +53,7 @@ TEST(ReplicaMessagesTest, ARequestArrivesAsItWas) {
   const GenerationRequest sent = FullRequest();
   const GenerationRequest got = RoundTrip(sent);
   EXPECT_EQ(got.prompt, sent.prompt);
+  EXPECT_EQ(got.targets, sent.targets);
   EXPECT_EQ(got.sampling.temperature, sent.sampling.temperature);
   EXPECT_EQ(got.sampling.top_k, sent.sampling.top_k);
   EXPECT_EQ(got.sampling.top_p, sent.sampling.top_p);
@@ -105,7 +107,8 @@ TEST(ReplicaMessagesTest, WhatARequestDoesNotSetStaysUnset) {
 TEST(ReplicaMessagesTest, AnUpdateArrivesAsItWas) {
   SequenceUpdate sent;
   sent.text = std::string("a\0\xc3", 3);
-  sent.tokens = {{5, -kThird, kTiny, 2, {{5, -kThird}, {kNoToken, -kThird / 3}}}, {6, 0, 0, 1, {}}};
+  sent.tokens = {{5, -kThird, kTiny, 2, {{5, -kThird}, {kNoToken, -kThird / 3}}},
+                 {6, 0, 0, 1, {}, true}};
   sent.trace = {{3, 1, {0, 2}, {kThird, kTiny}, {8, 9}, {2}, {9}}};
   sent.provisional = ProvisionalBlock{4, 2, {{true, false, 11, kThird}, {false, true, 12, 1}}};
   const SequenceUpdate got = RoundTrip(sent);
@@ -115,6 +118,8 @@ TEST(ReplicaMessagesTest, AnUpdateArrivesAsItWas) {
   EXPECT_EQ(got.tokens[0].logprob, -kThird);
   EXPECT_EQ(got.tokens[0].entropy, kTiny);
   EXPECT_EQ(got.tokens[0].step, 2);
+  EXPECT_FALSE(got.tokens[0].greedy);
+  EXPECT_TRUE(got.tokens[1].greedy);
   ASSERT_EQ(got.tokens[0].top.size(), 2u);
   EXPECT_EQ(got.tokens[0].top[1].id, kNoToken);
   EXPECT_EQ(got.tokens[0].top[1].logprob, -kThird / 3);

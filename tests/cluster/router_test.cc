@@ -89,6 +89,16 @@ TEST(RouterTest, PromptTokensInTheQueueAreBoundedOncePerRequest) {
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("600 prompt tokens")));
 }
 
+TEST(RouterTest, TargetsThatWaitCountAsTheirPromptDoes) {
+  RouterFixture f(1);
+  f.Submit(1, 2);
+  std::vector<Submission> score = f.Make(2);
+  score[0].request.targets.assign(600, 3);
+  f.Submit(score);
+  EXPECT_THAT(f.router->Submit(score),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("601 prompt tokens")));
+}
+
 TEST(RouterTest, TheBoundsAreForWhatWaits) {
   RouterConfig config = SmallConfig();
   config.max_waiting = 0;

@@ -63,7 +63,7 @@ def real(field, value):
 def packed(field, numbers):
     return sized(field, b"".join(map(varint, numbers)))
 
-PREFILL, DENOISE, FUSED, COMMIT = 1, 2, 3, 4
+PREFILL, DENOISE, FUSED, COMMIT, DRAFT = 1, 2, 3, 4, 5
 
 def segment(slot, phase, first, ids, masked=b"", pages=(), sampling=None, asked=()):
     return sized(5, number(1, slot) + number(2, phase) + number(3, 4) + number(4, first) + packed(5, ids) + sized(6, masked) +
@@ -90,6 +90,8 @@ records = {
                     segment(1, DENOISE, 0, [MASK, 7, MASK, 8], b"\x05", [], penalising),
                     FORWARD + packed(4, [0]) + segment(1, FUSED, 0, [6, 7, 6, 8] + [MASK] * 4, b"\xf0", [2]) +
                     segment(0, DENOISE, 0, [MASK] * 4, b"\x0f", [], drawing)),
+    "likelihood": record(FORWARD + segment(0, PREFILL, 0, [1, 2, 3, 4], pages=[0], sampling=b"") +
+                         segment(0, DRAFT, 0, [1, 2, MASK, MASK], b"\x04", asked=[3]) + segment(0, DRAFT, 4, [MASK] * 4, b"\x01", asked=[5])),
     "scores": record(FORWARD + segment(0, PREFILL, 0, [1, 2, 3, 4, 5, 6], b"\x3f", [0], b"", [2, 3, 4, 5, 6, 7])),
 }
 
@@ -117,6 +119,7 @@ outputs = {"content": "Hello!", "reasoning": "<think>\nHm.\n</think>\n\nIt is 4.
            "cut": call[:-7], "calls": f"<think></think>{call}\n{call} ", "object": call[12:-13]}
 for name, content in outputs.items():
     (out / "output_splitter_fuzz" / name).write_bytes(b"\3" + content.encode())
+(out / "request_fuzz" / "score").write_bytes(b"\3" + sized(2, b"Hello!") + sized(6, packed(1, [1, 2, 300])) + number(7, 8) + number(8, 2))
 for name, content in records.items():
     (out / "plan_record_fuzz" / name).write_bytes(content)
 PYTHON

@@ -49,13 +49,40 @@ absl::StatusOr<Parsed> ParseGrpc(absl::string_view bytes) {
   return out;
 }
 
-absl::StatusOr<std::vector<sdar::GenerationRequest>> Build(Parsed parsed) {
+sdar::RequestLimits Limits() {
   sdar::RequestLimits limits = {sdar::kSimulatedVocabulary, 512, 64, 12, 128};
   limits.forbidden = {{sdar::kSimulatedMask, sdar::kSimulatedMask + 1}, {970, 1024}};
+  return limits;
+}
+
+absl::StatusOr<std::vector<sdar::GenerationRequest>> Build(Parsed parsed) {
   sdar::RequestDefaults defaults;
   defaults.generation.eos_token_ids = {958};
   parsed.fields.max_tokens = std::min<int64_t>(parsed.fields.max_tokens.value_or(40), 40);
-  return sdar::BuildRequests(parsed.fields, std::move(parsed.prompt), defaults, limits);
+  return sdar::BuildRequests(parsed.fields, std::move(parsed.prompt), defaults, Limits());
+}
+
+absl::StatusOr<std::vector<sdar::GenerationRequest>> ReadScore(absl::string_view bytes) {
+  sdar::v1::ScoreRequest request;
+  if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::InvalidArgumentError("no message");
+  }
+  SDAR_ASSIGN_OR_RETURN(const sdar::ScoreFields fields, sdar::TranslateFields(request));
+  SDAR_ASSIGN_OR_RETURN(std::vector<sdar::TokenId> prompt, sdar::TranslatePrompt(request, Text()));
+  SDAR_ASSIGN_OR_RETURN(std::vector<sdar::TokenId> targets,
+                        sdar::TranslateContinuation(request, Text()));
+  SDAR_ASSIGN_OR_RETURN(sdar::GenerationRequest built,
+                        sdar::BuildScoreRequest(fields, std::move(prompt), std::move(targets),
+                                                sdar::RequestDefaults(), Limits()));
+  return std::vector<sdar::GenerationRequest>{std::move(built)};
+}
+
+// The first byte says what the others are.
+absl::StatusOr<std::vector<sdar::GenerationRequest>> Read(uint8_t kind, absl::string_view bytes) {
+  if (kind % 4 == 3) return ReadScore(bytes);
+  SDAR_ASSIGN_OR_RETURN(Parsed parsed,
+                        kind % 4 == 2 ? ParseGrpc(bytes) : ParseHttp(bytes, kind % 4 == 0));
+  return Build(std::move(parsed));
 }
 
 }  // namespace
@@ -63,10 +90,7 @@ absl::StatusOr<std::vector<sdar::GenerationRequest>> Build(Parsed parsed) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const absl::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  absl::StatusOr<Parsed> parsed =
-      data[0] % 3 == 2 ? ParseGrpc(bytes) : ParseHttp(bytes, data[0] % 3 == 0);
-  if (!parsed.ok()) return 0;
-  const auto samples = Build(*std::move(parsed));
+  const auto samples = Read(data[0], bytes);
   if (!samples.ok()) return 0;
   sdar::Simulation simulation({4, 128, 12, 64, true});
   std::optional<sdar::SequenceId> leader;

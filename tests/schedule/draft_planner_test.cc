@@ -190,7 +190,7 @@ TEST(DraftPlannerTest, NoDraftNeedsAPageThatTheSequenceWouldNot) {
   // Prompt and output fill the pages but for the last block, which is never committed.
   Simulation simulation({1, 512, 2, 8, true});
   GenerationRequest request = Drafting(8, 12);
-  ASSERT_EQ(PagesNeeded(8, 12, 4, 8), 2);
+  ASSERT_EQ(PagesNeeded(8 + 12, 4, 8), 2);
   simulation.Add(request);
   simulation.RunToEnd();
   EXPECT_TRUE(simulation.ended().at(1).end.status.ok());

@@ -43,6 +43,14 @@ GenerationRequest RandomRequest(std::mt19937& random, int64_t num_pages) {
   return request;
 }
 
+// Scores the last tokens of its prompt instead of generating.
+void MakeScore(std::mt19937& random, GenerationRequest& request) {
+  const size_t most = std::min<size_t>(request.prompt.size(), 40);
+  const auto first = request.prompt.end() - static_cast<std::ptrdiff_t>(1 + random() % most);
+  request.targets.assign(first, request.prompt.end());
+  request.prompt.erase(first, request.prompt.end());
+}
+
 class LoadTest : public ::testing::TestWithParam<Load> {
  protected:
   // The tokens that a request gives when it has the ranks to itself.
@@ -67,6 +75,7 @@ class LoadTest : public ::testing::TestWithParam<Load> {
       request.deadline =
           SteadyTime() + absl::Seconds(step_ + 1 + static_cast<int64_t>(random_() % 400));
     }
+    if (random_() % 5 == 0) MakeScore(random_, request);
     const SequenceId leader = s.Add(request);
     requests_.push_back(request);
     const unsigned followers = random_() % 10 == 0 ? 3 : 0;
@@ -107,12 +116,13 @@ TEST_P(LoadTest, NothingDeadlocksStarvesLeaksOrChangesWhatIsGenerated) {
   ASSERT_EQ(simulation_.ended().size(), requests_.size());
   EXPECT_EQ(scheduler.num_free_slots(), GetParam().config.max_sequences);
   EXPECT_EQ(scheduler.num_free_pages(), GetParam().config.num_pages);
-  int64_t preempted = 0, cached = 0, finished = 0;
+  int64_t preempted = 0, cached = 0, finished = 0, preempted_scores = 0;
   for (const auto& [id, outcome] : simulation_.ended()) {
     if (!outcome.end.status.ok()) continue;
     ++finished;
     preempted += outcome.end.usage.preemptions > 0;
     cached += outcome.end.usage.cached_tokens > 0;
+    preempted_scores += outcome.end.usage.preemptions > 0 && requests_[id - 1].scores();
     if (id % 7 != 0) continue;  // a sample: each costs as much again
     const Simulation::Outcome alone = Alone(requests_[id - 1]);
     ASSERT_EQ(outcome.tokens, alone.tokens) << id;
@@ -120,6 +130,7 @@ TEST_P(LoadTest, NothingDeadlocksStarvesLeaksOrChangesWhatIsGenerated) {
   }
   EXPECT_GT(finished, static_cast<int64_t>(requests_.size()) / 2);
   EXPECT_GT(preempted, 0) << "the load is too light to show anything";
+  EXPECT_GT(preempted_scores, 0);
   EXPECT_EQ(cached > 0, GetParam().config.prefix_cache);
   EXPECT_EQ(scheduler.counters().steps.accepted_drafts > 1000, GetParam().drafts);
 }

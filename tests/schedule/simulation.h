@@ -62,6 +62,25 @@ inline uint64_t Mix(std::initializer_list<uint64_t> values) {
   return state * 0x94D049BB133111EBull ^ state >> 29;
 }
 
+// The z of an id at a position with these K/V, where another id is chosen. Below 0.
+inline float SimulatedZ(uint64_t kv, TokenId id) {
+  return -1 - static_cast<float>(Mix({kv, static_cast<uint64_t>(id)}) % 1000) / 100;
+}
+
+// A request that scores the last `num_targets` of `length` made-up tokens. The same `kind`: the
+// same tokens.
+inline GenerationRequest SimulatedScore(int length, int num_targets, int block_length = 4,
+                                        uint64_t kind = 0) {
+  GenerationRequest request;
+  for (int i = 0; i < length; ++i) {
+    const auto id = static_cast<TokenId>(Mix({kind, static_cast<uint64_t>(i)}) % 900);
+    (i < length - num_targets ? request.prompt : request.targets).push_back(id);
+  }
+  request.remasking.block_length = block_length;
+  request.remasking.denoising_steps = block_length;
+  return request;
+}
+
 // A summary in which one token is as good as certain.
 inline LogitSummary CertainOf(TokenId id, double confidence) {
   LogitSummary summary;
@@ -96,7 +115,8 @@ class FakeRanks {
     served_.clear();
     for (const sdar::v1::Segment& segment : plan.segments()) {
       const bool first = planned.insert(segment.slot()).second;
-      EXPECT_EQ(first, segment.phase() != sdar::v1::Segment::DRAFT);
+      const bool is_draft = segment.phase() == sdar::v1::Segment::DRAFT;
+      EXPECT_TRUE(first != is_draft || (is_draft && segment.asked_ids_size() > 0));
       Run(segment, summaries);
     }
     return summaries;
@@ -138,7 +158,9 @@ class FakeRanks {
     const auto rows = static_cast<uint32_t>(segment.token_ids_size());
     const uint32_t first = segment.first_position();
     if (segment.phase() == Segment::DRAFT) {
-      EXPECT_TRUE(first == slot.committed || first == slot.committed + slot.tentative) << first;
+      EXPECT_TRUE(first == slot.committed || first == slot.committed + slot.tentative ||
+                  (first < slot.committed && segment.asked_ids_size() > 0))
+          << first;
       if (segment.tentative_rows() == 0) return 0;
       EXPECT_EQ(slot.tentative, 0u) << "two drafts write";
       EXPECT_EQ(first, slot.committed);
@@ -166,6 +188,7 @@ class FakeRanks {
     ASSERT_EQ(first % block, 0u);
     ASSERT_EQ(rows % block, 0u);
     ASSERT_LE(first + to_write, slot.pages.size() * static_cast<size_t>(config_.page_size));
+    int asked = 0;
     uint64_t seen = Mix({block});
     for (uint32_t p = 0; p < first; ++p) seen = Mix({seen, KvAt(slot, p)});
     for (uint32_t row = 0; row < rows; row += block) {
@@ -184,6 +207,9 @@ class FakeRanks {
         const uint64_t draw = own % 4 == 0 ? own : Mix({before, position, slot.seed});
         summaries.push_back(CertainOf(static_cast<TokenId>(draw % 900),
                                       static_cast<double>(1 + draw / 1024 % 1000) / 1001));
+        if (asked == segment.asked_ids_size()) continue;
+        const auto id = static_cast<TokenId>(segment.asked_ids(asked++));
+        summaries.back().asked_z = id == summaries.back().candidates[0].id ? 0 : SimulatedZ(kv, id);
       }
     }
   }
@@ -200,6 +226,7 @@ class Simulation {
   struct Outcome {
     std::vector<TokenId> tokens;
     std::vector<double> logprobs;
+    std::vector<bool> greedy;
     SequenceEnd end;
   };
 
@@ -248,6 +275,7 @@ class Simulation {
     for (const RevealedToken& token : update.tokens) {
       outcome.tokens.push_back(token.id);
       outcome.logprobs.push_back(token.logprob);
+      outcome.greedy.push_back(token.greedy);
     }
     if (!update.end) return;
     outcome.end = *update.end;

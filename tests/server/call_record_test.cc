@@ -40,7 +40,7 @@ class CallRecordTest : public ::testing::Test {
 };
 
 TEST_F(CallRecordTest, MeasuresACallFromItsArrival) {
-  CallRecord record(arrival_, 17, 1, metrics_);
+  CallRecord record(arrival_, 17, 1, false, metrics_);
   record.Note(0, Tokens(4), At(50));
   record.Note(0, SequenceUpdate(), At(60));  // news without tokens
   record.Note(0, Tokens(4), At(80));
@@ -64,7 +64,7 @@ TEST_F(CallRecordTest, MeasuresACallFromItsArrival) {
 }
 
 TEST_F(CallRecordTest, SamplesShareThePromptAndTheFirstToken) {
-  CallRecord record(arrival_, 17, 2, metrics_);
+  CallRecord record(arrival_, 17, 2, false, metrics_);
   record.Note(1, Tokens(4), At(50));
   record.Note(0, Tokens(4), At(60));
   record.Note(0, End(0, FinishReason::kStop), At(70));
@@ -80,8 +80,32 @@ TEST_F(CallRecordTest, SamplesShareThePromptAndTheFirstToken) {
   EXPECT_EQ(Scraped(text, "sdar_requests_total", {"\"length\""}), 1);
 }
 
+TEST_F(CallRecordTest, WhatIsScoredIsNotCountedAsGenerated) {
+  CallRecord record(arrival_, 17, 1, true, metrics_);
+  record.Note(0, Tokens(4), At(50));
+  record.Note(0, End(2, FinishReason::kLength), At(95));
+  record.End(absl::OkStatus(), At(96));
+  EXPECT_EQ(DumpJson(record.Summary()),
+            R"({"prompt_tokens":17,"generated_tokens":0,"cached_tokens":16,)"
+            R"("finish_reasons":["length"],"scored_tokens":6,"queue_ms":20.0,"total_ms":96.0,)"
+            R"("steps":6,"forward_passes":8})");
+  const std::string text = Scrape();
+  EXPECT_EQ(Scraped(text, "sdar_scored_tokens_total"), 6);
+  EXPECT_EQ(Scraped(text, "sdar_prompt_tokens_total"), 17);
+  EXPECT_EQ(Scraped(text, "sdar_generation_tokens_total"), 0);
+  EXPECT_EQ(Scraped(text, "sdar_requests_total", {"\"length\""}), 1);
+  EXPECT_EQ(Scraped(text, "sdar_e2e_request_latency_seconds_sum"), 0.096);
+  EXPECT_EQ(Scraped(text, "sdar_request_queue_time_seconds_sum"), 0.02);
+  for (const char* generation :
+       {"sdar_time_to_first_token_seconds_count", "sdar_inter_token_latency_seconds_count",
+        "sdar_request_time_per_output_token_seconds_count", "sdar_tokens_per_forward_pass_count",
+        "sdar_request_generation_tokens_count"}) {
+    EXPECT_EQ(Scraped(text, generation), 0) << generation;
+  }
+}
+
 TEST_F(CallRecordTest, AnEmptyAnswerHasAPromptToo) {
-  CallRecord record(arrival_, 17, 1, metrics_);
+  CallRecord record(arrival_, 17, 1, false, metrics_);
   record.Note(0, End(0, FinishReason::kStop), At(50));
   record.End(absl::OkStatus(), At(50));
   const std::string text = Scrape();
@@ -96,7 +120,7 @@ TEST_F(CallRecordTest, FailuresAreCountedByTheirReasonAndNotMeasured) {
       {absl::UnavailableError("a rank is gone"), "error"},
       {absl::ResourceExhaustedError("the client reads too slowly"), "error"}};
   for (const auto& [status, reason] : cases) {
-    CallRecord record(arrival_, 17, 1, metrics_);
+    CallRecord record(arrival_, 17, 1, false, metrics_);
     record.Note(0, Tokens(4), At(50));
     record.End(status, At(60));
     const Json summary = record.Summary();

@@ -84,6 +84,49 @@ TEST(WorkerTest, RefusesPlansThatCannotBe) {
   }
 }
 
+// Eight committed positions, then a draft of the block at `first_position`.
+StepPlan DraftAfterPrefill(uint32_t first_position) {
+  StepPlan plan = ValidPlan();
+  Segment& prefill = *plan.mutable_segments(0);
+  prefill.set_phase(Segment::PREFILL);
+  prefill.clear_masked();
+  for (int i = 0; i < 4; ++i) prefill.add_token_ids(7);
+  Segment& draft = *plan.add_segments();
+  draft.set_phase(Segment::DRAFT);
+  draft.set_block_length(4);
+  draft.set_first_position(first_position);
+  for (int i = 0; i < 4; ++i) draft.add_token_ids(300);
+  draft.set_masked("\x01");
+  return plan;
+}
+
+TEST(WorkerTest, ADraftThatWritesNothingMayStartBeforeTheEndOfWhatIsCommitted) {
+  for (const uint32_t first : {0u, 4u, 8u}) {
+    WithWorker([first](Worker& worker) {
+      auto result = worker.Execute(DraftAfterPrefill(first));
+      ASSERT_THAT(result, IsOk());
+      EXPECT_EQ(result->summaries.size(), 1u);
+    });
+  }
+}
+
+TEST(WorkerTest, ADraftThatStartsEarlierIsRefusedIfItWritesOrIsPenalised) {
+  const std::pair<std::function<void(StepPlan&)>, uint32_t> cases[] = {
+      {[](StepPlan&) {}, 12},
+      {[](StepPlan& p) { p.mutable_segments(1)->set_tentative_rows(4); }, 4},
+      {[](StepPlan& p) { p.mutable_segments(0)->mutable_sampling()->set_presence_penalty(1); }, 4},
+      {[](StepPlan& p) { p.mutable_segments(0)->mutable_sampling()->set_repetition_penalty(2); },
+       4}};
+  for (const auto& [spoil, first] : cases) {
+    WithWorker([&spoil = spoil, first = first](Worker& worker) {
+      StepPlan plan = DraftAfterPrefill(first);
+      spoil(plan);
+      EXPECT_THAT(worker.Execute(plan),
+                  StatusIs(absl::StatusCode::kInternal, HasSubstr("goes on at position 8")));
+    });
+  }
+}
+
 TEST(WorkerTest, ForbiddenIdsAreNeverCandidates) {
   WithWorker([](Worker& worker) {
     StepPlan plan = ValidPlan();

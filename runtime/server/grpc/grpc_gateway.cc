@@ -49,30 +49,28 @@ absl::Status GrpcGateway::CheckAccess(const grpc::CallbackServerContext& context
   return service_.CheckAccess(MetadataOf(context, "authorization"));
 }
 
-GenerateReactor* GrpcGateway::Generate(grpc::CallbackServerContext* context,
-                                       const sdar::v1::GenerateRequest* request) {
-  auto* call = new GrpcCall;  // gRPC's from now on
-  const auto refuse = [this, context, call](const absl::Status& status) {
+template <typename Call>
+void GrpcGateway::Start(grpc::CallbackServerContext& context, size_t bytes, Translation translation,
+                        Call& call) {
+  const auto refuse = [this, &context, &call](const absl::Status& status) {
     service_.CountRefusal(status);
-    AddPushback(*context, status);
-    call->Refuse(status);
+    AddPushback(context, status);
+    call.Refuse(status);
   };
-  const absl::Status access = CheckAccess(*context);
-  if (!access.ok()) {
-    refuse(access);
-    return call;
-  }
-  const absl::Status queued = workers_.Run(
-      request->ByteSizeLong(), [this, context, request, call, refuse](const absl::Status& ready) {
-        ready.ok() ? Begin(*context, *request, *call) : refuse(ready);
+  const absl::Status access = CheckAccess(context);
+  if (!access.ok()) return refuse(access);
+  const absl::Status queued =
+      workers_.Run(bytes, [this, &context, translation = std::move(translation), &call,
+                           refuse](const absl::Status& ready) {
+        ready.ok() ? Begin(context, translation, call) : refuse(ready);
       });
   if (!queued.ok()) refuse(queued);
-  return call;
 }
 
-void GrpcGateway::Begin(grpc::CallbackServerContext& context,
-                        const sdar::v1::GenerateRequest& request, GrpcCall& call) {
-  auto translated = Translate(context, request);
+template <typename Call>
+void GrpcGateway::Begin(grpc::CallbackServerContext& context, const Translation& translation,
+                        Call& call) {
+  auto translated = translation();
   if (!translated.ok()) {
     service_.CountRefusal(translated.status());
     return call.Refuse(translated.status());
@@ -85,10 +83,33 @@ void GrpcGateway::Begin(grpc::CallbackServerContext& context,
   call.Refuse(stream.status());
 }
 
-absl::StatusOr<GenerationCall> GrpcGateway::Translate(
-    const grpc::CallbackServerContext& context, const sdar::v1::GenerateRequest& request) const {
+GenerateReactor* GrpcGateway::Generate(grpc::CallbackServerContext* context,
+                                       const sdar::v1::GenerateRequest* request) {
+  auto* call = new GrpcCall;  // gRPC's from now on
+  Start(
+      *context, request->ByteSizeLong(),
+      [this, context, request] { return Translate(*context, *request); }, *call);
+  return call;
+}
+
+grpc::ServerUnaryReactor* GrpcGateway::Score(grpc::CallbackServerContext* context,
+                                             const sdar::v1::ScoreRequest* request,
+                                             sdar::v1::ScoreResponse* response) {
+  auto* call = new GrpcScoreCall(response);  // gRPC's from now on
+  const auto translation = [this, context, request, scores = call->scores()] {
+    return TranslateScore(*context, *request, scores);
+  };
+  Start(*context, request->ByteSizeLong(), translation, *call);
+  return call;
+}
+
+namespace {
+
+// What a call says of itself and not of what is asked.
+absl::StatusOr<GenerationCall> TranslateIdentity(const grpc::CallbackServerContext& context,
+                                                 const std::string& request_id) {
   GenerationCall call;
-  call.request_id = request.request_id();
+  call.request_id = request_id;
   if (!call.request_id.empty() && !IsPlainRequestId(call.request_id)) return BadRequestId();
   const absl::string_view header = MetadataOf(context, "x-request-id");
   if (call.request_id.empty() && IsPlainRequestId(header)) {
@@ -96,11 +117,32 @@ absl::StatusOr<GenerationCall> GrpcGateway::Translate(
     call.may_extend_request_id = true;
   }
   call.trace_id = TraceIdOf(MetadataOf(context, "traceparent"));
+  return call;
+}
+
+}  // namespace
+
+absl::StatusOr<GenerationCall> GrpcGateway::Translate(
+    const grpc::CallbackServerContext& context, const sdar::v1::GenerateRequest& request) const {
+  SDAR_ASSIGN_OR_RETURN(GenerationCall call, TranslateIdentity(context, request.request_id()));
   SDAR_ASSIGN_OR_RETURN(call.fields, TranslateFields(request));
-  SDAR_ASSIGN_OR_RETURN(call.deadline,
-                        TranslateDeadline(request, DeadlineOf(context), SteadyTime::Now()));
+  SDAR_ASSIGN_OR_RETURN(call.deadline, TranslateDeadline(request.scheduling(), DeadlineOf(context),
+                                                         SteadyTime::Now()));
   SDAR_ASSIGN_OR_RETURN(call.prompt, TranslatePrompt(request, service_.text()));
   call.provisional = request.output().provisional();
+  return call;
+}
+
+absl::StatusOr<GenerationCall> GrpcGateway::TranslateScore(
+    const grpc::CallbackServerContext& context, const sdar::v1::ScoreRequest& request,
+    const std::shared_ptr<sdar::v1::ScoreResponse>& scores) const {
+  SDAR_ASSIGN_OR_RETURN(GenerationCall call, TranslateIdentity(context, request.request_id()));
+  call.scores = scores;
+  SDAR_ASSIGN_OR_RETURN(call.score_fields, TranslateFields(request));
+  SDAR_ASSIGN_OR_RETURN(call.deadline, TranslateDeadline(request.scheduling(), DeadlineOf(context),
+                                                         SteadyTime::Now()));
+  SDAR_ASSIGN_OR_RETURN(call.prompt, TranslatePrompt(request, service_.text()));
+  SDAR_ASSIGN_OR_RETURN(call.targets, TranslateContinuation(request, service_.text()));
   return call;
 }
 

@@ -2,6 +2,9 @@
 // The service over gRPC: sdar.v1.GenerationService.
 #pragma once
 
+#include <functional>
+#include <memory>
+
 #include "absl/status/statusor.h"
 #include <grpcpp/grpcpp.h>
 
@@ -21,6 +24,9 @@ class GrpcGateway final : public sdar::v1::GenerationService::CallbackService {
 
   GenerateReactor* Generate(grpc::CallbackServerContext* context,
                             const sdar::v1::GenerateRequest* request) override;
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
+                                  const sdar::v1::ScoreRequest* request,
+                                  sdar::v1::ScoreResponse* response) override;
   grpc::ServerUnaryReactor* Abort(grpc::CallbackServerContext* context,
                                   const sdar::v1::AbortRequest* request,
                                   sdar::v1::AbortResponse* response) override;
@@ -39,10 +45,19 @@ class GrpcGateway final : public sdar::v1::GenerationService::CallbackService {
 
  private:
   absl::Status CheckAccess(const grpc::CallbackServerContext& context) const;
+  using Translation = std::function<absl::StatusOr<GenerationCall>()>;
+
   absl::StatusOr<GenerationCall> Translate(const grpc::CallbackServerContext& context,
                                            const sdar::v1::GenerateRequest& request) const;
-  void Begin(grpc::CallbackServerContext& context, const sdar::v1::GenerateRequest& request,
-             GrpcCall& call);
+  absl::StatusOr<GenerationCall> TranslateScore(
+      const grpc::CallbackServerContext& context, const sdar::v1::ScoreRequest& request,
+      const std::shared_ptr<sdar::v1::ScoreResponse>& scores) const;
+  // Has a worker translate a call whose text takes `bytes`, and opens its stream.
+  template <typename Call>
+  void Start(grpc::CallbackServerContext& context, size_t bytes, Translation translation,
+             Call& call);
+  template <typename Call>
+  void Begin(grpc::CallbackServerContext& context, const Translation& translation, Call& call);
   absl::Status TokenizeInto(const sdar::v1::TokenizeRequest& request,
                             sdar::v1::TokenizeResponse& response) const;
   absl::Status DetokenizeInto(const sdar::v1::DetokenizeRequest& request,

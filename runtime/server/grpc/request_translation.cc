@@ -114,12 +114,10 @@ absl::Status ReadField(absl::Span<const Message* const> groups, const char* name
   return absl::InternalError(absl::StrCat(name, ": it is missing in generation.proto"));
 }
 
-}  // namespace
-
-absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& request) {
-  const Message* const groups[] = {&request.sampling(), &request.stopping(), &request.output(),
-                                   &request.scheduling()};
-  RequestFields fields;
+// Reads the fields that VisitFields lists.
+template <typename Fields>
+absl::StatusOr<Fields> ReadFields(absl::Span<const Message* const> groups) {
+  Fields fields;
   absl::Status status;
   VisitFields(fields, [&](const char* name, auto& member) {
     status.Update(ReadField(groups, name, member));
@@ -128,10 +126,21 @@ absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& r
   return fields;
 }
 
-absl::StatusOr<SteadyTime> TranslateDeadline(const sdar::v1::GenerateRequest& request,
+}  // namespace
+
+absl::StatusOr<RequestFields> TranslateFields(const sdar::v1::GenerateRequest& request) {
+  return ReadFields<RequestFields>(
+      {&request.sampling(), &request.stopping(), &request.output(), &request.scheduling()});
+}
+
+absl::StatusOr<ScoreFields> TranslateFields(const sdar::v1::ScoreRequest& request) {
+  return ReadFields<ScoreFields>({&request, &request.scheduling()});
+}
+
+absl::StatusOr<SteadyTime> TranslateDeadline(const sdar::v1::SchedulingParameters& scheduling,
                                              SteadyTime call_deadline, SteadyTime now) {
-  if (!request.scheduling().has_timeout_seconds()) return call_deadline;
-  const double timeout = request.scheduling().timeout_seconds();
+  if (!scheduling.has_timeout_seconds()) return call_deadline;
+  const double timeout = scheduling.timeout_seconds();
   if (!(timeout > 0)) {
     return absl::InvalidArgumentError(
         absl::StrCat("timeout_seconds: expected more than 0, got ", timeout));
@@ -183,25 +192,67 @@ absl::StatusOr<ChatRequest> TranslateChat(const sdar::v1::Chat& chat) {
   return request;
 }
 
+namespace {
+
+absl::StatusOr<std::vector<TokenId>> TranslateIds(absl::string_view field,
+                                                  const sdar::v1::TokenIds& message) {
+  std::vector<TokenId> ids;
+  for (uint32_t id : message.ids()) {
+    SDAR_ASSIGN_OR_RETURN(ids.emplace_back(), ToTokenId(field, id));
+  }
+  return ids;
+}
+
+absl::StatusOr<std::vector<TokenId>> EncodeChat(const sdar::v1::Chat& chat, const TextCodec& text) {
+  SDAR_ASSIGN_OR_RETURN(const ChatRequest request, TranslateChat(chat));
+  return text.EncodeChat(request);
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<TokenId>> TranslatePrompt(const sdar::v1::GenerateRequest& request,
                                                      const TextCodec& text) {
+  using sdar::v1::GenerateRequest;
   switch (request.input_case()) {
-    case sdar::v1::GenerateRequest::kPrompt:
+    case GenerateRequest::kPrompt:
       return text.EncodePrompt(request.prompt());
-    case sdar::v1::GenerateRequest::kPromptIds: {
-      std::vector<TokenId> ids;
-      for (uint32_t id : request.prompt_ids().ids()) {
-        SDAR_ASSIGN_OR_RETURN(const TokenId token, ToTokenId("prompt_ids", id));
-        ids.push_back(token);
-      }
-      return ids;
-    }
-    case sdar::v1::GenerateRequest::kChat: {
-      SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TranslateChat(request.chat()));
-      return text.EncodeChat(chat);
-    }
+    case GenerateRequest::kPromptIds:
+      return TranslateIds("prompt_ids", request.prompt_ids());
+    case GenerateRequest::kChat:
+      return EncodeChat(request.chat(), text);
     default:
       return absl::InvalidArgumentError("expected one of prompt, prompt_ids and chat");
+  }
+}
+
+absl::StatusOr<std::vector<TokenId>> TranslatePrompt(const sdar::v1::ScoreRequest& request,
+                                                     const TextCodec& text) {
+  using sdar::v1::ScoreRequest;
+  switch (request.input_case()) {
+    case ScoreRequest::kPrompt:
+      return text.EncodePrompt(request.prompt());
+    case ScoreRequest::kPromptIds:
+      return TranslateIds("prompt_ids", request.prompt_ids());
+    case ScoreRequest::kChat:
+      return EncodeChat(request.chat(), text);
+    default:
+      return std::vector<TokenId>();
+  }
+}
+
+absl::StatusOr<std::vector<TokenId>> TranslateContinuation(const sdar::v1::ScoreRequest& request,
+                                                           const TextCodec& text) {
+  using sdar::v1::ScoreRequest;
+  switch (request.continuation_case()) {
+    case ScoreRequest::kText: {
+      auto ids = text.EncodePrompt(request.text());
+      if (ids.ok()) return ids;
+      return absl::Status(ids.status().code(), absl::StrCat("text, as a ", ids.status().message()));
+    }
+    case ScoreRequest::kIds:
+      return TranslateIds("ids", request.ids());
+    default:
+      return absl::InvalidArgumentError("continuation: expected one of text and ids");
   }
 }
 

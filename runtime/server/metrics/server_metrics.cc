@@ -79,6 +79,8 @@ ServerMetrics::ServerMetrics(const ServerMetricsOptions& options)
                          .Add({})),
       generation_tokens_(
           CounterFamily("sdar_generation_tokens_total", "Tokens that were generated.").Add({})),
+      scored_tokens_(
+          CounterFamily("sdar_scored_tokens_total", "Given tokens that were scored.").Add({})),
       time_to_first_token_(AddHistogram("sdar_time_to_first_token_seconds",
                                         "From a call's arrival to its first tokens.",
                                         FirstTokenBounds())),
@@ -165,9 +167,10 @@ void ServerMetrics::AddConstants(const ServerMetricsOptions& options) {
 
 void ServerMetrics::Refused(absl::StatusCode code) { refused_.Add(CodeLabel(code)).Increment(); }
 
-void ServerMetrics::FirstTokens(int64_t prompt_tokens, absl::Duration since_arrival) {
+void ServerMetrics::FirstTokens(int64_t prompt_tokens,
+                                std::optional<absl::Duration> since_arrival) {
   prompt_tokens_.Increment(static_cast<double>(prompt_tokens));
-  time_to_first_token_.Observe(absl::ToDoubleSeconds(since_arrival));
+  if (since_arrival) time_to_first_token_.Observe(absl::ToDoubleSeconds(*since_arrival));
 }
 
 void ServerMetrics::Tokens(int64_t count, std::optional<absl::Duration> since_last) {
@@ -175,13 +178,16 @@ void ServerMetrics::Tokens(int64_t count, std::optional<absl::Duration> since_la
   if (since_last) inter_token_latency_.Observe(absl::ToDoubleSeconds(*since_last));
 }
 
+void ServerMetrics::Scored(int64_t count) { scored_tokens_.Increment(static_cast<double>(count)); }
+
 void ServerMetrics::Ended(const EndedCall& call) {
   requests_.Add(ReasonLabel(call.reason)).Increment();
   if (call.reason != FinishedReason::kStop && call.reason != FinishedReason::kLength) return;
   latency_.Observe(absl::ToDoubleSeconds(call.total));
   sizes_.prompt_tokens.Observe(static_cast<double>(call.prompt_tokens));
-  sizes_.generation_tokens.Observe(static_cast<double>(call.generation_tokens));
   if (call.queued) queue_time_.Observe(absl::ToDoubleSeconds(*call.queued));
+  if (call.scores) return;
+  sizes_.generation_tokens.Observe(static_cast<double>(call.generation_tokens));
   for (const absl::Duration time : call.time_per_output_token) {
     time_per_output_token_.Observe(absl::ToDoubleSeconds(time));
   }

@@ -38,6 +38,7 @@ const char* Name(FinishedReason reason);
 // A call that is over.
 struct EndedCall {
   FinishedReason reason = FinishedReason::kError;
+  bool scores = false;  // then nothing was generated
   int64_t prompt_tokens = 0;
   int64_t generation_tokens = 0;  // of all its samples, as the next two
   int64_t forward_passes = 0;
@@ -56,10 +57,13 @@ class ServerMetrics {
 
   // A call was refused before it was queued.
   void Refused(absl::StatusCode code);
-  // A call's first tokens are there, `since_arrival`, or its end where it has none.
-  void FirstTokens(int64_t prompt_tokens, absl::Duration since_arrival);
+  // A call's first tokens are there, `since_arrival`, or its end where it has none. since_arrival
+  // is absent where they were not generated.
+  void FirstTokens(int64_t prompt_tokens, std::optional<absl::Duration> since_arrival);
   // A sample has got `count` tokens, `since_last` update that brought some; absent: the first.
   void Tokens(int64_t count, std::optional<absl::Duration> since_last);
+  // `count` given tokens were scored.
+  void Scored(int64_t count);
   void Ended(const EndedCall& call);
 
   // The answer to a scrape. Waits for no step.
@@ -87,6 +91,7 @@ class ServerMetrics {
   prometheus::Family<prometheus::Counter>& refused_;
   prometheus::Counter& prompt_tokens_;
   prometheus::Counter& generation_tokens_;
+  prometheus::Counter& scored_tokens_;
   prometheus::Histogram& time_to_first_token_;
   prometheus::Histogram& inter_token_latency_;
   prometheus::Histogram& time_per_output_token_;

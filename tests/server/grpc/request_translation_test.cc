@@ -92,7 +92,7 @@ TEST(RequestTranslationTest, EveryFieldOfTheMessageSetsTheMemberOfItsNameAndNoOt
 }
 
 TEST(RequestTranslationTest, AbsentFieldsStayAbsent) {
-  auto fields = TranslateFields({});
+  auto fields = TranslateFields(sdar::v1::GenerateRequest());
   ASSERT_THAT(fields, IsOk());
   EXPECT_FALSE(fields->temperature.has_value());
   EXPECT_FALSE(fields->seed.has_value());
@@ -134,13 +134,13 @@ TEST(RequestTranslationTest, TheDeadlineIsTheSoonerOfTheCallsAndTheTimeout) {
   const SteadyTime now = SteadyTime() + absl::Seconds(1000);
   const SteadyTime call = now + absl::Seconds(10);
   sdar::v1::GenerateRequest request;
-  EXPECT_EQ(*TranslateDeadline(request, call, now), call);
+  EXPECT_EQ(*TranslateDeadline(request.scheduling(), call, now), call);
   request.mutable_scheduling()->set_timeout_seconds(2.5);
-  EXPECT_EQ(*TranslateDeadline(request, call, now), now + absl::Seconds(2.5));
+  EXPECT_EQ(*TranslateDeadline(request.scheduling(), call, now), now + absl::Seconds(2.5));
   request.mutable_scheduling()->set_timeout_seconds(20);
-  EXPECT_EQ(*TranslateDeadline(request, call, now), call);
+  EXPECT_EQ(*TranslateDeadline(request.scheduling(), call, now), call);
   request.mutable_scheduling()->set_timeout_seconds(0);
-  EXPECT_THAT(TranslateDeadline(request, call, now),
+  EXPECT_THAT(TranslateDeadline(request.scheduling(), call, now),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("timeout_seconds")));
 }
 
@@ -171,7 +171,53 @@ TEST(RequestTranslationTest, ToolCallsThatAreNotJsonAreNamed) {
 }
 
 TEST(RequestTranslationTest, ARequestWithoutInputIsRefused) {
-  EXPECT_THAT(TranslatePrompt({}, Tiny()),
+  EXPECT_THAT(TranslatePrompt(sdar::v1::GenerateRequest(), Tiny()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("prompt_ids")));
+}
+
+TEST(RequestTranslationTest, EveryFieldOfAScoreIsRead) {
+  sdar::v1::ScoreRequest request;
+  request.set_block_length(8);
+  request.set_top_logprobs(3);
+  request.mutable_scheduling()->set_priority(-2);
+  request.mutable_scheduling()->set_drafts(5);  // means nothing to it
+  auto fields = TranslateFields(request);
+  ASSERT_THAT(fields, IsOk());
+  size_t read = 0;
+  VisitFields(*fields, [&](const char* name, const auto& member) {
+    EXPECT_TRUE(member.has_value()) << name;
+    ++read;
+  });
+  EXPECT_EQ(read, MemberCount<ScoreFields>());
+  EXPECT_EQ(fields->block_length, 8);
+  EXPECT_EQ(fields->top_logprobs, 3);
+  EXPECT_EQ(fields->priority, -2);
+}
+
+TEST(RequestTranslationTest, AScoresPromptMayBeAbsentAndItsContinuationIsTokenizedByItself) {
+  sdar::v1::ScoreRequest request;
+  request.set_text("Hello!");
+  EXPECT_TRUE(TranslatePrompt(request, Tiny())->empty());
+  EXPECT_EQ(*TranslateContinuation(request, Tiny()), *Tiny().tokenizer().Encode("Hello!"));
+  request.set_prompt("Hello");
+  request.set_text("!");
+  EXPECT_EQ(*TranslatePrompt(request, Tiny()), *Tiny().tokenizer().Encode("Hello"));
+  EXPECT_EQ(*TranslateContinuation(request, Tiny()), *Tiny().tokenizer().Encode("!"));
+  request.mutable_prompt_ids()->add_ids(7);
+  request.mutable_ids()->add_ids(9);
+  EXPECT_EQ(*TranslatePrompt(request, Tiny()), std::vector<TokenId>{7});
+  EXPECT_EQ(*TranslateContinuation(request, Tiny()), std::vector<TokenId>{9});
+}
+
+TEST(RequestTranslationTest, AScoreWithoutAContinuationOrWithIdsThatAreNoneIsRefused) {
+  sdar::v1::ScoreRequest request;
+  EXPECT_THAT(TranslateContinuation(request, Tiny()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("continuation")));
+  request.mutable_ids()->add_ids(0xFFFFFFFF);
+  EXPECT_THAT(TranslateContinuation(request, Tiny()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ids: expected a token id")));
+  request.mutable_prompt_ids()->add_ids(0xFFFFFFFF);
+  EXPECT_THAT(TranslatePrompt(request, Tiny()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("prompt_ids")));
 }
 
