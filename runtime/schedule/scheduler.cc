@@ -217,6 +217,18 @@ bool Scheduler::CanWriteDraft(const Running& running) const {
          pages_.num_free() > static_cast<int64_t>(running_.size());
 }
 
+// Whether a sequence has to pass once less in later steps if it is given `rows` of its prompt now.
+// Where it does not, it would only be in more passes until its first token: it waits for a share of
+// its own, which the next step begins with.
+bool Scheduler::SavesAPass(const Sequence& sequence, int64_t rows) const {
+  const int64_t block = sequence.block_length();
+  const int64_t all = sequence.num_pending() + (config_.fuse_commit ? block : 0);
+  const int64_t share = std::min(config_.max_prefill_rows, config_.max_batch_rows);
+  const int64_t chunk = std::max(share / block, int64_t{1}) * block;
+  const auto passes = [chunk](int64_t count) { return (count + chunk - 1) / chunk; };
+  return passes(all - rows) < passes(all);
+}
+
 // Gives a sequence the rows and pages it can have in this step. False when it has to wait.
 bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
   const Sequence& sequence = *running.sequence;
@@ -236,6 +248,8 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
       const ScoringShare scored = sequence.ShareOf(available);
       pending_rows = scored.pending_rows;
       num_targets = scored.num_targets;
+    } else if (budget.has_prefill && !denoise && !SavesAPass(sequence, pending_rows)) {
+      return false;
     }
   }
   const int64_t rows = pending_rows + (denoise ? block : 0) + num_targets * block;

@@ -124,6 +124,7 @@ class Scheduler {
   bool Start(std::unique_ptr<Sequence>& sequence);
   std::vector<std::pair<SequenceId, Running*>> ServiceOrder() const;
   int64_t DecodeRows(const Sequence& sequence) const;
+  bool SavesAPass(const Sequence& sequence, int64_t rows) const;
   bool PlanSequence(Running& running, RowBudget& budget);
   void PlanDrafts(const RowBudget& budget);
   bool CanWriteDraft(const Running& running) const;

@@ -2,6 +2,9 @@
 // The scheduler's rules, one at a time.
 #include "runtime/schedule/scheduler.h"
 
+#include <map>
+#include <set>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -91,6 +94,28 @@ TEST(SchedulerTest, PromptsFillTheStepsInWhichNobodyDecodes) {
   simulation.Add(SimulatedRequest(2000, 4));
   ASSERT_TRUE(simulation.Step());
   EXPECT_EQ(CountRows(simulation.last_plan()), 512);
+}
+
+TEST(SchedulerTest, PromptsBesideOthersNeedNoMorePassesThanAlone) {
+  SchedulerConfig config{16, 512, 256, 64, true};
+  config.max_prefill_rows = 128;
+  Simulation simulation(config);
+  simulation.Add(SimulatedRequest(4, 400));
+  ASSERT_TRUE(simulation.Step());
+  // 202 tokens are two chunks of at most 128 rows. The second is fused with the first block.
+  for (int i = 0; i < 8; ++i) simulation.Add(SimulatedRequest(202, 4));
+  std::map<uint32_t, int> passes;
+  std::set<uint32_t> prefilled;
+  for (int step = 0; step < 100 && prefilled.size() < 8; ++step) {
+    ASSERT_TRUE(simulation.Step());
+    for (const Segment& segment : simulation.last_plan().segments()) {
+      if (segment.slot() == 0 || prefilled.count(segment.slot()) > 0) continue;
+      ++passes[segment.slot()];
+      if (segment.phase() != Segment::PREFILL) prefilled.insert(segment.slot());
+    }
+  }
+  EXPECT_EQ(prefilled.size(), 8u);
+  for (const auto& [slot, count] : passes) EXPECT_LE(count, 2) << "slot " << slot;
 }
 
 TEST(SchedulerTest, APromptOfLargeBlocksIsPrefilledBesideAFullStepOfOthers) {
