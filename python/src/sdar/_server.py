@@ -20,8 +20,10 @@ from sdar._programs import find_program
 from sdar.errors import StartFailed
 
 _GUARD = pathlib.Path(__file__).with_name("_guard.py")
-# Seconds: for open calls to end, for sdar-launch to end the job, for the guard to wait for either, for the guard.
-_DRAIN, _STOP, _GRACE, _PATIENCE = 2, 8, 15, 20
+# Seconds: for sdar-launch to end the job, for the guard to wait for that, for the guard itself.
+_STOP, _GRACE, _PATIENCE = 8, 15, 20
+# Unless other values are given. A queue of one's own need not be bounded: its only client is.
+_DEFAULTS = {"--drain-timeout": "2", "--max-waiting": "1000000000", "--max-waiting-tokens": "1000000000000"}
 _SHOWN_LINES = 20
 # What a program says last about why it ends, and errors in its log.
 _OWN_WORDS = re.compile(r"(?:^|\s)(sdar-(?:serve|launch): .*)")
@@ -49,8 +51,10 @@ class ServerProcess:
         self.log = pathlib.Path(log_file) if log_file else scratch / "log"
         try:
             (scratch / "key").write_text(self.api_key + "\n")
-            level = [] if log_file else ["--log-level=warning"]
-            command = self._command(programs, ranks, [f"--model={os.fspath(model)}", *level, *flags])
+            defaults = dict(_DEFAULTS) if log_file else {**_DEFAULTS, "--log-level": "warning"}
+            given = {flag.split("=")[0] for flag in flags}
+            own = [f"{name}={value}" for name, value in defaults.items() if name not in given]
+            command = self._command(programs, ranks, [f"--model={os.fspath(model)}", *own, *flags])
             self._process = self._start(command)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -66,7 +70,7 @@ class ServerProcess:
         """programs: sdar-serve, and sdar-launch if there are several ranks."""
         command = [programs[0], "--host=127.0.0.1", "--port=0", "--http-port=-1",
                    f"--address-file={self._scratch / 'address'}", f"--api-keys-file={self._scratch / 'key'}",
-                   f"--drain-timeout={_DRAIN}", *flags]
+                   *flags]
         if len(programs) == 1:
             return command
         return [programs[1], f"--ranks={ranks}", "--restart=never", f"--stop-timeout={_STOP}", "--", *command]

@@ -19,7 +19,7 @@ from sdar.errors import Error, InvalidRequest, Unavailable
 from sdar.params import SamplingParams
 from sdar.results import Event, Generation, ModelInfo, RetryPolicy, Sample, Score, Tokens
 
-# The server is this process's: if it cannot be reached, it has ended. Its queue may be full for as long as it is.
+# The server is this process's: if it cannot be reached, it has ended. Its queue is full only if `flags` bound it.
 _RETRY = RetryPolicy(unavailable=0, queue_full=None)
 
 
