@@ -78,7 +78,7 @@ def engine_flags(arguments: dict[str, Any]) -> list[str]:
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidRequest(f"{name}: expected an integer, got {value!r}")
-    return value
+    return int(value)
 
 
 def _part(name: str, value: Any) -> float:

@@ -19,6 +19,8 @@ from sdar.params import SamplingParams
 from sdar.results import Event, Generation, ModelInfo, RetryPolicy, Score, Status, Tokens
 from sdar.v1 import generation_pb2 as pb
 
+_EOF: Any = getattr(grpc.aio, "EOF")  # which not all of its type stubs have
+
 
 class AsyncGenerationStream(AsyncIterator[Event]):
     """The events of a call, as they come. It ends after one `Finished` per sample.
@@ -56,7 +58,7 @@ class AsyncGenerationStream(AsyncIterator[Event]):
                 await asyncio.sleep(self._attempts.delay_after(error))
                 self._call = self._start(self._request, self._attempts.timeout())
                 continue
-            if response is grpc.aio.EOF:
+            if response is _EOF:
                 raise StopAsyncIteration
             self._arrived = True
             return _readers.read_event(response)

@@ -23,11 +23,15 @@ PIP = ["-m", "pip", "--disable-pip-version-check", "--quiet"]
 INSTALL = [*PIP, "install", "--no-compile", "--retries", "2", "--timeout", "30"]
 
 
-def fetch(python, *packages):
-    """Installs packages of an index, or ends this program as skipped."""
-    if subprocess.run([python, *INSTALL, *packages], check=False).returncode != 0:
+def skip_unless(fetched):
+    if not fetched:
         print("skipped: no package index could be reached")
         sys.exit(77)
+
+
+def fetch(python, *packages):
+    """Installs packages of an index, or ends this program as skipped."""
+    skip_unless(subprocess.run([python, *INSTALL, *packages], check=False).returncode == 0)
 
 
 def make_environment(folder):
@@ -63,10 +67,17 @@ def build(scratch):
 def main():
     with tempfile.TemporaryDirectory(prefix="sdar-package-") as name:
         scratch = pathlib.Path(name)
-        wheel, wheel_of_sdist = build(scratch)
-        python = make_environment(scratch / "fresh")
-        fetch(python, wheel)
-        fetch(python, "--target", scratch / "extras", *EXTRAS)
+        extras = subprocess.Popen([sys.executable, *INSTALL, "--target", scratch / "extras", *EXTRAS])
+        try:
+            wheel, wheel_of_sdist = build(scratch)
+            python = make_environment(scratch / "fresh")
+            fetch(python, wheel)
+        except BaseException:
+            extras.kill()
+            raise
+        finally:
+            extras.wait()
+        skip_unless(extras.returncode == 0)
         environment = {
             **os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}", "PYTHONPATH": str(SOURCE / "tests/python"),
             "SDAR_WHEEL": str(wheel), "SDAR_WHEEL_OF_SDIST": str(wheel_of_sdist), "SDAR_EXTRAS": str(scratch / "extras")}
