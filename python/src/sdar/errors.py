@@ -115,6 +115,8 @@ _KINDS: dict[str, type[Error]] = {
     for kind in (InvalidRequest, Unauthenticated, NotFound, AlreadyExists, ResourceExhausted, Cancelled,
                  DeadlineExceeded, Unavailable, Aborted, Internal, Unimplemented)
 }
+# Of a status to which gRPC adds no message.
+_WITHOUT_WORDS = {"UNIMPLEMENTED": "the server has no such method; is it older than this package?"}
 
 
 def error_of(rpc_error: grpc.RpcError) -> Error:
@@ -122,7 +124,8 @@ def error_of(rpc_error: grpc.RpcError) -> Error:
     status = rpc_error.code()
     code = "UNKNOWN" if status is None else status.name
     kind = _KINDS.get(code, Error)
-    return kind(rpc_error.details() or "", code, _retry_delay(rpc_error))
+    message = rpc_error.details() or _WITHOUT_WORDS.get(code, "the server gave no reason")
+    return kind(message, code, _retry_delay(rpc_error))
 
 
 def _retry_delay(rpc_error: grpc.RpcError) -> Optional[float]:

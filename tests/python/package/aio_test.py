@@ -70,6 +70,11 @@ class AsyncServedTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(sdar.Cancelled):
             await stream.__anext__()
 
+    async def test_leaving_a_loop_cancels_on_the_server(self):
+        async for _ in self.client.generate("a", LONG, request_id="left"):
+            break
+        await self.is_cancelled("left")
+
     async def test_closing_the_stream_ends_who_waits_for_it(self):
         stream = self.client.generate("a", LONG)
         task = asyncio.ensure_future(stream.collect())

@@ -210,6 +210,10 @@ class FakeTest(unittest.TestCase):
                 error = self.fails(kind, answers, len(answers))
                 self.assertEqual((type(error), error.code, error.message), (kind, code.name, "why"))
 
+    def test_a_server_without_the_method_is_named_as_the_reason(self):
+        error = self.fails(sdar.Unimplemented, [Failure(grpc.StatusCode.UNIMPLEMENTED)], 1)
+        self.assertEqual(str(error), "UNIMPLEMENTED: the server has no such method; is it older than this package?")
+
     def test_a_call_of_which_nothing_came_is_tried_again(self):
         unavailable = Failure(grpc.StatusCode.UNAVAILABLE)
         answers = [unavailable, unavailable, [delta("x"), finished()]]
