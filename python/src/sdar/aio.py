@@ -34,29 +34,37 @@ class AsyncGenerationStream(AsyncIterator[Event]):
         self._request = request
         self._attempts = attempts
         self._arrived = False  # something of the answer; from then on there is no further attempt
-        self._closed = False
+        self._closed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._call = start(request, attempts.timeout())
+
+    def __del__(self) -> None:
+        # gRPC's tasks keep the call alive. The collector may run in any thread.
+        if hasattr(self, "_call") and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._call.cancel)
 
     def __aiter__(self) -> AsyncGenerationStream:
         return self
 
     async def __anext__(self) -> Event:
         while True:
-            if self._closed:
+            if self._closed.is_set():
                 raise Cancelled("the call was closed")
             try:
                 response = await self._call.read()
             except asyncio.CancelledError:
                 self._call.cancel()
-                if self._closed:  # by close(), not by a cancelled task
+                if self._closed.is_set():  # by close(), not by a cancelled task
                     raise Cancelled("the call was closed") from None
                 raise
             except grpc.RpcError as rpc_error:
                 error = error_of(rpc_error)
-                if self._arrived or self._closed:
+                if self._arrived or self._closed.is_set():
                     raise error from None
-                await asyncio.sleep(self._attempts.delay_after(error))
-                self._call = self._start(self._request, self._attempts.timeout())
+                try:
+                    await asyncio.wait_for(self._closed.wait(), self._attempts.delay_after(error))
+                except asyncio.TimeoutError:
+                    self._call = self._start(self._request, self._attempts.timeout())
                 continue
             if response is _EOF:
                 raise StopAsyncIteration
@@ -73,7 +81,7 @@ class AsyncGenerationStream(AsyncIterator[Event]):
 
     def close(self) -> None:
         """Cancels the call, if it has not ended. Iterating then raises Cancelled."""
-        self._closed = True
+        self._closed.set()
         self._call.cancel()
 
     async def __aenter__(self) -> AsyncGenerationStream:

@@ -107,6 +107,18 @@ class AsyncFakeTest(unittest.IsolatedAsyncioTestCase):
                 await client.generate("a").collect()
                 self.assertGreaterEqual(time.monotonic() - begin, 0.3)
 
+    async def test_closing_ends_the_wait_for_another_attempt(self):
+        full = Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", 60000)
+        with serving(full) as (fake, address):
+            async with sdar.AsyncClient(address) as client:
+                stream = client.generate("a")
+                task = asyncio.ensure_future(stream.collect())
+                while not fake.requests:
+                    await asyncio.sleep(0.01)
+                stream.close()
+                with self.assertRaises(sdar.Cancelled):
+                    await asyncio.wait_for(task, 30)
+
     async def test_it_scores(self):
         with serving(client_test.ScoreTest.ANSWER) as (_, address):
             async with sdar.AsyncClient(address) as client:
