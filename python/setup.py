@@ -21,8 +21,8 @@ def proto_folder():
     for folder in (HERE / "proto", HERE.parent / "proto"):
         if (folder / PROTO).is_file():
             return folder
-    raise SystemExit(f"{HERE.parent / 'proto' / PROTO} is missing: build from a whole checkout, with pip 21.3 or later, "
-                     "or from a source distribution")
+    raise SystemExit(f"{HERE.parent / 'proto' / PROTO} is missing: build from a whole checkout, with pip 21.3 or "
+                     "later, or from a source distribution")
 
 
 def make_stubs(target):

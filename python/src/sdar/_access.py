@@ -100,7 +100,10 @@ class Attempts:
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def delay_after(self, error: Error) -> float:
-        """Seconds to the next attempt of a call that failed before anything arrived. Raises the error if there is none."""
+        """Seconds to the next attempt of a call that failed before anything arrived.
+
+        Raises the error if there is none, DeadlineExceeded if that comes first.
+        """
         delay = self._next_delay(error)
         left = self.timeout()
         if delay is None:

@@ -22,9 +22,14 @@ _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.2  # where the kernel has no pidfd
 
 
+_GUARD_PID = os.getpid()
+
+
 def _end_with_guard() -> None:
     """In the child, between fork and exec: if the guard is killed, the command gets SIGTERM."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != _GUARD_PID:  # it died before prctl
+        os._exit(127)
 
 
 def _open_parent(parent: int) -> int:

@@ -25,8 +25,8 @@ def find_program(name: str, bin_dir: Union[str, "os.PathLike[str]", None]) -> st
         return os.path.abspath(path)
     path = shutil.which(name, path=str(pathlib.Path(sys.prefix, "bin"))) or shutil.which(name)
     if path is None:
-        raise StartFailed(f"there is no program {name} in {sys.prefix}/bin or in PATH: install sdar, or name the folder "
-                          "of its programs with bin_dir= or SDAR_BIN_DIR")
+        raise StartFailed(f"there is no program {name} in {sys.prefix}/bin or in PATH: install sdar, or name the "
+                          "folder of its programs with bin_dir= or SDAR_BIN_DIR")
     return os.path.abspath(path)
 
 

@@ -137,9 +137,9 @@ class Client:
             add_generation_prompt=add_generation_prompt)
         return self._stream(request, timeout)
 
-    def score(self, prompt: Optional[Prompt], continuation: Union[str, Sequence[int]], *, block_length: Optional[int] = None,
-              top_logprobs: Optional[int] = None, request_id: str = "", priority: Optional[int] = None,
-              timeout: Optional[float] = None) -> Score:
+    def score(self, prompt: Optional[Prompt], continuation: Union[str, Sequence[int]], *,
+              block_length: Optional[int] = None, top_logprobs: Optional[int] = None, request_id: str = "",
+              priority: Optional[int] = None, timeout: Optional[float] = None) -> Score:
         """How likely the model finds a continuation of a prompt.
 
         prompt: as in `generate`; None: nothing, the continuation is the beginning.

@@ -85,9 +85,10 @@ class LLM:
         use_tqdm: show progress and tokens per second, if tqdm is installed.
 
         Returns a dict for each prompt, in their order, or for each sample where `n` is above 1:
-        text; token_ids of the answer; trajectory: the denoising step in which each token was revealed, counted from 1 over
-        the whole answer; logprobs and entropies of the tokens, in nats; and also index, finish_reason, stop_reason, usage
-        (a `sdar.Usage`) and seed. If `logprobs` of the parameters is above 0, also top: the alternatives of each token.
+        text; token_ids of the answer; trajectory: the denoising step in which each token was revealed, counted from 1
+        over the whole answer; logprobs and entropies of the tokens, in nats; and also index, finish_reason,
+        stop_reason, usage (a `sdar.Usage`) and seed. If `logprobs` of the parameters is above 0, also top: the
+        alternatives of each token.
 
         Raises the first error; its message names the prompt. The other prompts then end too.
         """
@@ -96,7 +97,9 @@ class LLM:
     def generate_streaming(self, prompts: Sequence[Prompt],
                            sampling_params: Union[SamplingParams, Sequence[SamplingParams], None] = None,
                            max_active: Optional[int] = None, use_tqdm: bool = True) -> list[dict[str, Any]]:
-        """As `generate`, with at most `max_active` prompts at a time, >= 1; None: twice as many as the server has slots.
+        """As `generate`, with at most `max_active` prompts at a time, >= 1.
+
+        max_active: None: twice as many as the server has slots.
 
         The name is JetEngine's: prompts stream in. `stream` streams an answer out.
         """
@@ -138,8 +141,8 @@ class LLM:
         """
         return self._events(self._client.generate(prompt, sampling_params))
 
-    def score(self, prompt: Optional[Prompt], continuation: Union[str, Sequence[int]], *, block_length: Optional[int] = None,
-              top_logprobs: Optional[int] = None) -> Score:
+    def score(self, prompt: Optional[Prompt], continuation: Union[str, Sequence[int]], *,
+              block_length: Optional[int] = None, top_logprobs: Optional[int] = None) -> Score:
         """How likely the model finds a continuation of a prompt. See `Client.score`."""
         try:
             return self._client.score(prompt, continuation, block_length=block_length, top_logprobs=top_logprobs)
@@ -154,7 +157,10 @@ class LLM:
             raise self._explained(error) from None
 
     def close(self) -> None:
-        """Ends the server and waits for that. Leaving the context, the end of the process and dropping the object do so too."""
+        """Ends the server and waits for that.
+
+        Leaving the context, dropping the object and the end of the process end it too.
+        """
         if hasattr(self, "_client"):
             self._client.close()
         self._server.close()

@@ -20,7 +20,8 @@ from tls_files import Authority
 CHILE = [{"role": "user", "content": "What is the capital of Chile?"}]
 GREEDY = sdar.SamplingParams(temperature=0, max_tokens=16)
 # 2000 steps, of which a test that ends it early waits for none.
-LONG = sdar.SamplingParams(temperature=0, max_tokens=2000, ignore_eos=True, remasking_strategy="sequential", drafts="off")
+LONG = sdar.SamplingParams(temperature=0, max_tokens=2000, ignore_eos=True, drafts="off",
+                           remasking_strategy="sequential")
 TOKEN = "a-token-for-this-test"
 
 
@@ -84,6 +85,17 @@ class ServedTest(unittest.TestCase):
                 self.client.generate("a", params).collect()
             self.assertEqual(raised.exception.code, "INVALID_ARGUMENT")
             self.assertIsInstance(raised.exception, ValueError)
+
+    def test_the_score_of_a_greedy_answer_is_that_of_its_tokens(self):
+        params = sdar.SamplingParams(temperature=0, max_tokens=12, remasking_strategy="sequential", logprobs=0)
+        (sample,) = self.client.chat(CHILE, params).collect().samples
+        score = self.client.score(CHILE, sample.token_ids, top_logprobs=1)
+        self.assertEqual((score.token_ids, score.greedy), (sample.token_ids, (True,) * 12))
+        for got, expected in zip(score.logprobs, sample.logprobs):
+            self.assertAlmostEqual(got, expected, delta=0.01)
+        self.assertAlmostEqual(score.sum, sum(score.logprobs), places=4)
+        self.assertEqual([choices[0].id for choices in score.top], list(sample.token_ids))
+        self.assertLess(self.client.score(CHILE, "zzz").sum, score.sum)
 
     def test_embeddings_are_refused(self):
         with self.assertRaisesRegex(sdar.Unimplemented, "computes no embeddings"):

@@ -13,12 +13,13 @@ from unittest import mock
 
 import sdar
 from processes import descendants, is_running
-from sdar import _programs, llm
+from sdar import _programs, _server, llm
 from served_job import BIN, MODEL, wait_until
 
 CHILE = [{"role": "user", "content": "What is the capital of Chile?"}]
 GREEDY = sdar.SamplingParams(temperature=0, max_tokens=16)
-LONG = sdar.SamplingParams(temperature=0, max_tokens=2000, ignore_eos=True, remasking_strategy="sequential", drafts="off")
+LONG = sdar.SamplingParams(temperature=0, max_tokens=2000, ignore_eos=True, drafts="off",
+                           remasking_strategy="sequential")
 
 
 def scratch_of(one):
@@ -166,7 +167,7 @@ class ArgumentsTest(unittest.TestCase):
             self.assertEqual(raised.exception.exit_code, 2)
 
     def test_a_mask_token_that_is_not_the_models_is_refused(self):
-        with self.assertRaisesRegex(sdar.InvalidRequest, "mask_token_id: expected 965, which is the model's, got 151669"):
+        with self.assertRaisesRegex(sdar.InvalidRequest, "mask_token_id: expected 965, .*, got 151669"):
             sdar.LLM(MODEL, mask_token_id=151669)
 
     def test_a_start_that_takes_too_long_ends(self):
@@ -253,7 +254,8 @@ class EndTest(unittest.TestCase):
                 self.are_gone(pids, scratch)
 
     def test_a_fork_of_the_process_does_not_end_it(self):
-        fork = "import os\nif os.fork() == 0: sys.exit(0)\nos.wait()\nprint(one._server.exit_code(), flush=True)\ninput()"
+        fork = ("import os\nif os.fork() == 0: sys.exit(0)\n"
+                "os.wait()\nprint(one._server.exit_code(), flush=True)\ninput()")
         process, _, _ = self.run_script(1, fork)
         self.assertEqual(process.stdout.readline(), "None\n")
 
@@ -263,6 +265,39 @@ class EndTest(unittest.TestCase):
                 pids = descendants(one._server._process.pid)
                 os.kill(pids[0], signal.SIGKILL)
                 wait_until(lambda: not any(map(is_running, pids)), "all processes of the server have ended")
+
+    def run_guard(self, folder, *command, before="pass"):
+        """A process that runs a command under the guard: (process, pids of the guard and the command)."""
+        # argv[1] is taken out by the guard's own code, whose arguments follow.
+        guard = f"import os, runpy, sys; {before}; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+        script = ("import os, subprocess, sys\n"
+                  "code, path, *others = sys.argv[1:]\n"
+                  "guard = subprocess.Popen([sys.executable, '-c', code, path, str(os.getpid()), *others])\n"
+                  "print(guard.pid, flush=True)\ninput()")
+        process = subprocess.Popen([sys.executable, "-c", script, guard, _server._GUARD, "0.2", folder, *command],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        guard_pid = int(process.stdout.readline())
+        wait_until(lambda: len(descendants(guard_pid)) > 1, "the command runs")
+        return process, descendants(guard_pid)
+
+    def test_the_guard_needs_no_pidfd(self):
+        folder = pathlib.Path(tempfile.mkdtemp())
+        process, pids = self.run_guard(folder, "sleep", "600", before="del os.pidfd_open")
+        process.kill()
+        self.are_gone(pids, folder)
+
+    def test_what_ignores_the_guards_order_is_killed(self):
+        folder = pathlib.Path(tempfile.mkdtemp())
+        stubborn = ("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({!r}, 'w'); "
+                    "time.sleep(600)")
+        process, pids = self.run_guard(folder, sys.executable, "-c", stubborn.format(str(folder / "ready")))
+        wait_until((folder / "ready").exists, "the command ignores SIGTERM")
+        process.kill()
+        self.are_gone(pids, folder)
 
     def test_a_rank_that_dies_is_an_error_with_the_servers_words(self):
         with sdar.LLM(MODEL, tensor_parallel_size=2) as one:

@@ -80,7 +80,8 @@ def main():
         skip_unless(extras.returncode == 0)
         environment = {
             **os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}", "PYTHONPATH": str(SOURCE / "tests/python"),
-            "SDAR_WHEEL": str(wheel), "SDAR_WHEEL_OF_SDIST": str(wheel_of_sdist), "SDAR_EXTRAS": str(scratch / "extras")}
+            "SDAR_WHEEL": str(wheel), "SDAR_WHEEL_OF_SDIST": str(wheel_of_sdist),
+            "SDAR_EXTRAS": str(scratch / "extras")}
         tests = sys.argv[1:] or ["discover", "--pattern", "*_test.py"]
         return subprocess.run([python, "-m", "unittest", *tests], cwd=HERE, env=environment, check=False).returncode
 

@@ -36,8 +36,8 @@ class WheelTest(unittest.TestCase):
         self.assertEqual(sdar.__version__, project)
 
     def test_it_needs_grpcio_and_protobuf_alone(self):
-        needed = {re.match(r"[\w-]+", line)[0] for line in importlib.metadata.requires("sdar") if "extra ==" not in line}
-        self.assertEqual(needed, {"grpcio", "protobuf"})
+        lines = [line for line in importlib.metadata.requires("sdar") if "extra ==" not in line]
+        self.assertEqual({re.match(r"[\w-]+", line)[0] for line in lines}, {"grpcio", "protobuf"})
         for absent in ("tqdm", "transformers", "grpc_tools"):
             with self.assertRaises(ImportError):
                 __import__(absent)
