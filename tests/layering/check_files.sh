@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The shape of every source file: its licence line, its include guard, and a length one can read at a sitting; and how
-# many files lie in a folder:
+# The shape of every source file, and of the Python package's: its licence line, its include guard, and a length one can
+# read at a sitting; and how many files lie in a folder:
 #   tests/layering/check_files.sh [ROOT]
 set -euo pipefail
 
@@ -34,7 +34,15 @@ while IFS= read -r path; do
 done < <(find . \( -path ./build -o -path './.*' \) -prune -o -type f \
   \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.proto' \) -print | sort)
 
+while IFS= read -r file; do
+  IFS= read -r first < "$file" || true
+  [ "$first" = "# SPDX-License-Identifier: Apache-2.0" ] || complain "$file" "the first line is not the SPDX line"
+  lines=$(wc -l < "$file")
+  [ "$lines" -le "$max_source" ] || complain "$file" "$lines lines, at most $max_source"
+done < <(find python -name '*.py' -not -path 'python/build/*' -not -path 'python/src/sdar/v1/*' 2> /dev/null | sort)
+
 while read -r files folder; do
   [ "$files" -le "$max_files" ] || complain "$folder" "$files files, at most $max_files"
-done < <(find bench common examples kernels launcher parallel runtime -type f -printf '%h\n' 2> /dev/null | sort | uniq -c)
+done < <(find bench common examples kernels launcher parallel python runtime -type f -not -path 'python/build/*' \
+  -not -path 'python/src/sdar.egg-info/*' -printf '%h\n' 2> /dev/null | sort | uniq -c)
 exit "$bad"

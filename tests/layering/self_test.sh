@@ -90,6 +90,13 @@ write common/a.cc "${lines[@]:0:399}"
 write tests/common/a.h "${lines[@]:0:398}"
 expect pass check_files.sh 'files at the limits'
 
+write common/a.cc
+mkdir -p "$tree/python" && echo 'a = 1' > "$tree/python/a.py"
+expect fail check_files.sh 'a Python module without the SPDX line'
+write common/a.cc
+mkdir -p "$tree/python" && { echo '# SPDX-License-Identifier: Apache-2.0'; seq -f '# %g' 400; } > "$tree/python/a.py"
+expect fail check_files.sh 'a Python module of 401 lines'
+
 for i in $(seq 35); do write "runtime/engine/f$i.cc"; write "tests/engine/f$i.cc"; done
 write tests/engine/f36.cc
 expect pass check_files.sh 'a folder of 35 files, and a larger one of tests'

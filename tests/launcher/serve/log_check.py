@@ -14,6 +14,7 @@ import tempfile
 import time
 import unittest
 
+from processes import descendants
 from served_job import BIN, MODEL, ServedJob, wait_until
 
 LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} \w+( \[rank \d+\])? .")
@@ -64,22 +65,6 @@ class Job:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.communicate(timeout=30)[1].decode()
-
-
-def descendants(pid):
-    children = {}
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        try:
-            with open(path) as file:
-                parent = int(file.read().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(path.split("/")[2]))
-    found, left = [], [pid]
-    while left:
-        found.append(left.pop())
-        left += children.get(found[-1], [])
-    return found
 
 
 def listening(pid):
