@@ -43,9 +43,10 @@ def generate_request(
     tools: Optional[Sequence[Mapping[str, Any]]] = None,
     enable_thinking: Optional[bool] = None,
     add_generation_prompt: Optional[bool] = None,
+    chat_template: Optional[str] = None,
 ) -> pb.GenerateRequest:
     request = pb.GenerateRequest(request_id=_text("request_id", request_id))
-    _set_prompt(request, prompt, tools, enable_thinking, add_generation_prompt)
+    _set_prompt(request, prompt, tools, enable_thinking, add_generation_prompt, chat_template)
     params = SamplingParams() if params is None else params
     if not isinstance(params, SamplingParams):
         raise InvalidRequest(f"params: expected SamplingParams, got {type(params).__name__}")
@@ -66,7 +67,7 @@ def score_request(
 ) -> pb.ScoreRequest:
     request = pb.ScoreRequest(request_id=_text("request_id", request_id))
     if prompt is not None:
-        _set_prompt(request, prompt, None, None, None)
+        _set_prompt(request, prompt, None, None, None, None)
     if isinstance(continuation, str):
         request.text = _text("continuation", continuation)
     else:
@@ -86,13 +87,14 @@ def tokenize_request(
     tools: Optional[Sequence[Mapping[str, Any]]] = None,
     enable_thinking: Optional[bool] = None,
     add_generation_prompt: Optional[bool] = None,
+    chat_template: Optional[str] = None,
 ) -> pb.TokenizeRequest:
     request = pb.TokenizeRequest()
     if isinstance(text, str):
-        _refuse_chat_options(tools, enable_thinking, add_generation_prompt)
+        _refuse_chat_options(tools, enable_thinking, add_generation_prompt, chat_template)
         request.text = _text("text", text)
     else:
-        _set_chat(request.chat, text, tools, enable_thinking, add_generation_prompt)
+        _set_chat(request.chat, text, tools, enable_thinking, add_generation_prompt, chat_template)
     return request
 
 
@@ -116,11 +118,12 @@ def _set_prompt(
     tools: Optional[Sequence[Mapping[str, Any]]],
     enable_thinking: Optional[bool],
     add_generation_prompt: Optional[bool],
+    chat_template: Optional[str],
 ) -> None:
     if is_chat(prompt):
-        _set_chat(request.chat, prompt, tools, enable_thinking, add_generation_prompt)
+        _set_chat(request.chat, prompt, tools, enable_thinking, add_generation_prompt, chat_template)
         return
-    _refuse_chat_options(tools, enable_thinking, add_generation_prompt)
+    _refuse_chat_options(tools, enable_thinking, add_generation_prompt, chat_template)
     if isinstance(prompt, str):
         request.prompt = _text("prompt", prompt)
     else:
@@ -128,8 +131,9 @@ def _set_prompt(
         request.prompt_ids.SetInParent()  # no ids are a prompt too, which the server refuses
 
 
-def _refuse_chat_options(tools: Any, enable_thinking: Any, add_generation_prompt: Any) -> None:
-    options = {"tools": tools, "enable_thinking": enable_thinking, "add_generation_prompt": add_generation_prompt}
+def _refuse_chat_options(tools: Any, enable_thinking: Any, add_generation_prompt: Any, chat_template: Any) -> None:
+    options = {"tools": tools, "enable_thinking": enable_thinking, "add_generation_prompt": add_generation_prompt,
+               "chat_template": chat_template}
     for name, value in options.items():
         if value is not None:
             raise InvalidRequest(f"{name}: only a chat, a list of messages, has it")
@@ -141,12 +145,15 @@ def _set_chat(
     tools: Optional[Sequence[Mapping[str, Any]]],
     enable_thinking: Optional[bool],
     add_generation_prompt: Optional[bool],
+    chat_template: Optional[str],
 ) -> None:
     chat.SetInParent()
     for number, message in enumerate(messages):
         _add_message(chat, f"messages[{number}]", message)
     if tools is not None:
         chat.tools_json = _json("tools", tools)
+    if chat_template is not None:
+        chat.chat_template = _text("chat_template", chat_template)
     fields = pb.Chat.DESCRIPTOR.fields_by_name
     for name, value in (("enable_thinking", enable_thinking), ("add_generation_prompt", add_generation_prompt)):
         if value is not None:

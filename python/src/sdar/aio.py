@@ -121,12 +121,12 @@ class AsyncClient:
 
     def chat(self, messages: Sequence[Message], params: Optional[SamplingParams] = None, *,
              tools: Optional[Sequence[Mapping[str, Any]]] = None, enable_thinking: Optional[bool] = None,
-             add_generation_prompt: Optional[bool] = None, request_id: str = "",
+             add_generation_prompt: Optional[bool] = None, chat_template: Optional[str] = None, request_id: str = "",
              timeout: Optional[float] = None) -> AsyncGenerationStream:
         """Starts to answer a chat. See `Client.chat`."""
         request = _requests.generate_request(
             messages, params, request_id=request_id, tools=tools, enable_thinking=enable_thinking,
-            add_generation_prompt=add_generation_prompt)
+            add_generation_prompt=add_generation_prompt, chat_template=chat_template)
         return self._stream(request, timeout)
 
     async def score(self, prompt: Optional[Prompt], continuation: Union[str, Sequence[int]], *,
@@ -139,10 +139,11 @@ class AsyncClient:
 
     async def tokenize(self, text: Union[str, Sequence[Message]], *,
                        tools: Optional[Sequence[Mapping[str, Any]]] = None, enable_thinking: Optional[bool] = None,
-                       add_generation_prompt: Optional[bool] = None, timeout: Optional[float] = None) -> Tokens:
+                       add_generation_prompt: Optional[bool] = None, chat_template: Optional[str] = None,
+                       timeout: Optional[float] = None) -> Tokens:
         """Token ids of a text or of a rendered chat. timeout: seconds."""
         request = _requests.tokenize_request(text, tools=tools, enable_thinking=enable_thinking,
-                                             add_generation_prompt=add_generation_prompt)
+                                             add_generation_prompt=add_generation_prompt, chat_template=chat_template)
         return _readers.read_tokens(await self._unary("Tokenize", request, timeout))
 
     async def detokenize(self, ids: Sequence[int], *, skip_special_tokens: bool = False,

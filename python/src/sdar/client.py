@@ -124,17 +124,18 @@ class Client:
 
     def chat(self, messages: Sequence[Message], params: Optional[SamplingParams] = None, *,
              tools: Optional[Sequence[Mapping[str, Any]]] = None, enable_thinking: Optional[bool] = None,
-             add_generation_prompt: Optional[bool] = None, request_id: str = "",
+             add_generation_prompt: Optional[bool] = None, chat_template: Optional[str] = None, request_id: str = "",
              timeout: Optional[float] = None) -> GenerationStream:
         """Starts to answer a chat, which the model's template renders.
 
         messages: mappings with role and content, and perhaps reasoning_content and tool_calls (OpenAI's list).
         tools: OpenAI's list of tools. enable_thinking: None: what the template does.
+        chat_template: the name of one of the model's templates; None: the model's choice.
         The rest is as in `generate`. Reasoning and tool calls are in the text, with their marks.
         """
         request = _requests.generate_request(
             messages, params, request_id=request_id, tools=tools, enable_thinking=enable_thinking,
-            add_generation_prompt=add_generation_prompt)
+            add_generation_prompt=add_generation_prompt, chat_template=chat_template)
         return self._stream(request, timeout)
 
     def score(self, prompt: Optional[Prompt], continuation: Union[str, Sequence[int]], *,
@@ -153,10 +154,11 @@ class Client:
 
     def tokenize(self, text: Union[str, Sequence[Message]], *,
                  tools: Optional[Sequence[Mapping[str, Any]]] = None, enable_thinking: Optional[bool] = None,
-                 add_generation_prompt: Optional[bool] = None, timeout: Optional[float] = None) -> Tokens:
+                 add_generation_prompt: Optional[bool] = None, chat_template: Optional[str] = None,
+                 timeout: Optional[float] = None) -> Tokens:
         """Token ids of a text or of a rendered chat. timeout: seconds."""
         request = _requests.tokenize_request(text, tools=tools, enable_thinking=enable_thinking,
-                                             add_generation_prompt=add_generation_prompt)
+                                             add_generation_prompt=add_generation_prompt, chat_template=chat_template)
         return _readers.read_tokens(self._unary("Tokenize", request, timeout))
 
     def detokenize(self, ids: Sequence[int], *, skip_special_tokens: bool = False,

@@ -121,7 +121,7 @@ class LLM:
 
     def chat(self, messages: Sequence[Message], sampling_params: Optional[SamplingParams] = None, *,
              tools: Optional[Sequence[Mapping[str, Any]]] = None, enable_thinking: Optional[bool] = None,
-             add_generation_prompt: Optional[bool] = None) -> dict[str, Any]:
+             add_generation_prompt: Optional[bool] = None, chat_template: Optional[str] = None) -> dict[str, Any]:
         """Answers one chat, rendered by the model's template. Returns a dict as `generate`; of the first sample.
 
         The arguments are those of `Client.chat`.
@@ -129,7 +129,8 @@ class LLM:
         params = _with_logprobs(SamplingParams() if sampling_params is None else sampling_params)
         try:
             answer = self._client.chat(messages, params, tools=tools, enable_thinking=enable_thinking,
-                                       add_generation_prompt=add_generation_prompt).collect()
+                                       add_generation_prompt=add_generation_prompt,
+                                       chat_template=chat_template).collect()
         except Error as error:
             raise self._explained(error) from None
         return self._items(answer, params)[0]

@@ -121,6 +121,13 @@ class PromptTest(unittest.TestCase):
             with self.subTest(prompt), self.assertRaisesRegex(sdar.InvalidRequest, message):
                 _requests.generate_request(prompt, None)
 
+    def test_every_option_of_a_chat_is_sent(self):
+        request = _requests.tokenize_request([{"role": "user", "content": "a"}], tools=[{"type": "function"}],
+                                             enable_thinking=False, add_generation_prompt=False, chat_template="rag")
+        self.assertEqual({field.name for field, _ in request.chat.ListFields()},
+                         {field.name for field in pb.Chat.DESCRIPTOR.fields})
+        self.assertEqual(request.chat.chat_template, "rag")
+
     def test_options_of_a_chat_need_a_chat(self):
         with self.assertRaisesRegex(sdar.InvalidRequest, "enable_thinking: only a chat"):
             _requests.tokenize_request("a", enable_thinking=True)
