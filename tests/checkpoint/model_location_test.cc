@@ -100,7 +100,8 @@ TEST_F(ModelLocationTest, WhatIsNotThereIsToldWhatFetchesIt) {
               StatusIs(kAbsentModel, AllOf(HasSubstr("no snapshot"), HasSubstr(fetch))));
   AddSnapshot("0123abcd");
   WriteMain("4567cdef");
-  EXPECT_THAT(Locate(kName), StatusIs(kAbsentModel, AllOf(HasSubstr("4567cdef"), HasSubstr(fetch))));
+  EXPECT_THAT(Locate(kName),
+              StatusIs(kAbsentModel, AllOf(HasSubstr("4567cdef"), HasSubstr(fetch))));
   EXPECT_THAT(LocateModel(kName, ""), StatusIs(kAbsentModel, HasSubstr("HF_HUB_CACHE")));
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walking and comparing template values.
+#include "runtime/text/jinja/compare.h"
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -7,7 +8,6 @@
 #include "common/status_macros.h"
 #include "common/utf8.h"
 #include "runtime/text/jinja/library/python_text.h"
-#include "runtime/text/jinja/value.h"
 
 namespace sdar {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "common/shorten.h"
 #include "common/status_macros.h"
+#include "runtime/text/jinja/compare.h"
 #include "runtime/text/jinja/print.h"
 #include "runtime/text/jinja/rendering.h"
 

@@ -193,16 +193,4 @@ absl::StatusOr<JinjaValue> MakeUndefined(absl::string_view why, JinjaBudget& bud
 // A JSON value as Python would have loaded it.
 absl::StatusOr<JinjaValue> FromJson(const Json& json, JinjaBudget& budget);
 
-// What walking `value` yields: items, characters, keys, nothing when undefined. The items of a
-// sequence are shared, not copied. An error names a type that cannot be walked.
-absl::StatusOr<std::shared_ptr<const JinjaSequence>> Iterate(const JinjaValue& value,
-                                                             JinjaBudget& budget);
-
-// Python's == and <; ordering unlike types is an error.
-absl::StatusOr<bool> AreEqual(const JinjaValue& a, const JinjaValue& b, JinjaBudget& budget);
-absl::StatusOr<bool> IsLess(const JinjaValue& a, const JinjaValue& b, JinjaBudget& budget);
-// Python's `item in container`.
-absl::StatusOr<bool> Contains(const JinjaValue& container, const JinjaValue& item,
-                              JinjaBudget& budget);
-
 }  // namespace sdar

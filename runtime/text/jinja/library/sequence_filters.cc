@@ -10,6 +10,7 @@
 
 #include "common/shorten.h"
 #include "common/status_macros.h"
+#include "runtime/text/jinja/compare.h"
 #include "runtime/text/jinja/library/filters.h"
 #include "runtime/text/jinja/library/methods.h"
 #include "runtime/text/jinja/library/python_text.h"

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
+#include "runtime/text/jinja/compare.h"
 #include "runtime/text/jinja/key_index.h"
 #include "runtime/text/jinja/library/methods.h"
 #include "runtime/text/jinja/library/python_text.h"

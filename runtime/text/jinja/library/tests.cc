@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/status_macros.h"
+#include "runtime/text/jinja/compare.h"
 #include "runtime/text/jinja/library/python_text.h"
 #include "runtime/text/jinja/operators.h"
 #include "runtime/text/jinja/print.h"
