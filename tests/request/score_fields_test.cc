@@ -85,7 +85,7 @@ TEST(BuildScoreRequestTest, NamesWhatIsWrong) {
   refused(Build({}, {1, 1024}), "prompt[1]: expected a token id below 1024, got 1024");
   refused(Build({}, {1}, {2, -1}), "continuation[1]: expected a token id below 1024, got -1");
   refused(Build({}, std::vector<TokenId>(39, 1)),
-          "prompt of 39 tokens and continuation of 2 tokens: expected at most 40 together");
+          "maximum context length is 40 tokens. The prompt has 39 tokens, and the continuation 2.");
   for (const int64_t wrong : {int64_t{0}, int64_t{3}, int64_t{-4}, int64_t{1} << 40}) {
     ScoreFields fields;
     fields.block_length = wrong;
