@@ -61,8 +61,9 @@ class AsyncGenerationStream(AsyncIterator[Event]):
                 error = error_of(rpc_error)
                 if self._arrived or self._closed.is_set():
                     raise error from None
+                delay = self._attempts.delay_after(error)
                 try:
-                    await asyncio.wait_for(self._closed.wait(), self._attempts.delay_after(error))
+                    await asyncio.wait_for(self._closed.wait(), delay)
                 except asyncio.TimeoutError:
                     self._call = self._start(self._request, self._attempts.timeout())
                 continue
