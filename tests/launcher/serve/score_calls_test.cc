@@ -152,7 +152,7 @@ TEST(ScoreCallsTest, WhatIsWrongIsRefusedByName) {
       [](Request& r) {
         for (int i = 0; i < 4000; ++i) r.mutable_ids()->add_ids(1);
       },
-      "continuation of 4001 tokens");
+      "the continuation 4001");
   refused([](Request& r) { r.mutable_chat()->add_messages()->set_content("x"); }, "role");
 }
 

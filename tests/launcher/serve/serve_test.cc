@@ -111,7 +111,7 @@ TEST(ServeTest, RefusesWhatCannotBeServedAndNamesIt) {
   EXPECT_THAT(refusal(request).error_message(), HasSubstr("block_length"));
   request = Ask("Hello!");
   request.mutable_stopping()->set_max_tokens(600);
-  EXPECT_THAT(refusal(request).error_message(), HasSubstr("at most 512"));
+  EXPECT_THAT(refusal(request).error_message(), HasSubstr("context length is 512 tokens"));
   request = Ask("");
   request.mutable_chat()->mutable_messages(0)->clear_role();
   EXPECT_EQ(refusal(request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
