@@ -19,8 +19,8 @@ namespace {
 constexpr double kMaxTemperature = 100.0;
 constexpr double kMaxRepetitionPenalty = 100.0;
 // Fields that say nothing about what is generated here.
-constexpr absl::string_view kFieldsWithoutMeaning[] = {"_from_model_config", "bos_token_id", "pad_token_id",
-                                              "transformers_version", "use_cache"};
+constexpr absl::string_view kFieldsWithoutMeaning[] = {
+    "_from_model_config", "bos_token_id", "pad_token_id", "transformers_version", "use_cache"};
 
 // The block length that a model's name ends with; 0: none.
 int64_t BlockLengthInName(absl::string_view name) {
@@ -53,7 +53,8 @@ absl::StatusOr<GenerationDefaults> ParseGenerationConfig(absl::string_view json,
   defaults.min_p = fields.OptionalNumber("min_p", 0.0, 1.0);
   for (const std::string& name : fields.Unread()) {
     const bool means_nothing =
-        std::find(std::begin(kFieldsWithoutMeaning), std::end(kFieldsWithoutMeaning), name) != std::end(kFieldsWithoutMeaning);
+        std::find(std::begin(kFieldsWithoutMeaning), std::end(kFieldsWithoutMeaning), name) !=
+        std::end(kFieldsWithoutMeaning);
     if (means_nothing) continue;
     defaults.ignored.push_back(
         absl::StrCat("generation_config.json: field ", Quoted(name), " is not known here"));
