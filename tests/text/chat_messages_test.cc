@@ -57,8 +57,8 @@ TEST(ChatMessagesTest, DevelopersSpeakAsTheSystemUnlessTheTemplateKnowsThem) {
 
 TEST(ChatMessagesTest, ARoleThatTheTemplateDoesNotKnowIsNamed) {
   const char* message = R"({"role": "critic", "content": "No."})";
-  EXPECT_THAT(Read(message),
-              StatusIs(kRefusedMessage, AllOf(HasSubstr("messages[0].role"), HasSubstr("'critic'"))));
+  EXPECT_THAT(Read(message), StatusIs(kRefusedMessage,
+                                      AllOf(HasSubstr("messages[0].role"), HasSubstr("'critic'"))));
   EXPECT_THAT(Read(message, "{{ m['critic'] }}"), StatusIs(kRefusedMessage, HasSubstr("'critic'")));
   EXPECT_THAT(Read(message, "{% if m.role == 'critic' %}"), IsOk());
   for (const char* role : {"system", "user", "assistant", "tool"}) {
@@ -92,8 +92,9 @@ TEST(ChatMessagesTest, CallsWithoutAFunctionAreReadAlike) {
 
 TEST(ChatMessagesTest, ArgumentsThatAreNoObjectAreNamed) {
   for (const char* arguments : {R"("[1]")", R"("{")", R"("text")"}) {
-    EXPECT_THAT(Read(Calls(arguments), kWalks),
-                StatusIs(kRefusedMessage, HasSubstr("messages[0].tool_calls[0].function.arguments")))
+    EXPECT_THAT(
+        Read(Calls(arguments), kWalks),
+        StatusIs(kRefusedMessage, HasSubstr("messages[0].tool_calls[0].function.arguments")))
         << arguments;
   }
 }
