@@ -113,8 +113,8 @@ test_asan() {
   ASAN_OPTIONS+=:detect_leaks=0
   # Two machines wait for each other longer than they run code. libfaketime cannot be loaded before the sanitizer.
   # What presses on a job measures its memory. Resuming starts a hundred processes, most of which are killed. Stops,
-  # drains and slow loads are about processes and time, not about memory.
-  local without='LaunchNodesTest|PartitionTest|ClockStepTest|GenerateResumeTest|chaos_check|pressure_check'
+  # drains and slow loads are about processes and time, not about memory. The Python package is no code of this build.
+  local without='LaunchNodesTest|PartitionTest|ClockStepTest|GenerateResumeTest|chaos_check|pressure_check|python_package_check'
   without+='|LaunchStopTest|DrainTest|Replicas[A-Za-z]*Test|LoadingTest'
   run_tests asan -L 'process|mpi' -E "^($without)"
 }
