@@ -59,7 +59,9 @@ class AsyncGenerationStream(AsyncIterator[Event]):
                 raise
             except grpc.RpcError as rpc_error:
                 error = error_of(rpc_error)
-                if self._arrived or self._closed.is_set():
+                if self._closed.is_set():  # whatever came first
+                    raise Cancelled("the call was closed") from None
+                if self._arrived:
                     raise error from None
                 delay = self._attempts.delay_after(error)
                 try:

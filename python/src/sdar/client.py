@@ -49,7 +49,9 @@ class GenerationStream(Iterator[Event]):
                 response = next(self._call)
             except grpc.RpcError as rpc_error:
                 error = error_of(rpc_error)
-                if self._arrived or self._closed.is_set():
+                if self._closed.is_set():  # whatever came first
+                    raise Cancelled("the call was closed") from None
+                if self._arrived:
                     raise error from None
                 if not self._closed.wait(self._attempts.delay_after(error)):
                     self._call = self._start(self._request, self._attempts.timeout())

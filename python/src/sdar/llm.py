@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from types import TracebackType
 from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence, Union
 
@@ -29,7 +30,8 @@ class LLM:
     model: the model's folder.
     tensor_parallel_size: ranks that hold the model together, >= 1. More than one need mpirun.
     replicas: copies of the model that share the prompts, >= 1.
-    mask_token_id: refused if it is not the model's; None or -1: the model's.
+    mask_token_id: refused if it is another token of the model; a warning if the model has no such token, as where a
+        script for the released models runs another; None or -1: the model's.
     bin_dir: the folder of sdar's programs; None: SDAR_BIN_DIR, next to Python's programs, or PATH.
     flags: further flags of sdar-serve, as in ["--weights=int8"].
     log_file: where the server's log goes, after what is there; None: nowhere.
@@ -57,9 +59,7 @@ class LLM:
         try:
             self._client = Client(self._server.address, self._server.api_key, retry=_RETRY)
             self._info = self._client.model_info()
-            if mask_token_id not in (None, -1, self._info.mask_token_id):
-                raise InvalidRequest(f"mask_token_id: expected {self._info.mask_token_id}, which is the model's, got "
-                                     f"{mask_token_id}")
+            _check_mask_token(mask_token_id, self._info)
             # Enough to keep every slot busy while answers travel.
             self._active = 2 * self._client.status().total_slots
         except BaseException:
@@ -195,6 +195,17 @@ class LLM:
         if error.code not in ("UNAVAILABLE", "ABORTED") or self._server.wait_for_end() is None:
             return error
         return Unavailable(f"the server has ended: {self._server.words()}")
+
+
+def _check_mask_token(given: Optional[int], info: ModelInfo) -> None:
+    """The model knows its mask token, so that another one can only be a mistake."""
+    if given is None or given in (-1, info.mask_token_id):
+        return
+    if 0 <= given < info.vocab_size:
+        raise InvalidRequest(f"mask_token_id: expected {info.mask_token_id}, which is the model's, got {given}")
+    warnings.warn(f"mask_token_id: the model has no token {given}; its mask token is {info.mask_token_id}",
+                  stacklevel=3)
+
 
 
 def _prompt_list(prompts: Any) -> list[Prompt]:

@@ -166,9 +166,14 @@ class ArgumentsTest(unittest.TestCase):
                 sdar.LLM(**arguments)
             self.assertEqual(raised.exception.exit_code, 2)
 
-    def test_a_mask_token_that_is_not_the_models_is_refused(self):
-        with self.assertRaisesRegex(sdar.InvalidRequest, "mask_token_id: expected 965, .*, got 151669"):
-            sdar.LLM(MODEL, mask_token_id=151669)
+    def test_a_mask_token_that_is_another_token_of_the_model_is_refused(self):
+        with self.assertRaisesRegex(sdar.InvalidRequest, "mask_token_id: expected 965, .*, got 900"):
+            sdar.LLM(MODEL, mask_token_id=900)
+
+    def test_a_mask_token_that_the_model_has_not_is_a_warning(self):
+        with self.assertWarnsRegex(UserWarning, "mask_token_id: the model has no token 151669; its mask token is 965"):
+            with sdar.LLM(MODEL, mask_token_id=151669) as llm:
+                self.assertEqual(llm.model_info.mask_token_id, 965)
 
     def test_a_start_that_takes_too_long_ends(self):
         with self.assertRaisesRegex(sdar.StartFailed, "start_timeout: "):

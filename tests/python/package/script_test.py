@@ -22,7 +22,7 @@ llm = LLM(
     model_path,
     enforce_eager=True,
     tensor_parallel_size={ranks},
-    mask_token_id=965,   # Optional: only needed for masked/diffusion models
+    mask_token_id=151669,   # Optional: only needed for masked/diffusion models
     block_length=4
 )
 
