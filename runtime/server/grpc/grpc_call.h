@@ -34,7 +34,8 @@ class GrpcStreamCall : public Reactor {
       stream_ = stream;
       cancelled = cancelled_;
     }
-    stream->Begin(MakeSink(), std::move(on_done));
+    StreamSink sink = MakeSink();
+    stream->Begin(std::move(sink), std::move(on_done));
     if (cancelled) stream->Cancelled();
   }
 
