@@ -21,6 +21,12 @@ constexpr absl::string_view kRoles[] = {"system", "user", "assistant", "tool"};
 
 absl::Status BadMessage(const std::string& message) { return absl::InvalidArgumentError(message); }
 
+// Whether the word after `before` is a member: x.word, or x['word'].
+bool IsMember(absl::string_view before) {
+  if (absl::EndsWith(before, ".")) return true;
+  return absl::EndsWith(before, "['") || absl::EndsWith(before, "[\"");
+}
+
 // What follows a use of a variable: past the quote and bracket of a subscript, and white space.
 absl::string_view AfterUse(absl::string_view source) {
   const size_t at = source.find_first_not_of("'\"] \t\n");
@@ -32,6 +38,7 @@ absl::string_view AfterUse(absl::string_view source) {
 bool TakesTextArguments(absl::string_view source) {
   for (size_t at = source.find(kArguments); at != absl::string_view::npos;
        at = source.find(kArguments, at + kArguments.size())) {
+    if (!IsMember(source.substr(0, at))) continue;
     const absl::string_view rest = AfterUse(source.substr(at + kArguments.size()));
     for (const absl::string_view use : {"is string", "}}", "-}}", "+", "~"}) {
       if (absl::StartsWith(rest, use)) return true;

@@ -20,7 +20,9 @@ constexpr char kPrints[] =
     "{% if c.arguments is string %}{{ c.arguments }}{% else %}{{ c.arguments | tojson }}{% endif "
     "%}";
 constexpr char kDumps[] = "{{ tool_call.arguments | tojson }}";
-constexpr char kWalks[] = "{% for name, value in tool_call.arguments|items %}{% endfor %}";
+constexpr char kWalks[] =
+    "{{ 'Give a name and arguments' }}{% for name, value in tool_call.arguments|items %}{% endfor "
+    "%}";
 
 // The first message as a template of `source` would see it.
 absl::StatusOr<Json> Read(const std::string& message, const char* source = "") {
