@@ -230,7 +230,7 @@ TEST(LikelihoodTest, IsWhatDecodingPaidForTheSameTokensToTheBit) {
 }
 
 // The logprob of ids[target] from a pass of its own, in a slot of its own: one segment that holds
-// all committed blocks and, behind them, the state.
+// all committed blocks, followed by the state.
 absl::StatusOr<double> LogprobByHand(Worker& worker, const std::vector<TokenId>& ids, size_t target,
                                      size_t block, TokenId mask) {
   sdar::v1::StepPlan plan;

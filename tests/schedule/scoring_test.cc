@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a scheduler reads targets: in which states, in which steps, and beside whom.
+// How a scheduler reads targets: the states, the steps, and the other sequences of a step.
 #include <algorithm>
 #include <cmath>
 
