@@ -149,8 +149,10 @@ run_fuzzer() {
   mkdir -p "$seeds"
   echo "$2: $fuzz_runs runs from $(find "$seeds" -type f | wc -l) seeds"
   "build/asan/bin/$2" -runs=$fuzz_runs -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -verbosity=0 \
-    -artifact_prefix="$1/failed-" "$seeds" ||
-    { echo "fuzz target $2 failed; its input lies in $1" >&2; return 1; }
+    -artifact_prefix="$1/failed-" "$seeds" > "$1/$2.log" 2>&1 && return
+  grep -v ' # Uses: ' "$1/$2.log" | tail -n 60
+  echo "$2" >> "$1/failures"
+  return 1
 }
 
 run_fuzzers() {
@@ -159,7 +161,9 @@ run_fuzzers() {
   find tests/fuzz -name make_corpus.sh -exec {} "$corpus" \;
   export -f run_fuzzer
   export fuzz_runs
-  fuzz_targets | xargs -P "$jobs" -I {} bash -c 'run_fuzzer "$0" "$1"' "$corpus" {}
+  if ! fuzz_targets | xargs -P "$jobs" -I {} bash -c 'run_fuzzer "$0" "$1"' "$corpus" {}; then
+    fail "fuzz targets failed: $(paste -sd ' ' "$corpus/failures"); inputs and logs lie in $corpus"
+  fi
   rm -rf "$corpus"
 }
 
