@@ -8,8 +8,8 @@
 
 #include "common/json.h"
 #include "common/status_macros.h"
-#include "runtime/server/http/openai_request.h"
-#include "runtime/server/http/output_splitter.h"
+#include "runtime/server/api/bodies/openai_request.h"
+#include "runtime/server/api/output_splitter.h"
 
 namespace sdar {
 namespace {

@@ -55,7 +55,8 @@ absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Open(const ServeOptions& o
   SDAR_ASSIGN_OR_RETURN(OriginPolicy origins, MakePolicy(options, options.host, ips));
   SDAR_ASSIGN_OR_RETURN(OriginPolicy probe_origins,
                         MakePolicy(options, options.admin_host, admin_ips));
-  out->gateway_ = std::make_unique<HttpGateway>(std::move(origins), std::move(probe_origins));
+  out->gateway_ = std::make_unique<HttpGateway>(std::move(origins), std::move(probe_origins),
+                                                options.strict_fields);
   SDAR_ASSIGN_OR_RETURN(out->grpc_sockets_, ListeningSockets::Open("gRPC", ips, options.port));
   if (options.http_port >= 0) SDAR_RETURN_IF_ERROR(out->OpenHttp());
   if (options.admin_port >= 0) SDAR_RETURN_IF_ERROR(out->OpenAdmin());

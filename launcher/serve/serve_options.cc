@@ -43,7 +43,9 @@ void AddSecurityFlags(ServeOptions& options, FlagSpec& spec) {
       "tls-client-ca", TextFlag(&options.tls.client_ca, "FILE"),
       "PEM file of the authorities of which clients must show a certificate")(
       "allowed-origins", TextFlag(&options.allowed_origins, "ORIGINS"),
-      "origins whose pages may ask over HTTP, as https://chat.example.org, by commas; *: all");
+      "origins whose pages may ask over HTTP, as https://chat.example.org, by commas; *: all")(
+      "strict-fields", SwitchFlag(&options.strict_fields),
+      "refuse fields of HTTP bodies that nobody knows, instead of logging each once");
 }
 
 // Those in the same groups as flags of every job.

@@ -24,6 +24,7 @@ struct ServeOptions {
   int admin_port = -1;  // -1: no listener for probes alone
   std::string admin_address_file;
   std::string allowed_origins;
+  bool strict_fields = false;
   std::string served_model_name;
   int64_t max_stream_backlog_kib = 1024;
   double drain_timeout_s = 30;

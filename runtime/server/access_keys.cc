@@ -21,12 +21,13 @@
 namespace sdar {
 namespace {
 
-constexpr size_t kMinTokenBytes = 16;
+// Shorter ones can be guessed.
+constexpr size_t kSafeTokenBytes = 16;
 constexpr size_t kMaxTokenBytes = 512;
 constexpr size_t kMaxKeysFileBytes = size_t{16} << 20;
 
 bool IsToken(absl::string_view text) {
-  return text.size() >= kMinTokenBytes && text.size() <= kMaxTokenBytes &&
+  return !text.empty() && text.size() <= kMaxTokenBytes &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
@@ -58,8 +59,12 @@ absl::Status AccessKeys::Read() {
     if (line.empty() || line[0] == '#') continue;
     if (!IsToken(line)) {
       return absl::InvalidArgumentError(
-          absl::StrCat(path_, ": line ", number, ": expected a token of ", kMinTokenBytes, " .. ",
-                       kMaxTokenBytes, " visible ASCII characters, got ", line.size(), " bytes"));
+          absl::StrCat(path_, ": line ", number, ": expected a token of 1 .. ", kMaxTokenBytes,
+                       " visible ASCII characters, got ", line.size(), " bytes"));
+    }
+    if (line.size() < kSafeTokenBytes) {
+      spdlog::warn("{}: line {}: a token of {} characters can be guessed", path_, number,
+                   line.size());
     }
     Digest& digest = digests.emplace_back();
     SHA256(reinterpret_cast<const unsigned char*>(line.data()), line.size(), digest.data());

@@ -121,6 +121,12 @@ absl::StatusOr<std::vector<GenerationRequest>> GenerationService::BuildSamples(
   return std::vector<GenerationRequest>{std::move(request)};
 }
 
+absl::Status GenerationService::Check(GenerationCall call) {
+  const absl::Status status = BuildSamples(call).status();
+  if (!status.ok()) CountRefusal(status);
+  return status;
+}
+
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::TryOpen(GenerationCall call) {
   const auto prompt_tokens = static_cast<int64_t>(call.prompt.size());
   SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples, BuildSamples(call));

@@ -66,6 +66,8 @@ class GenerationService {
   // Why the process should be restarted; empty while it should not. Refusing calls is no reason.
   std::string FindStall() const;
 
+  // What would refuse a call, whatever else runs. Counts as a refusal.
+  absl::Status Check(GenerationCall call);
   // Queues a call's samples; the call has to Begin, and to be closed when it is over. Errors as of
   // the Generate and Score methods (generation.proto).
   absl::StatusOr<std::shared_ptr<GenerateStream>> Open(GenerationCall call);

@@ -114,6 +114,18 @@ for i, line in enumerate(lines[:2]):
     chat = {"messages": [{"role": "user", "content": "Hi"}], **fields}
     (out / "request_fuzz" / f"chat{i}").write_bytes(b"\0" + json.dumps(chat).encode())
 (out / "request_fuzz" / "grpc").write_bytes(b"\2" + sized(1, b"id") + sized(2, b"Hello!"))
+conversation = [{"role": "user", "content": "Hi"}]
+bodies = {
+    "response": (4, {"input": [*conversation, {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                               {"type": "function_call_output", "call_id": "c", "output": "4"}],
+                     "instructions": "Be brief.", "tools": [{"type": "function", "name": "f", "parameters": {}}]}),
+    "messages": (5, {"system": "Be brief.", "max_tokens": 9, "messages": [*conversation, {"role": "assistant", "content": [
+        {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}]}, {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "4"}]}]}]}),
+    "score_body": (6, {"prompt": [1, 2], "text": "Hi", "top_logprobs": 2, "block_length": 8}),
+}
+for name, (kind, content) in bodies.items():
+    (out / "request_fuzz" / name).write_bytes(bytes([kind]) + json.dumps(content).encode())
 call = '<tool_call>\n{"name": "f", "arguments": {"a": [1e5, -0.1, {"b": null}], "c": "\\u00e9"}}\n</tool_call>'
 outputs = {"content": "Hello!", "reasoning": "<think>\nHm.\n</think>\n\nIt is 4.", "call": f"I look.\n{call}",
            "cut": call[:-7], "calls": f"<think></think>{call}\n{call} ", "object": call[12:-13]}

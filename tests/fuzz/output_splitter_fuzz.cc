@@ -8,8 +8,8 @@
 #include "absl/strings/string_view.h"
 
 #include "common/status_macros.h"
-#include "runtime/server/http/json_members.h"
-#include "runtime/server/http/output_splitter.h"
+#include "runtime/server/api/json_members.h"
+#include "runtime/server/api/output_splitter.h"
 
 namespace {
 
@@ -23,7 +23,8 @@ void Append(const sdar::OutputPiece& piece, Parts& to) {
   to.reasoning += piece.reasoning;
   to.content += piece.content;
   for (const sdar::ToolCall& call : piece.tool_calls) {
-    to.calls += call.name + '\0' + call.arguments + '\0';
+    if (!call.name.empty()) to.calls += '\0' + call.name + '\0';
+    to.calls += call.arguments;
   }
 }
 
@@ -52,10 +53,11 @@ Parts Split(absl::string_view text, sdar::OutputSplitter::Options options, size_
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const absl::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const sdar::OutputSplitter::Options options = {(data[0] & 1) != 0, (data[0] & 2) != 0};
+  const sdar::OutputSplitter::Options options = {(data[0] & 1) != 0, (data[0] & 2) != 0,
+                                                 (data[0] & 4) != 0};
   CheckMembers(text);
   const Parts whole = Split(text, options, text.size() + 1);
-  const Parts cut = Split(text, options, 1 + data[0] / 4);
+  const Parts cut = Split(text, options, 1 + data[0] / 8);
   SDAR_CHECK(whole.reasoning == cut.reasoning);
   SDAR_CHECK(whole.content == cut.content);
   SDAR_CHECK(whole.calls == cut.calls);

@@ -5,11 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "common/status_macros.h"
 #include "runtime/request/request_fields.h"
+#include "runtime/server/api/bodies/messages_request.h"
+#include "runtime/server/api/bodies/openai_request.h"
+#include "runtime/server/api/bodies/responses_request.h"
+#include "runtime/server/api/bodies/score_request.h"
 #include "runtime/server/grpc/request_translation.h"
-#include "runtime/server/http/openai_request.h"
 #include "runtime/text/text_codec.h"
 #include "tests/schedule/simulation.h"
 
@@ -29,13 +33,13 @@ struct Parsed {
   std::vector<sdar::TokenId> prompt;
 };
 
-absl::StatusOr<Parsed> ParseHttp(absl::string_view body, bool chat) {
+using ParseBody = absl::StatusOr<sdar::ApiCall> (*)(sdar::Json, absl::Span<const std::string>,
+                                                    const sdar::TextCodec&);
+
+absl::StatusOr<sdar::ApiCall> ParseHttp(absl::string_view body, ParseBody parse) {
   SDAR_ASSIGN_OR_RETURN(sdar::Json json, sdar::ParseJson(body, "the body", 64));
   const std::vector<std::string> models = {"tiny"};
-  auto call = chat ? sdar::ParseChatCompletion(std::move(json), models, Text())
-                   : sdar::ParseCompletion(std::move(json), models, Text());
-  if (!call.ok()) return call.status();
-  return Parsed{call->call.fields, call->call.prompt};
+  return parse(std::move(json), models, Text());
 }
 
 absl::StatusOr<Parsed> ParseGrpc(absl::string_view bytes) {
@@ -77,12 +81,30 @@ absl::StatusOr<std::vector<sdar::GenerationRequest>> ReadScore(absl::string_view
   return std::vector<sdar::GenerationRequest>{std::move(built)};
 }
 
+absl::StatusOr<std::vector<sdar::GenerationRequest>> ReadScoreBody(absl::string_view bytes) {
+  SDAR_ASSIGN_OR_RETURN(sdar::ApiCall call, ParseHttp(bytes, sdar::ParseScore));
+  SDAR_ASSIGN_OR_RETURN(
+      sdar::GenerationRequest built,
+      sdar::BuildScoreRequest(call.call.score_fields, call.prompts[0], call.call.targets,
+                              sdar::RequestDefaults(), Limits()));
+  return std::vector<sdar::GenerationRequest>{std::move(built)};
+}
+
 // The first byte says what the others are.
 absl::StatusOr<std::vector<sdar::GenerationRequest>> Read(uint8_t kind, absl::string_view bytes) {
-  if (kind % 4 == 3) return ReadScore(bytes);
-  SDAR_ASSIGN_OR_RETURN(Parsed parsed,
-                        kind % 4 == 2 ? ParseGrpc(bytes) : ParseHttp(bytes, kind % 4 == 0));
-  return Build(std::move(parsed));
+  constexpr ParseBody kBodies[] = {sdar::ParseChatCompletion, sdar::ParseCompletion,
+                                   sdar::ParseResponse, sdar::ParseMessages};
+  constexpr uint8_t kGrpc = 2, kGrpcScore = 3, kScoreBody = 6, kKinds = 7;
+  kind %= kKinds;
+  if (kind == kGrpcScore) return ReadScore(bytes);
+  if (kind == kScoreBody) return ReadScoreBody(bytes);
+  if (kind == kGrpc) {
+    SDAR_ASSIGN_OR_RETURN(Parsed parsed, ParseGrpc(bytes));
+    return Build(std::move(parsed));
+  }
+  const ParseBody parse = kBodies[kind < kGrpc ? kind : kind - kGrpc];
+  SDAR_ASSIGN_OR_RETURN(sdar::ApiCall call, ParseHttp(bytes, parse));
+  return Build({call.call.fields, call.prompts.back()});
 }
 
 }  // namespace

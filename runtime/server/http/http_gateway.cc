@@ -1,29 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/server/http/http_gateway.h"
 
-#include <exception>
 #include <limits>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 
-#include "common/json_fields.h"
-#include "common/status_macros.h"
-#include "runtime/server/http/http_call.h"
-#include "runtime/server/http/openai_answer.h"
-#include "runtime/server/http/openai_error.h"
-#include "runtime/server/http/openai_request.h"
-#include "runtime/server/http/page.h"
 #include "runtime/server/request_identity.h"
 
 namespace sdar {
 namespace {
 
-// Deeper than any conversation or tool's schema.
-constexpr int kMaxDepth = 64;
 constexpr char kRequestIdHeader[] = "X-Request-Id";
 // Of what brings no text.
 constexpr size_t kMaxIdleBodyBytes = size_t{64} << 10;
@@ -31,63 +21,8 @@ constexpr size_t kMaxIdleBodyBytes = size_t{64} << 10;
 constexpr size_t kMaxEscape = 6;
 // Of what a body holds that the prompt does not show.
 constexpr size_t kMaxOtherFieldsBytes = size_t{1} << 20;
-// When to ask again for a model that is being loaded.
-constexpr char kLoadingRetrySeconds[] = "5";
-
-absl::StatusOr<OpenAiCall> Parse(const HttpRequest& request, bool chat,
-                                 absl::Span<const std::string> models, const TextCodec& text) {
-  SDAR_ASSIGN_OR_RETURN(Json body, ParseJson(request.body, "the body", kMaxDepth));
-  SDAR_ASSIGN_OR_RETURN(OpenAiCall call, chat ? ParseChatCompletion(std::move(body), models, text)
-                                              : ParseCompletion(std::move(body), models, text));
-  std::string& id = call.call.request_id;
-  if (!id.empty() && !IsPlainRequestId(id)) return BadRequestId();
-  if (id.empty()) {
-    id = request.request_id;
-    call.call.may_extend_request_id = true;
-  }
-  call.call.trace_id = TraceIdOf(request.traceparent);
-  return call;
-}
-
-absl::StatusOr<Json> TokensOf(const std::string& body_text, const TextCodec& text) {
-  SDAR_ASSIGN_OR_RETURN(Json body, ParseJson(body_text, "the body", kMaxDepth));
-  if (!body.is_object()) return Mistyped("an object with a prompt or messages", body);
-  std::string prompt;
-  if (body.contains("messages")) {
-    SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(body));
-    SDAR_ASSIGN_OR_RETURN(prompt, text.RenderChat(chat));
-  } else if (!ReadValue(body.value("prompt", Json()), prompt).ok()) {
-    return absl::InvalidArgumentError("prompt: expected a string, or messages instead");
-  }
-  SDAR_ASSIGN_OR_RETURN(const std::vector<TokenId> ids, text.tokenizer().Encode(prompt));
-  return Json{{"count", ids.size()}, {"tokens", ids}};
-}
-
-absl::StatusOr<Json> TextOf(const std::string& body_text, const TextCodec& text) {
-  SDAR_ASSIGN_OR_RETURN(const Json body, ParseJson(body_text, "the body", kMaxDepth));
-  std::vector<TokenId> ids;
-  if (!body.is_object() || !ReadValue(body.value("tokens", Json()), ids).ok()) {
-    return absl::InvalidArgumentError("tokens: expected a list of token ids");
-  }
-  SDAR_ASSIGN_OR_RETURN(std::string prompt, text.DecodeIds(ids, false, "tokens"));
-  return Json{{"prompt", std::move(prompt)}};
-}
-
-void Respond(HttpExchange& exchange, const absl::StatusOr<Json>& body) {
-  exchange.respond(body.ok() ? JsonResponse(*body) : ErrorResponse(body.status()));
-}
-
-HttpResponse ProbeResponse(const std::string& trouble) {
-  HttpResponse response = JsonResponse({{"status", trouble.empty() ? "ok" : trouble}});
-  if (!trouble.empty()) response.code = 503;
-  return response;
-}
-
-HttpResponse Loading() {
-  HttpResponse response = ErrorResponse(absl::UnavailableError("the model is loading"));
-  response.headers.emplace_back("Retry-After", kLoadingRetrySeconds);
-  return response;
-}
+// What stands in front of a model's name in its path.
+constexpr absl::string_view kModelPath = "/v1/models/";
 
 absl::string_view MethodsOf(absl::string_view method) {
   return method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
@@ -99,24 +34,33 @@ void Append(std::vector<std::pair<std::string, std::string>> more, HttpResponse&
 
 }  // namespace
 
-HttpGateway::HttpGateway(OriginPolicy origins, OriginPolicy probe_origins)
+HttpGateway::HttpGateway(OriginPolicy origins, OriginPolicy probe_origins, bool strict_fields)
     : origins_(std::move(origins)),
       probe_origins_(std::move(probe_origins)),
+      strict_fields_(strict_fields),
       started_(absl::ToUnixSeconds(absl::Now())),
-      routes_{
-          {"/", {"GET", &HttpGateway::Page, Access::kOpenToAll}},
-          {"/v1/chat/completions",
-           {"POST", &HttpGateway::ChatCompletions, Access::kWithKey, true, true}},
-          {"/v1/completions", {"POST", &HttpGateway::Completions, Access::kWithKey, true, true}},
-          {"/v1/models", {"GET", &HttpGateway::Models, Access::kWithKey}},
-          {"/tokenize", {"POST", &HttpGateway::Tokenize, Access::kWithKey, true}},
-          {"/detokenize", {"POST", &HttpGateway::Detokenize, Access::kWithKey, true}},
-          {"/health", {"GET", &HttpGateway::Health, Access::kProbe}},
-          {"/readyz", {"GET", &HttpGateway::Health, Access::kProbe}},
-          {"/livez", {"GET", &HttpGateway::Alive, Access::kProbe}},
-          {"/startupz", {"GET", &HttpGateway::Started, Access::kProbe}},
-          {"/version", {"GET", &HttpGateway::Version, Access::kWithKey}},
-          {"/metrics", {"GET", &HttpGateway::Metrics, Access::kProbe}}} {}
+      routes_{{"/", {"GET", &HttpGateway::Page, Access::kOpenToAll}},
+              {"/v1/chat/completions", ApiRoute(kChatApi, true)},
+              {"/v1/completions", ApiRoute(kCompletionApi, false)},
+              {"/v1/responses", ApiRoute(kResponsesApi, true)},
+              {"/v1/messages", ApiRoute(kMessagesApi, true)},
+              {"/v1/score", ApiRoute(kScoreApi, true)},
+              {"/v1/messages/count_tokens",
+               {"POST", &HttpGateway::CountMessageTokens, Access::kWithKey, true}},
+              {"/v1/models", {"GET", &HttpGateway::Models, Access::kWithKey}},
+              {kModelPath, {"GET", &HttpGateway::Model, Access::kWithKey}},
+              {"/tokenize", {"POST", &HttpGateway::Tokenize, Access::kWithKey, true}},
+              {"/detokenize", {"POST", &HttpGateway::Detokenize, Access::kWithKey, true}},
+              {"/health", {"GET", &HttpGateway::Health, Access::kProbe}},
+              {"/readyz", {"GET", &HttpGateway::Health, Access::kProbe}},
+              {"/livez", {"GET", &HttpGateway::Alive, Access::kProbe}},
+              {"/startupz", {"GET", &HttpGateway::Started, Access::kProbe}},
+              {"/version", {"GET", &HttpGateway::Version, Access::kWithKey}},
+              {"/metrics", {"GET", &HttpGateway::Metrics, Access::kProbe}}} {}
+
+HttpGateway::Route HttpGateway::ApiRoute(const Api& api, bool one_prompt) {
+  return {"POST", &HttpGateway::Complete, Access::kWithKey, true, one_prompt, &api};
+}
 
 void HttpGateway::Serve(GenerationService& service, TextWorkers& workers,
                         std::vector<std::string> models) {
@@ -138,13 +82,14 @@ HttpHandlers HttpGateway::ProbeHandlers() {
   };
   handlers.handle = [this](HttpExchange exchange) { Handle(std::move(exchange)); };
   handlers.refuse = [](int code, const std::string& message) {
-    return FaultResponse(code, message);
+    return RefusalOf("", code, message);
   };
   return handlers;
 }
 
 const HttpGateway::Route* HttpGateway::Find(const HttpRequest& request) const {
-  const auto route = routes_.find(request.path);
+  const bool model = absl::StartsWith(request.path, kModelPath);
+  const auto route = routes_.find(model ? kModelPath : absl::string_view(request.path));
   return route == routes_.end() ? nullptr : &route->second;
 }
 
@@ -152,7 +97,8 @@ HttpAdmission HttpGateway::Admit(const HttpRequest& request, const OriginPolicy&
                                  bool probes_only) {
   HttpAdmission admission;
   const absl::Status origin = origins.Check(request);
-  admission.refusal = origin.ok() ? FindRefusal(request, probes_only) : ErrorResponse(origin);
+  admission.refusal =
+      origin.ok() ? FindRefusal(request, probes_only) : RefusalOf(request.path, origin);
   if (admission.refusal) {
     Append(origins.AnswerFields(request), *admission.refusal);
     admission.refusal->headers.emplace_back(kRequestIdHeader, RequestIdOf(request));
@@ -166,7 +112,7 @@ size_t HttpGateway::MaxBodyBytes(const Route* route) const {
   if (route == nullptr || !route->takes_text) return kMaxIdleBodyBytes;
   const GenerationService* service = service_.load();
   constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
-  if (!route->generates || service == nullptr) return kNoLimit;
+  if (!route->one_prompt || service == nullptr) return kNoLimit;
   const std::optional<size_t> prompt = service->text().max_prompt_bytes();
   return prompt ? *prompt * kMaxEscape + kMaxOtherFieldsBytes : kNoLimit;
 }
@@ -176,31 +122,33 @@ std::optional<HttpResponse> HttpGateway::FindRefusal(const HttpRequest& request,
   if (request.path == "*") return std::nullopt;
   const Route* route = Find(request);
   if (route == nullptr || (probes_only && route->access != Access::kProbe)) {
-    return ErrorResponse(absl::NotFoundError(
-        absl::StrCat("there is no ", absl::string_view(request.path).substr(0, 80))));
+    return RefusalOf(request.path,
+                     absl::NotFoundError(absl::StrCat(
+                         "there is no ", absl::string_view(request.path).substr(0, 80))));
   }
   if (request.method == "OPTIONS") return std::nullopt;
   if (request.method != route->method &&
       !(request.method == "HEAD" && absl::string_view(route->method) == "GET")) {
     const std::string allowed(MethodsOf(route->method));
-    HttpResponse response =
-        FaultResponse(405, absl::StrCat(request.path, " takes ", allowed, " only"));
+    HttpResponse response = RefusalOf(
+        request.path, 405,
+        absl::StrCat(absl::string_view(request.path).substr(0, 80), " takes ", allowed, " only"));
     response.headers.emplace_back("Allow", allowed);
     return response;
   }
   GenerationService* service = service_.load();
   if (service == nullptr) {
-    if (route->access == Access::kWithKey) return Loading();
+    if (route->access == Access::kWithKey) return LoadingRefusal(request.path);
     return std::nullopt;
   }
   if (const absl::Status access = CheckAccess(request, *route); !access.ok()) {
     service->CountRefusal(access);
-    HttpResponse response = ErrorResponse(access);
+    HttpResponse response = RefusalOf(request.path, access);
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return response;
   }
   if (!request.content_encoding.empty() && request.content_encoding != "identity") {
-    HttpResponse response = FaultResponse(415, "Content-Encoding: expected none");
+    HttpResponse response = RefusalOf(request.path, 415, "Content-Encoding: expected none");
     response.headers.emplace_back("Accept-Encoding", "identity");
     return response;
   }
@@ -225,11 +173,12 @@ void HttpGateway::Handle(HttpExchange exchange) {
   const auto shared = std::make_shared<HttpExchange>(std::move(exchange));
   const absl::Status queued =
       workers_->Run(bytes, [this, &route, shared](const absl::Status& ready) {
-        ready.ok() ? (this->*route.action)(*shared) : shared->respond(ErrorResponse(ready));
+        if (ready.ok()) return (this->*route.action)(*shared);
+        shared->respond(RefusalOf(shared->request.path, ready));
       });
   if (queued.ok()) return;
   service_.load()->CountRefusal(queued);
-  shared->respond(ErrorResponse(queued));
+  shared->respond(RefusalOf(shared->request.path, queued));
 }
 
 // What a browser asks before it sends a page's request, and what OPTIONS asks besides.
@@ -245,96 +194,6 @@ void HttpGateway::Preflight(HttpExchange& exchange) {
 
 std::string HttpGateway::RequestIdOf(const HttpRequest& request) const {
   return IsPlainRequestId(request.request_id) ? request.request_id : NewRequestId();
-}
-
-void HttpGateway::Complete(HttpExchange& exchange, bool chat) {
-  GenerationService& service = *service_.load();
-  exchange.request.request_id = RequestIdOf(exchange.request);
-  absl::StatusOr<OpenAiCall> call = Parse(exchange.request, chat, models_, service.text());
-  exchange.request.body = std::string();
-  exchange.request.body_share.reset();
-  absl::Status refusal = call.status();
-  if (!call.ok()) service.CountRefusal(refusal);
-  std::shared_ptr<GenerateStream> stream;
-  if (call.ok()) {
-    auto opened = service.Open(call->call);
-    refusal = opened.status();
-    if (opened.ok()) stream = *std::move(opened);
-  }
-  if (stream == nullptr) {
-    exchange.add_header(kRequestIdHeader,
-                        call.ok() ? call->call.request_id : exchange.request.request_id);
-    return exchange.respond(ErrorResponse(refusal));
-  }
-  exchange.add_header(kRequestIdHeader, stream->request_id());
-  OpenAiAnswer answer(*call, absl::StrCat(chat ? "chatcmpl-" : "cmpl-", NewIdentifier()),
-                      absl::ToUnixSeconds(absl::Now()), service.text().tokenizer());
-  std::make_shared<HttpCall>(std::move(exchange), stream, std::move(answer), call->stream,
-                             call->include_usage)
-      ->Begin([&service, stream] { service.Close(stream); });
-}
-
-void HttpGateway::Models(HttpExchange& exchange) {
-  Json list = Json::array();
-  for (const std::string& name : models_) {
-    list.push_back({{"id", name},
-                    {"object", "model"},
-                    {"created", started_},
-                    {"owned_by", "sdar"},
-                    {"max_model_len", service_.load()->model_info().max_sequence_length()}});
-  }
-  exchange.respond(JsonResponse({{"object", "list"}, {"data", std::move(list)}}));
-}
-
-void HttpGateway::Tokenize(HttpExchange& exchange) {
-  absl::StatusOr<Json> body = TokensOf(exchange.request.body, service_.load()->text());
-  if (body.ok()) (*body)["max_model_len"] = service_.load()->model_info().max_sequence_length();
-  Respond(exchange, body);
-}
-
-void HttpGateway::Detokenize(HttpExchange& exchange) {
-  Respond(exchange, TextOf(exchange.request.body, service_.load()->text()));
-}
-
-void HttpGateway::Health(HttpExchange& exchange) {
-  const GenerationService* service = service_.load();
-  exchange.respond(service == nullptr ? Loading() : ProbeResponse(service->FindTrouble()));
-}
-
-// Loading is no reason for a restart: the watchdog looks after ranks that load.
-void HttpGateway::Alive(HttpExchange& exchange) {
-  const GenerationService* service = service_.load();
-  exchange.respond(ProbeResponse(service == nullptr ? "" : service->FindStall()));
-}
-
-void HttpGateway::Started(HttpExchange& exchange) {
-  exchange.respond(service_.load() == nullptr ? Loading() : ProbeResponse(""));
-}
-
-void HttpGateway::Metrics(HttpExchange& exchange) {
-  const GenerationService* service = service_.load();
-  if (service == nullptr) return exchange.respond(Loading());
-  HttpResponse response;
-  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = service->Metrics();
-  exchange.respond(std::move(response));
-}
-
-void HttpGateway::Page(HttpExchange& exchange) {
-  HttpResponse response;
-  response.content_type = "text/html; charset=utf-8";
-  response.headers = {{"Content-Security-Policy",
-                       "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; "
-                       "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-                       "frame-ancestors 'none'"},
-                      {"X-Content-Type-Options", "nosniff"},
-                      {"Cache-Control", "no-cache"}};
-  response.body = std::string(PageHtml());
-  exchange.respond(std::move(response));
-}
-
-void HttpGateway::Version(HttpExchange& exchange) {
-  exchange.respond(JsonResponse({{"version", service_.load()->model_info().version()}}));
 }
 
 }  // namespace sdar

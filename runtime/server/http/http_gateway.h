@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The service over HTTP: OpenAI's API, tokens, metrics, and what probes ask.
+// The service over HTTP: the APIs, tokens, metrics, and what probes ask.
 #pragma once
 
 #include <atomic>
@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 #include "common/json.h"
 #include "runtime/server/generation_service.h"
+#include "runtime/server/http/api_routes.h"
+#include "runtime/server/http/field_log.h"
 #include "runtime/server/http/http_exchange.h"
 #include "runtime/server/http/origin_policy.h"
 #include "runtime/server/text_workers.h"
@@ -23,8 +26,9 @@ namespace sdar {
 // hand texts to the workers and wait for nothing.
 class HttpGateway {
  public:
-  // probe_origins: of ProbeHandlers.
-  HttpGateway(OriginPolicy origins, OriginPolicy probe_origins);
+  // probe_origins: of ProbeHandlers. strict_fields: a field that nobody knows is refused, instead
+  // of logged once.
+  HttpGateway(OriginPolicy origins, OriginPolicy probe_origins, bool strict_fields);
 
   // From now on answers for a service. models: the names that are served, one at least; the first
   // is the default. Once. Requires: the service and the workers outlive the gateway's exchanges,
@@ -45,10 +49,12 @@ class HttpGateway {
     const char* method;
     Action action;
     Access access;
-    bool takes_text = false;  // done by the workers
-    bool generates = false;   // of a prompt that has to fit
+    bool takes_text = false;   // done by the workers
+    bool one_prompt = false;   // which has to fit
+    const Api* api = nullptr;  // of Complete
   };
 
+  static Route ApiRoute(const Api& api, bool one_prompt);
   const Route* Find(const HttpRequest& request) const;
   HttpAdmission Admit(const HttpRequest& request, const OriginPolicy& origins, bool probes_only);
   std::optional<HttpResponse> FindRefusal(const HttpRequest& request, bool probes_only) const;
@@ -59,10 +65,13 @@ class HttpGateway {
 
   // The id that a request brings, or a new one.
   std::string RequestIdOf(const HttpRequest& request) const;
-  void Complete(HttpExchange& exchange, bool chat);
-  void ChatCompletions(HttpExchange& exchange) { Complete(exchange, true); }
-  void Completions(HttpExchange& exchange) { Complete(exchange, false); }
+  absl::Status CheckUnknown(const UnknownFields& fields, absl::string_view path);
+  absl::StatusOr<ApiCall> Parse(const Api& api, const HttpRequest& request);
+  void Complete(HttpExchange& exchange);
+  void CountMessageTokens(HttpExchange& exchange);
+  Json ModelJson(const std::string& name) const;
   void Models(HttpExchange& exchange);
+  void Model(HttpExchange& exchange);
   void Tokenize(HttpExchange& exchange);
   void Detokenize(HttpExchange& exchange);
   void Health(HttpExchange& exchange);
@@ -74,9 +83,11 @@ class HttpGateway {
 
   const OriginPolicy origins_;
   const OriginPolicy probe_origins_;
-  const int64_t started_;                                   // Unix seconds
-  const std::map<std::string, Route, std::less<>> routes_;  // by path
-  TextWorkers* workers_ = nullptr;                          // these two before service_
+  const bool strict_fields_;
+  const int64_t started_;                            // Unix seconds
+  const std::map<absl::string_view, Route> routes_;  // by path, or its beginning
+  FieldLog field_log_;
+  TextWorkers* workers_ = nullptr;  // these two before service_
   std::vector<std::string> models_;
   std::atomic<GenerationService*> service_{nullptr};  // null while the model is loading
 };

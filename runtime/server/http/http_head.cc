@@ -26,6 +26,13 @@ std::string ValueOf(const Fields& fields, absl::string_view name) {
   return found == fields.end() ? "" : std::string(View(found->value()));
 }
 
+// A key may also come as Anthropic's clients send it.
+std::string AuthorizationOf(const Fields& fields) {
+  std::string authorization = ValueOf(fields, "Authorization");
+  const std::string key = ValueOf(fields, "x-api-key");
+  return authorization.empty() && !key.empty() ? absl::StrCat("Bearer ", key) : authorization;
+}
+
 // A line that begins with a blank goes on with the field before it; what reads the lines one by one
 // sees another field.
 bool HasFoldedLine(absl::string_view text) {
@@ -100,7 +107,7 @@ std::optional<HttpFault> TakeHead(const HeadParser& parser, HttpHead& head) {
   if (!expectation.empty() && !head.expects_continue) {
     return HttpFault{417, "Expect: expected 100-continue"};
   }
-  head.authorization = ValueOf(request, "Authorization");
+  head.authorization = AuthorizationOf(request);
   head.content_encoding = ValueOf(request, "Content-Encoding");
   head.origin = ValueOf(request, "Origin");
   head.request_headers = ValueOf(request, "Access-Control-Request-Headers");

@@ -3,17 +3,11 @@
 #include "runtime/server/http/http_gateway.h"
 
 #include <set>
-#include <sstream>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "spdlog/sinks/ostream_sink.h"
 
-#include "common/log.h"
-#include "common/steady_time.h"
-#include "runtime/server/http/http_server.h"
-#include "tests/server/http/http_client.h"
-#include "tests/server/http/started_server.h"
+#include "tests/server/http/gateway_fixture.h"
 #include "tests/server/metrics/scraped.h"
 
 namespace sdar {
@@ -25,98 +19,7 @@ using ::testing::StartsWith;
 
 constexpr char kTraceparent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-// What every sample gets: three tokens in two updates.
-void Answer(const Submission& sample) {
-  SequenceUpdate first;
-  first.text = "an answer";
-  first.tokens.resize(2);
-  sample.callback(first);
-  SequenceUpdate last;
-  last.tokens.resize(1);
-  last.end.emplace();
-  last.end->reason = FinishReason::kStop;
-  last.end->usage.prompt_tokens = static_cast<int64_t>(sample.request.prompt.size());
-  last.end->usage.completion_tokens = 3;
-  last.end->usage.denoising_steps = 2;
-  last.end->usage.forward_passes = 3;
-  last.end->usage.started = SteadyTime::Now();
-  sample.callback(last);
-}
-
-Replica AnsweringReplica() {
-  return {[](std::vector<Submission> samples) -> absl::StatusOr<std::vector<SequenceId>> {
-            std::vector<SequenceId> ids;
-            for (const Submission& sample : samples) {
-              ids.emplace_back(ids.size() + 1);
-              Answer(sample);
-            }
-            return ids;
-          },
-          [](SequenceId, const absl::Status&) {},
-          [] {
-            EngineStatus status;
-            status.total_slots = status.free_slots = 2;
-            status.total_pages = 4;
-            status.free_pages = 3;
-            return status;
-          }};
-}
-
-GenerationService::Config ServiceConfig() {
-  GenerationService::Config config;
-  config.model_name = "tiny";
-  config.model_info.set_version("1.2.3");
-  config.model_info.set_max_sequence_length(2048);
-  config.rank_health = [] { return std::vector<RankHealth>(1); };
-  return config;
-}
-
-RouterConfig TinyRouter() {
-  RouterConfig config;
-  config.limits = {4096, 2048, 64, 100, 512};
-  return config;
-}
-
-// The log is what the gateway's calls wrote; complete once the server has gone.
-class HttpGatewayTest : public ::testing::Test {
- protected:
-  HttpGatewayTest()
-      : text_(*TextCodec::Load(std::string(SDAR_SOURCE_DIR) + "/models/sdar-tiny")),
-        router_(TinyRouter(), {AnsweringReplica()}),
-        service_(ServiceConfig(), text_, router_),
-        gateway_(*OriginPolicy::Create("https://chat.example.org", true, {}),
-                 *OriginPolicy::Create("", false, {})) {
-    gateway_.Serve(service_, workers_, {"tiny"});
-    auto logger = std::make_shared<spdlog::logger>(
-        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_));
-    LogOptions options;
-    options.format = LogFormat::kJson;
-    logger->set_formatter(MakeLogFormatter(options));
-    spdlog::set_default_logger(std::move(logger));
-    server_ = StartServer(gateway_.Handlers());
-  }
-  ~HttpGatewayTest() override {
-    workers_.Stop();
-    server_.reset();
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("none"));
-  }
-
-  HttpAnswer Complete(const std::string& headers, Json body = Json::object()) {
-    body["prompt"] = "hidden words";
-    return HttpClient(server_->address()).Ask("POST", "/v1/completions", body.dump(), headers);
-  }
-  HttpAnswer Get(const std::string& path) {
-    return HttpClient(server_->address()).Ask("GET", path);
-  }
-
-  std::ostringstream log_;
-  TextCodec text_;
-  Router router_;
-  GenerationService service_;
-  TextWorkers workers_{TextWorkersOptions()};
-  HttpGateway gateway_;
-  std::unique_ptr<HttpServer> server_;
-};
+using HttpGatewayTest = GatewayFixture;
 
 TEST_F(HttpGatewayTest, MetricsAreTextThatCountsTheCalls) {
   EXPECT_EQ(Scraped(Get("/metrics").body, "sdar_requests_total", {"\"stop\""}), 0);
@@ -252,7 +155,8 @@ TEST_F(HttpGatewayTest, ServesOnlyProbesToAListenerOfTheirOwn) {
 }
 
 TEST_F(HttpGatewayTest, WhileTheModelLoadsItIsAliveAndNotReady) {
-  HttpGateway loading(*OriginPolicy::Create("", true, {}), *OriginPolicy::Create("", false, {}));
+  HttpGateway loading(*OriginPolicy::Create("", true, {}), *OriginPolicy::Create("", false, {}),
+                      false);
   const auto server = StartServer(loading.Handlers());
   EXPECT_EQ(HttpClient(server->address()).Ask("GET", "/livez").code, 200);
   for (const char* path : {"/readyz", "/startupz", "/health", "/v1/models"}) {
@@ -296,6 +200,59 @@ TEST_F(HttpGatewayTest, IdsOfAnswersAreNeverTheSame) {
     ids.insert(Complete("X-Request-Id: same\r\n").json()["id"].get<std::string>());
   }
   EXPECT_EQ(ids.size(), 20u);
+}
+
+TEST_F(HttpGatewayTest, AModelIsFoundByItsName) {
+  EXPECT_EQ(Get("/v1/models/tiny").json()["id"], "tiny");
+  EXPECT_EQ(Get("/v1/models/t%69ny").json()["id"], "tiny");
+  EXPECT_EQ(Get("/v1/models/org/other").code, 404);
+}
+
+TEST_F(HttpGatewayTest, EveryApiAnswersInItsForm) {
+  const Json user = Json::array({{{"role", "user"}, {"content", "Hi"}}});
+  EXPECT_EQ(Post("/v1/chat/completions", {{"messages", user}}).json()["object"], "chat.completion");
+  const Json response = Post("/v1/responses", {{"input", "Hi"}}).json();
+  EXPECT_EQ(response["output"][0]["content"][0]["text"], "an answer");
+  EXPECT_THAT(response["id"].get<std::string>(), StartsWith("resp_"));
+  const Json message = Post("/v1/messages", {{"messages", user}, {"max_tokens", 9}}).json();
+  EXPECT_EQ(message["content"][0]["text"], "an answer");
+  EXPECT_THAT(Post("/v1/messages", {{"messages", user}, {"stream", true}}).body,
+              HasSubstr("event: message_stop"));
+  EXPECT_GT(Post("/v1/messages/count_tokens", {{"messages", user}}).json()["input_tokens"], 3);
+}
+
+TEST_F(HttpGatewayTest, RefusalsHaveTheFormOfTheirApi) {
+  const HttpAnswer refused = Post("/v1/messages", Json::object());
+  EXPECT_EQ(refused.code, 400);
+  EXPECT_EQ(refused.json()["type"], "error");
+  EXPECT_EQ(refused.json()["error"]["type"], "invalid_request_error");
+  EXPECT_EQ(Get("/v1/messages").json()["type"], "error");
+  EXPECT_EQ(Get("/v1/completions").json()["error"]["code"], 405);
+}
+
+TEST_F(HttpGatewayTest, AnUnknownFieldIsLoggedOnce) {
+  EXPECT_EQ(Complete("", {{"frobnicate", 1}}).code, 200);
+  EXPECT_EQ(Complete("", {{"frobnicate", 2}}).code, 200);
+  EXPECT_EQ(Post("/tokenize", {{"prompt", "a"}, {"add_special_tokens", true}}).code, 200);
+  server_.reset();
+  const std::string log = log_.str();
+  const size_t first = log.find("frobnicate");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(log.find("frobnicate", first + 1), std::string::npos);
+  EXPECT_THAT(log, HasSubstr("add_special_tokens"));
+}
+
+class StrictFieldsTest : public GatewayFixture {
+ protected:
+  StrictFieldsTest() : GatewayFixture(AnsweringReplica(), true) {}
+};
+
+TEST_F(StrictFieldsTest, AnUnknownFieldIsRefusedByItsName) {
+  const HttpAnswer refused = Complete("", {{"frobnicate", 1}});
+  EXPECT_EQ(refused.code, 400);
+  EXPECT_EQ(refused.json()["error"]["param"], "frobnicate");
+  EXPECT_EQ(Post("/tokenize", {{"prompt", "a"}, {"x", 1}}).code, 400);
+  EXPECT_EQ(Complete("", {{"user", "me"}, {"seed", nullptr}}).code, 200);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ HttpHandlers Guarding() {
   HttpHandlers handlers = Handling(Echo);
   handlers.admit = [](const HttpRequest& request) {
     HttpAdmission admission;
-    if (request.path != "/open") admission.refusal = FaultResponse(401, "no");
+    if (request.path != "/open") admission.refusal = RefusalOf("", 401, "no");
     return admission;
   };
   return handlers;

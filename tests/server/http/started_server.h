@@ -9,7 +9,7 @@
 
 #include "gtest/gtest.h"
 
-#include "runtime/server/http/http_call.h"
+#include "runtime/server/http/api_routes.h"
 #include "runtime/server/http/http_server.h"
 
 namespace sdar {
@@ -28,7 +28,7 @@ inline HttpHandlers Handling(std::function<void(HttpExchange)> handle) {
   HttpHandlers handlers;
   handlers.handle = std::move(handle);
   handlers.refuse = [](int code, const std::string& message) {
-    return FaultResponse(code, message);
+    return RefusalOf("", code, message);
   };
   return handlers;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/server/http/output_splitter.h"
+#include "runtime/server/api/output_splitter.h"
 
 #include <algorithm>
 #include <optional>
@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/json.h"
-#include "runtime/server/http/json_members.h"
+#include "runtime/server/api/json_members.h"
 
 namespace sdar {
 namespace {
@@ -18,7 +18,6 @@ namespace {
 constexpr absl::string_view kThink = "<think>";
 constexpr absl::string_view kThinkEnd = "</think>";
 constexpr absl::string_view kToolCall = "<tool_call>";
-constexpr absl::string_view kToolCallEnd = "</tool_call>";
 
 // Where the longest end of `text` begins that begins `mark`; its size where there is none.
 size_t MaybeMark(absl::string_view text, absl::string_view mark) {
@@ -47,7 +46,7 @@ std::optional<ToolCall> ParseToolCall(absl::string_view body) {
     if (member.name != "arguments") continue;
     arguments = member.value[0] == '{' ? member.value : ReadString(member.value);
   }
-  if (!name || !arguments) return std::nullopt;
+  if (!name || name->empty() || !arguments) return std::nullopt;
   return ToolCall{*std::move(name), *std::move(arguments)};
 }
 
@@ -112,7 +111,9 @@ bool OutputSplitter::Advance(OutputPiece& out) {
     case Part::kContent:
       return TakeContent(out);
     case Part::kToolCall:
-      return TakeToolCall(out);
+      return maybe_streams_ ? TakeToolCallHead(out) : TakeToolCall(out);
+    case Part::kArguments:
+      return TakeArguments(out);
   }
   return false;
 }
@@ -173,7 +174,50 @@ bool OutputSplitter::TakeContent(OutputPiece& out) {
   opening_ = std::string(held().substr(start.length, end - start.length));
   Drop(end);
   part_ = Part::kToolCall;
+  maybe_streams_ = options_.stream_tool_calls;
   return true;
+}
+
+// Until it is known whether the call can be streamed.
+bool OutputSplitter::TakeToolCallHead(OutputPiece& out) {
+  const size_t fresh = searched_;
+  const UpToMark end = FindMark(kToolCallEnd);
+  const absl::string_view text = held().substr(0, end.mark);
+  // A head ends with a brace: without a new one there is nothing to see.
+  const bool same = text.find('{', std::min(fresh, text.size())) == absl::string_view::npos;
+  if (same && !end.found && text.size() < kMaxToolCallHead) return false;
+  const ToolCallHead head = ReadToolCallHead(text);
+  bytes_read_ += std::min(text.size(), kMaxToolCallHead);
+  if (head.state == ToolCallHead::State::kIncomplete && !end.found) return false;
+  maybe_streams_ = false;
+  searched_ = 0;  // what comes next looks at the text anew
+  text_end_ = 0;
+  if (head.state != ToolCallHead::State::kFound) return true;
+  out.tool_calls.push_back({head.name, ""});
+  Drop(head.length);
+  arguments_ = ArgumentsReader();
+  part_ = Part::kArguments;
+  return true;
+}
+
+bool OutputSplitter::TakeArguments(OutputPiece& out) {
+  const UpToMark end = FindMark(kToolCallEnd);
+  AppendArguments(held().substr(0, end.length), out);
+  if (!end.found) {
+    DropSearched(end.length);
+    return false;
+  }
+  Drop(end.mark + kToolCallEnd.size());
+  part_ = Part::kContent;
+  at_edge_ = true;
+  return true;
+}
+
+void OutputSplitter::AppendArguments(absl::string_view text, OutputPiece& out) {
+  std::string piece = arguments_.Push(text);
+  if (piece.empty()) return;
+  if (out.tool_calls.empty()) out.tool_calls.emplace_back();
+  out.tool_calls.back().arguments += piece;
 }
 
 bool OutputSplitter::TakeToolCall(OutputPiece& out) {
@@ -219,6 +263,9 @@ OutputPiece OutputSplitter::Flush() {
       break;
     case Part::kToolCall:
       EndCutToolCall(rest, out);
+      break;
+    case Part::kArguments:
+      AppendArguments(absl::string_view(rest).substr(0, MaybeMark(rest, kToolCallEnd)), out);
       break;
     default:
       if (!at_edge_) out.content = std::move(rest);

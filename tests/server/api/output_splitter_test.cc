@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reasoning, content and tool calls come apart the same way however the text is cut.
-#include "runtime/server/http/output_splitter.h"
+#include "runtime/server/api/output_splitter.h"
 
 #include "gtest/gtest.h"
 
@@ -10,7 +10,13 @@ namespace {
 void Append(const OutputPiece& piece, OutputPiece& to) {
   to.reasoning += piece.reasoning;
   to.content += piece.content;
-  to.tool_calls.insert(to.tool_calls.end(), piece.tool_calls.begin(), piece.tool_calls.end());
+  for (const ToolCall& call : piece.tool_calls) {
+    if (call.name.empty()) {
+      to.tool_calls.back().arguments += call.arguments;
+    } else {
+      to.tool_calls.push_back(call);
+    }
+  }
 }
 
 // Fed in pieces of `size` bytes.
@@ -44,6 +50,7 @@ void ExpectSplit(const std::string& text, OutputSplitter::Options options,
 
 constexpr OutputSplitter::Options kPlain{false, false};
 constexpr OutputSplitter::Options kTools{false, true};
+constexpr OutputSplitter::Options kStreamed{false, true, true};
 
 TEST(OutputSplitterTest, PlainTextIsContentToTheByte) {
   ExpectSplit("", kPlain, {});
@@ -116,6 +123,40 @@ TEST(OutputSplitterTest, AToolCallThatIsCutOffIsContent) {
   ExpectSplit("<tool_call>{\"name\": \"f\"", kTools, {"", "<tool_call>{\"name\": \"f\"", {}});
 }
 
+TEST(OutputSplitterTest, StreamedCallsAreTheSameInTheEnd) {
+  ExpectSplit(
+      "I look.\n<tool_call>\n{ \"name\" : \"weather\", \"arguments\": {\"city\": \"San }\\\" "
+      "<b>\", "
+      "\"n\": [2, {}]}}\n</tool_call>\n<tool_call>{\"name\":\"time\"}</tool_call>\nDone.",
+      kStreamed,
+      {"", "I look.Done.", {{"weather", R"({"city":"San }\" <b>","n":[2,{}]})"}, {"time", "{}"}}});
+  ExpectSplit("<tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"f\"}</tool_call>", kStreamed,
+              {"", "", {{"f", R"({"a":1})"}}});
+  ExpectSplit("<tool_call>{\"name\": \"f\", \"arguments\": \"{}\"}</tool_call>", kStreamed,
+              {"", "", {{"f", "{}"}}});
+  ExpectSplit("a <tool_call>{\"name\": 3}</tool_call> b", kStreamed,
+              {"", "a <tool_call>{\"name\": 3}</tool_call> b", {}});
+}
+
+TEST(OutputSplitterTest, AStreamedCallThatIsCutOffEndsWhereTheTextDoes) {
+  ExpectSplit("<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": \"x </tool", kStreamed,
+              {"", "", {{"f", R"({"a":"x )"}}});
+  ExpectSplit("<tool_call>{\"name\": \"f\", \"argum", kStreamed,
+              {"", "<tool_call>{\"name\": \"f\", \"argum", {}});
+}
+
+TEST(OutputSplitterTest, StreamedArgumentsAreNotHeld) {
+  OutputSplitter splitter(kStreamed);
+  OutputPiece piece = splitter.Push("<tool_call>{\"name\": \"f\", \"arguments\": {\"city");
+  ASSERT_EQ(piece.tool_calls.size(), 1u);
+  EXPECT_EQ(piece.tool_calls[0].name, "f");
+  EXPECT_EQ(piece.tool_calls[0].arguments, "{\"city");
+  piece = splitter.Push("\": 1");
+  ASSERT_EQ(piece.tool_calls.size(), 1u);
+  EXPECT_EQ(piece.tool_calls[0].name, "");
+  EXPECT_EQ(piece.tool_calls[0].arguments, "\":1");
+}
+
 TEST(OutputSplitterTest, CertainTextIsNotHeld) {
   OutputSplitter splitter(kTools);
   EXPECT_EQ(splitter.Push("Hello").content, "Hello");
@@ -153,7 +194,7 @@ TEST(OutputSplitterTest, EveryByteIsReadAFewTimesHoweverTheTextIsMade) {
         "<think>" + Repeat("</think", kCount / 7),
         "<tool_call>" + Repeat("</tool_call", kCount / 10),
         Repeat("<tool_call>{\"name\":\"f\"}</tool_call>\n", kCount / 30)}) {
-    for (const OutputSplitter::Options options : {kPlain, kTools}) {
+    for (const OutputSplitter::Options options : {kPlain, kTools, kStreamed}) {
       EXPECT_LE(ReadsPerByte(text, options), 14) << text.substr(0, 30);  // a mark's size and some
     }
   }

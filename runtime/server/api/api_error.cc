@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/server/http/openai_error.h"
+#include "runtime/server/api/api_error.h"
 
 #include <algorithm>
 #include <string>
@@ -27,6 +27,22 @@ const char* TypeOf(int code) {
       return code < 500 ? "invalid_request_error" : "server_error";
   }
 }
+
+const char* MessagesTypeOf(int code) {
+  switch (code) {
+    case 413:
+      return "request_too_large";
+    case 503:
+      return "overloaded_error";
+    case 504:
+      return "timeout_error";
+    default:
+      return code < 500 ? TypeOf(code) : "api_error";
+  }
+}
+
+// What comes from the request is quoted in part where the message is made; this is for the rest.
+constexpr size_t kMaxMessage = 2000;
 
 // The field that a message begins with; null where it names none.
 Json ParamOf(absl::string_view message) {
@@ -74,17 +90,21 @@ int HttpCode(const absl::Status& status) {
   }
 }
 
-Json OpenAiError(const absl::Status& status) { return OpenAiError(status, HttpCode(status)); }
+Json ApiError(const absl::Status& status) { return ApiError(status, HttpCode(status)); }
 
-Json OpenAiError(const absl::Status& status, int code) {
-  // What comes from the request is quoted in part where the message is made; this is for the rest.
-  constexpr size_t kMaxMessage = 2000;
+Json ApiError(const absl::Status& status, int code) {
   return {
       {"error",
        {{"message", Shorten(status.message(), kMaxMessage)},
         {"type", TypeOf(code)},
         {"param", code < 500 ? ParamOf(status.message()) : Json()},
         {"code", IsContextLengthExceeded(status) ? Json("context_length_exceeded") : Json(code)}}}};
+}
+
+Json MessagesError(const absl::Status& status, int code) {
+  return {{"type", "error"},
+          {"error",
+           {{"type", MessagesTypeOf(code)}, {"message", Shorten(status.message(), kMaxMessage)}}}};
 }
 
 }  // namespace sdar

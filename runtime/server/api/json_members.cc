@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/server/http/json_members.h"
+#include "runtime/server/api/json_members.h"
 
 #include <utility>
 

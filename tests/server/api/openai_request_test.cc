@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which bodies are taken, as what, and which are refused by which name.
-#include "runtime/server/http/openai_request.h"
+#include "runtime/server/api/bodies/openai_request.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -57,18 +57,18 @@ const std::vector<std::string>& Models() {
   return models;
 }
 
-absl::StatusOr<OpenAiCall> Chat(const std::string& fields) {
+absl::StatusOr<ApiCall> Chat(const std::string& fields) {
   const std::string body = R"({"messages": [{"role": "user", "content": "Hi"}])" +
                            (fields.empty() ? "" : ", " + fields) + "}";
   return ParseChatCompletion(*ParseJson(body, "body"), Models(), Codec());
 }
 
-absl::StatusOr<OpenAiCall> Completion(const std::string& body) {
+absl::StatusOr<ApiCall> Completion(const std::string& body) {
   return ParseCompletion(*ParseJson(body, "body"), Models(), Codec());
 }
 
-std::string TextOf(const OpenAiCall& call) {
-  return Codec().tokenizer().Decode(call.call.prompt, false);
+std::string TextOf(const ApiCall& call) {
+  return Codec().tokenizer().Decode(call.prompts[0], false);
 }
 
 TEST(OpenAiRequestTest, AChatIsWhatTheTemplateMakesOfIt) {
@@ -161,16 +161,18 @@ TEST(OpenAiRequestTest, ContentMayBePartsAndMayBeMissingBesideToolCalls) {
 
 TEST(OpenAiRequestTest, ChatsThatCannotBeAreRefusedByTheFieldsName) {
   const std::pair<const char*, const char*> cases[] = {
-      {R"("frobnicate": 1)", "frobnicate: "},
       {R"("temperature": "hot")", "temperature: expected a number"},
       {R"("response_format": {"type": "json_schema"})", "response_format: "},
       {R"("tool_choice": "required")", "tool_choice: "},
       {R"("tools": 3)", "tools: "},
-      {R"("parallel_tool_calls": false)", "parallel_tool_calls: "},
+      {R"("parallel_tool_calls": 1)", "parallel_tool_calls: "},
+      {R"("n": 2, "best_of": 3)", "best_of: expected as many as n, 2"},
+      {R"("continue_final_message": true)", "continue_final_message: expected false"},
+      {R"("guided_json": {})", "guided_json: expected null"},
+      {R"("functions": [{}])", "functions: "},
       {R"("top_logprobs": 3)", "top_logprobs: only with logprobs"},
       {R"("logprobs": 3)", "logprobs: expected true or false"},
       {R"("stream_options": {"include_usage": true})", "stream_options: only with stream"},
-      {R"("stream": true, "stream_options": {"x": 1})", "stream_options: unknown field 'x'"},
       {R"("stream": 1)", "stream: "},
       {R"("chat_template_kwargs": 1)", "chat_template_kwargs: "},
       {R"("chat_template": 1)", "chat_template: "},
@@ -210,17 +212,87 @@ TEST(OpenAiRequestTest, ACompletionGoesOnWithATextOrWithIds) {
   EXPECT_FALSE(text->chat);
   EXPECT_EQ(TextOf(*text), "Hi");
   EXPECT_EQ(text->call.fields.logprobs, 2);
-  EXPECT_EQ(Completion(R"({"prompt": ["Hi"]})")->call.prompt, text->call.prompt);
-  EXPECT_THAT(Completion(R"({"prompt": [1, 2]})")->call.prompt, ElementsAre(1, 2));
+  EXPECT_EQ(Completion(R"({"prompt": ["Hi"]})")->prompts, text->prompts);
+  EXPECT_THAT(Completion(R"({"prompt": [1, 2]})")->prompts, ElementsAre(ElementsAre(1, 2)));
+}
+
+TEST(OpenAiRequestTest, ACompletionMayHaveManyPrompts) {
+  EXPECT_THAT(Completion(R"({"prompt": [[1, 2], [3]]})")->prompts,
+              ElementsAre(ElementsAre(1, 2), ElementsAre(3)));
+  const auto texts = Completion(R"({"prompt": ["Hi", "there"]})");
+  ASSERT_THAT(texts, IsOk());
+  ASSERT_EQ(texts->prompts.size(), 2u);
+  EXPECT_EQ(Codec().tokenizer().Decode(texts->prompts[1], false), "there");
+  std::string many = "[1]";
+  for (size_t i = 1; i <= kMaxPrompts; ++i) many += ",[1]";
+  EXPECT_THAT(Completion("{\"prompt\": [" + many + "]}"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "prompt: expected at most 1024 prompts, got 1025"));
+}
+
+TEST(OpenAiRequestTest, ACompletionMayAskAboutItsPrompts) {
+  const auto echo = Completion(R"({"prompt": "a", "echo": true, "logprobs": 3})");
+  ASSERT_THAT(echo, IsOk());
+  EXPECT_TRUE(echo->scores_prompts());
+  EXPECT_TRUE(echo->generates);
+  EXPECT_EQ(echo->call.score_fields.top_logprobs, 3);
+  EXPECT_FALSE(Completion(R"({"prompt": "a", "echo": true})")->scores_prompts());
+  const auto scores = Completion(R"({"prompt": "a", "max_tokens": 0, "prompt_logprobs": 5})");
+  ASSERT_THAT(scores, IsOk());
+  EXPECT_TRUE(scores->scores_prompts());
+  EXPECT_FALSE(scores->generates);
+  EXPECT_EQ(scores->call.score_fields.top_logprobs, 5);
+  EXPECT_THAT(Completion(R"({"prompt": "a", "prompt_logprobs": 21})"),
+              StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("prompt_logprobs: ")));
+}
+
+// As vllm-router, guidellm, lm-eval and others send them.
+TEST(OpenAiRequestTest, FieldsThatAskForWhatIsDoneAnywayAreTaken) {
+  const auto chat = Chat(
+      R"("stream": true, "stream_options": {"include_usage": true, "continuous_usage_stats": true,
+      "include_obfuscation": false}, "best_of": 1, "functions": [], "function_call": null,
+      "top_logprobs": 0, "top_k": -1, "seed": -1, "store": true, "reasoning_effort": "low",
+      "verbosity": "low", "modalities": ["text"], "prediction": null, "cache_salt": "s",
+      "spaces_between_special_tokens": true, "include_stop_str_in_output": false,
+      "return_token_ids": null, "no_stop_trim": false, "continue_final_message": false,
+      "separate_reasoning": true, "stream_reasoning": true, "return_hidden_states": false,
+      "include_reasoning": true, "skip_special_tokens": true, "ignore_eos": false, "logit_bias": {},
+      "stop": [], "stop_token_ids": [], "audio": null, "length_penalty": 1.0)");
+  ASSERT_THAT(chat, IsOk());
+  EXPECT_THAT(chat->unknown_fields, ::testing::IsEmpty());
+  EXPECT_TRUE(chat->continuous_usage);
+  EXPECT_EQ(chat->call.fields.top_k, 0);
+  EXPECT_FALSE(chat->call.fields.seed.has_value());
+  const auto completion =
+      Completion(R"({"prompt": "a", "echo": false, "suffix": null, "best_of": 1})");
+  ASSERT_THAT(completion, IsOk());
+  EXPECT_THAT(completion->unknown_fields, ::testing::IsEmpty());
+}
+
+TEST(OpenAiRequestTest, FieldsThatNobodyKnowsAreReported) {
+  const auto call = Chat(R"("frobnicate": 1, "stream": true, "stream_options": {"x": 1})");
+  ASSERT_THAT(call, IsOk());
+  EXPECT_THAT(call->unknown_fields, ElementsAre("stream_options.x", "frobnicate"));
+}
+
+TEST(OpenAiRequestTest, OneToolCallIsAllThatIsWrittenWhereThatIsEnough) {
+  const auto call = Chat(
+      R"("parallel_tool_calls": false, "tools": [{"type": "function", "function": {"name": "f"}}])");
+  ASSERT_THAT(call, IsOk());
+  EXPECT_TRUE(call->one_tool_call);
+  EXPECT_THAT(call->call.fields.stop, ElementsAre("</tool_call>"));
+  const auto without = Chat(R"("parallel_tool_calls": false)");
+  ASSERT_THAT(without, IsOk());
+  EXPECT_THAT(without->call.fields.stop, ::testing::IsEmpty());
 }
 
 TEST(OpenAiRequestTest, CompletionsThatCannotBeAreRefusedByTheFieldsName) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({})", "prompt: "},
-      {R"({"prompt": ["a", "b"]})", "prompt: "},
-      {R"({"prompt": "a", "echo": true})", "echo: "},
+      {R"({"prompt": ["a", 1]})", "prompt: "},
+      {R"({"prompt": [[1], "x"], "best_of": 3})", "best_of: "},
+      {R"({"prompt": "a", "echo": 1})", "echo: "},
       {R"({"prompt": "a", "suffix": "b"})", "suffix: "},
-      {R"({"prompt": "a", "messages": []})", "messages: "},
   };
   for (const auto& [body, named] : cases) {
     EXPECT_THAT(Completion(body), StatusIs(absl::StatusCode::kInvalidArgument, StartsWith(named)))
@@ -259,8 +331,7 @@ TEST(OpenAiRequestTest, TemplateVariablesAreCounted) {
 TEST(OpenAiRequestTest, ErrorsQuoteOnlyTheStartOfWhatTheyRefuse) {
   const std::string text(1000000, 'x');
   for (const std::string& fields :
-       {"\"" + text + "\":1", "\"model\":\"" + text + "\"", "\"temperature\":\"" + text + "\"",
-        "\"stream\":true,\"stream_options\":{\"" + text + "\":1}",
+       {"\"model\":\"" + text + "\"", "\"temperature\":\"" + text + "\"",
         "\"remasking_strategy\":\"" + text + "\"", "\"drafts\":\"" + text + "\"",
         "\"logit_bias\":{\"" + text + "\":1}", "\"tool_choice\":\"" + text + "\"",
         "\"response_format\":{\"type\":\"" + text + "\"}", "\"tools\":\"" + text + "\"",
@@ -271,6 +342,13 @@ TEST(OpenAiRequestTest, ErrorsQuoteOnlyTheStartOfWhatTheyRefuse) {
     EXPECT_FALSE(status.ok()) << fields.substr(0, 40);
     EXPECT_LE(status.message().size(), 400u) << fields.substr(0, 40);
   }
+}
+
+TEST(OpenAiRequestTest, NamesOfUnknownFieldsAreShortAndFew) {
+  const auto call = Chat("\"" + std::string(1000, 'x') + "\":1," + ManyFields("f", 900));
+  ASSERT_THAT(call, IsOk());
+  EXPECT_EQ(call->unknown_fields.size(), 32u);
+  EXPECT_LT(call->unknown_fields[0].size(), 100u);
 }
 
 }  // namespace

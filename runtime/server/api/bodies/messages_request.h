@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bodies of Anthropic's Messages API as calls of the service. Pure; any thread.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+#include "common/json.h"
+#include "runtime/server/api/api_call.h"
+#include "runtime/text/text_codec.h"
+
+namespace sdar {
+
+// The body of POST /v1/messages, or of /v1/messages/count_tokens. Errors as ParseChatCompletion.
+absl::StatusOr<ApiCall> ParseMessages(Json body, absl::Span<const std::string> models,
+                                      const TextCodec& text);
+
+}  // namespace sdar
