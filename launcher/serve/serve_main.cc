@@ -2,7 +2,6 @@
 // sdar-serve: a model behind gRPC, on one process or on all ranks of an mpirun job.
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "launcher/job/signal_watcher.h"
 #include "launcher/serve/listeners.h"
 #include "launcher/serve/serve_options.h"
+#include "launcher/serve/warm_up.h"
 #include "runtime/server/access_keys.h"
 #include "runtime/server/generation_service.h"
 #include "runtime/server/graceful_stop.h"
@@ -111,27 +111,63 @@ GenerationService::Config ServiceConfig(const ServeOptions& options, Job& job, A
   return config;
 }
 
-absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Listeners& listeners,
-                   Front& front, SignalWatcher& signals) {
-  const GenerationService::Config config = ServiceConfig(options, job, access);
-  GenerationService service(config, job.text(), job.router());
-  TextWorkers workers{TextWorkersOptions()};
-  absl::Status listens = listeners.Serve(service, workers, ServedNames(options, config.model_info));
+// Answers requests of its own before others may ask. Unavailable: the job stops.
+absl::Status Warm(const ServeOptions& options, Job& job, GenerationService& service) {
+  if (options.no_warm_up) return absl::OkStatus();
+  const SteadyTime started = SteadyTime::Now();
+  const absl::Status status = WarmUp(job.router(), job.text(), job.defaults());
+  if (absl::IsUnavailable(status)) return status;
+  // What is wrong with one of them, a client's request may not have.
+  if (!status.ok()) spdlog::warn("warming up: {}", std::string(status.message()));
+  service.AddLoadPhase("warm_up", SteadyTime::Now() - started);
+  return absl::OkStatus();
+}
+
+// Whatever is stuck, a stop that was asked for comes: the bound stands before anything is called.
+void StopOnSignals(SignalWatcher& signals, GracefulStop& stop, absl::Duration drain_timeout) {
+  signals.OnSignal(
+      [&stop, drain_bound = drain_timeout + 2 * kStopTimeout, last = 0](int signal) mutable {
+        if (signal == last) return;  // sdar-launch repeats SIGUSR1
+        last = signal;
+        const bool drain = signal == SIGUSR1;
+        ExitWithin(drain ? drain_bound : kStopTimeout, drain ? "draining" : "stopping", 1);
+        spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
+        if (drain) stop.Drain();
+        if (!drain) stop.Stop();
+      });
+}
+
+// Answers until the engine has ended. An error: nobody could ask.
+absl::Status ServeWhileItRuns(const ServeOptions& options, Job& job, GenerationService& service,
+                              TextWorkers& workers, Listeners& listeners, std::thread& engine) {
+  const absl::Status warm = Warm(options, job, service);
+  absl::Status listens = warm;
+  if (warm.ok()) {
+    listens = listeners.Serve(service, workers, ServedNames(options, service.model_info()));
+  }
   if (!listens.ok()) {
     job.Stop(absl::UnavailableError("the job does not start"));
-    SDAR_RETURN_IF_ERROR(job.RunEngine());
-    listeners.Close();
-    SDAR_RETURN_IF_ERROR(job.Finish());
-    return listens;
+    engine.join();
+    // A stop meanwhile is no error.
+    return absl::IsUnavailable(warm) ? absl::OkStatus() : listens;
   }
-  front.Set(&service);
-  std::optional<HealthWatch> health;
-  health.emplace([&service] { return service.FindTrouble(); },
-                 [&listeners](const std::string& trouble) {
-                   listeners.SetServing(trouble.empty());
-                   if (trouble.empty()) spdlog::info("health: SERVING again");
-                   if (!trouble.empty()) spdlog::warn("health: NOT_SERVING: {}", trouble);
-                 });
+  HealthWatch health([&service] { return service.FindTrouble(); },
+                     [&listeners](const std::string& trouble) {
+                       listeners.SetServing(trouble.empty());
+                       if (trouble.empty()) spdlog::info("health: SERVING again");
+                       if (!trouble.empty()) spdlog::warn("health: NOT_SERVING: {}", trouble);
+                     });
+  spdlog::info("serving {} on {} (gRPC) and {} (HTTP) with {} replica(s) of {} rank(s)",
+               service.model_info().model(), listeners.grpc_address(), listeners.http_address(),
+               job.num_replicas(), job.group_size());
+  engine.join();
+  return absl::OkStatus();
+}
+
+absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Listeners& listeners,
+                   Front& front, SignalWatcher& signals) {
+  GenerationService service(ServiceConfig(options, job, access), job.text(), job.router());
+  TextWorkers workers{TextWorkersOptions()};
   GracefulStop::Timeouts timeouts;
   timeouts.drain = absl::Seconds(options.drain_timeout_s);
   timeouts.answers = kFailTimeout;
@@ -142,20 +178,8 @@ absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Li
         job.Stop(status);
       },
       timeouts);
-  // Whatever is stuck, a stop that was asked for comes: the bound stands before anything is called.
-  signals.OnSignal(
-      [&stop, drain_bound = timeouts.drain + 2 * kStopTimeout, last = 0](int signal) mutable {
-        if (signal == last) return;  // sdar-launch repeats SIGUSR1
-        last = signal;
-        const bool drain = signal == SIGUSR1;
-        ExitWithin(drain ? drain_bound : kStopTimeout, drain ? "draining" : "stopping", 1);
-        spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
-        if (drain) stop.Drain();
-        if (!drain) stop.Stop();
-      });
-  spdlog::info("serving {} on {} (gRPC) and {} (HTTP) with {} replica(s) of {} rank(s)",
-               config.model_info.model(), listeners.grpc_address(), listeners.http_address(),
-               job.num_replicas(), job.group_size());
+  front.Set(&service);
+  StopOnSignals(signals, stop, timeouts.drain);
   std::thread engine([&] {
     const absl::Status run = job.RunEngine();
     stop.EngineEnded();
@@ -163,15 +187,15 @@ absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Li
     front.Fail(absl::UnavailableError(absl::StrCat("the job has failed: ", run.message())));
     job.Abandon(run);
   });
-  engine.join();
-  health.reset();
+  const absl::Status served = ServeWhileItRuns(options, job, service, workers, listeners, engine);
   listeners.SetServing(false);
   service.FailAll(absl::UnavailableError("the server is stopping"), kFailTimeout);
   signals.OnSignal([](int) {});
   front.Set(nullptr);
   workers.Stop();
   listeners.Close();
-  return job.Finish();
+  SDAR_RETURN_IF_ERROR(job.Finish());
+  return served;
 }
 
 int Main(int argc, char** argv) {

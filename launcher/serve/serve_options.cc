@@ -51,7 +51,9 @@ void AddSecurityFlags(ServeOptions& options, FlagSpec& spec) {
 // Those in the same groups as flags of every job.
 void AddServingFlags(ServeOptions& options, FlagSpec& spec) {
   spec.Group("Model")("served-model-name", TextFlag(&options.served_model_name, "NAMES"),
-                      "names of the model over HTTP, by commas; without, its folder's name");
+                      "names of the model over HTTP, by commas; without, its folder's name")(
+      "no-warm-up", SwitchFlag(&options.no_warm_up),
+      "serve at once, and let the first requests be slower");
   spec.Group("Memory and batching")(
       "max-waiting", Flag(&options.job.max_waiting),
       "samples in the queue at most; more are refused with RESOURCE_EXHAUSTED")(

@@ -39,8 +39,9 @@ GenerateStream::GenerateStream(Options options, Router& router, const Tokenizer&
       router_(router),
       tokenizer_(tokenizer),
       samples_left_(options_.num_samples),
-      record_(options_.arrival, options_.prompt_tokens, options_.num_samples,
-              options_.scores != nullptr, metrics) {
+      record_({options_.arrival, options_.prompt_tokens, options_.num_samples, options_.max_tokens,
+               options_.scores != nullptr},
+              metrics) {
   if (options_.scores != nullptr) options_.scores->set_request_id(options_.request_id);
 }
 

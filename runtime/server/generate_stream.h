@@ -40,6 +40,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
     SteadyTime arrival;
     int64_t prompt_tokens = 0;
     int num_samples = 1;
+    int64_t max_tokens = 0;  // of a sample
     bool with_logprobs = false;
     // A call that scores: its whole answer, which is complete when the sink's `finish` gets OK.
     // Nothing is written to the sink. Null: the call generates.

@@ -75,6 +75,11 @@ class GenerationService {
   // A transport has refused a call before it could be opened.
   void CountRefusal(const absl::Status& status) { metrics_.Refused(status.code()); }
 
+  // A part of the start that came after those of the config, and is part of "ready" too.
+  void AddLoadPhase(const std::string& phase, absl::Duration duration) {
+    metrics_.AddLoadPhase(phase, duration);
+  }
+
   // All metrics in Prometheus' text format. Waits for no step.
   std::string Metrics() const;
 

@@ -55,7 +55,7 @@ class Scrape:
             for sample in family.samples:
                 key = (sample.name, tuple(sorted(sample.labels.items())))
                 assert key not in self.samples, f"{key} comes twice"
-                assert "model_name" in sample.labels, f"{key} names no model"
+                assert "model_name" in sample.labels or sample.name.startswith("process_"), f"{key} names no model"
                 assert math.isfinite(sample.value) and sample.value >= 0, f"{key} is {sample.value}"
                 self.samples[key] = sample.value
             if family.type == "histogram":
