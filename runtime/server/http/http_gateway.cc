@@ -12,6 +12,7 @@
 
 #include "common/json_fields.h"
 #include "common/status_macros.h"
+#include "runtime/request/request_json.h"
 #include "runtime/server/http/http_call.h"
 #include "runtime/server/http/openai_answer.h"
 #include "runtime/server/http/openai_error.h"
@@ -281,7 +282,8 @@ void HttpGateway::Models(HttpExchange& exchange) {
                     {"object", "model"},
                     {"created", started_},
                     {"owned_by", "sdar"},
-                    {"max_model_len", service_.load()->model_info().max_sequence_length()}});
+                    {"max_model_len", service_.load()->model_info().max_sequence_length()},
+                    {"defaults", DefaultFieldsJson(service_.load()->defaults())}});
   }
   exchange.respond(JsonResponse({{"object", "list"}, {"data", std::move(list)}}));
 }
