@@ -25,8 +25,14 @@ using ::testing::StartsWith;
 
 constexpr char kTraceparent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-// What every sample gets: three tokens in two updates.
+// What every sample gets: three tokens in two updates; before them, where it asks for it, a block
+// after each of three steps.
 void Answer(const Submission& sample) {
+  for (int step = 0; step < 3 && sample.request.provisional; ++step) {
+    SequenceUpdate update;
+    update.provisional.emplace().step = step;
+    sample.callback(update);
+  }
   SequenceUpdate first;
   first.text = "an answer";
   first.tokens.resize(2);
@@ -161,6 +167,14 @@ TEST_F(HttpGatewayTest, EveryAnswerHasTheRequestsId) {
                 .headers.at("x-request-id"),
             "mine-7");
   EXPECT_EQ(Complete(header, {{"request_id", "other"}}).headers.at("x-request-id"), "other");
+}
+
+TEST_F(HttpGatewayTest, AStreamReportsEveryStepThoughItsEventsWait) {
+  const HttpAnswer answer = Complete("", {{"stream", true}, {"provisional", true}});
+  EXPECT_EQ(answer.code, 200);
+  for (const char* step : {"\"step\":0", "\"step\":1", "\"step\":2"}) {
+    EXPECT_THAT(answer.body, HasSubstr(step));
+  }
 }
 
 TEST_F(HttpGatewayTest, AnIdThatIsNoTokenIsNotRepeated) {
