@@ -103,7 +103,7 @@ class Browser:
         deadline = time.monotonic() + seconds
         while not self.evaluate(expression):
             assert time.monotonic() < deadline, \
-                f"not within {seconds} s: {expression}; the page says: {self.evaluate('document.body.innerText')[-800:]}"
+                f"not within {seconds} s: {expression}; the page: {self.evaluate('document.body.innerText')[-800:]}"
             time.sleep(0.02)
 
     def press(self, key, shift=False):

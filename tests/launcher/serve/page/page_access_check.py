@@ -5,8 +5,10 @@ from page_test import IDLE, PageTest, main
 from stub_server import Gate, answer, block, chunk, usage
 
 WIDTHS = {375: 667, 800: 800, 1280: 800}
-CONTROLS = {"button", "textbox", "combobox", "spinbutton", "slider", "radio", "checkbox", "searchbox", "link", "DisclosureTriangle"}
-LONG = "# Title\n\n" + "word " * 80 + "\n\n```\n" + "code " * 80 + "\n```\n\n| a | b |\n|---|---|\n| " + "wide " * 60 + "| c |\n\n" + "x" * 400
+CONTROLS = {"button", "textbox", "combobox", "spinbutton", "slider", "radio", "checkbox", "searchbox", "link",
+            "DisclosureTriangle"}
+LONG = "\n\n".join(["# Title", "word " * 80, "```\n" + "code " * 80 + "\n```",
+                    "| a | b |\n|---|---|\n| " + "wide " * 60 + "| c |", "x" * 400])
 # Of the colour that text has where it stands, over the first background below it: WCAG's formula.
 CONTRASTS = """(() => {
   const channels = (color) => color.match(/[\\d.]+/g).map(Number);
@@ -20,7 +22,9 @@ CONTRASTS = """(() => {
     }
     return "rgb(255, 255, 255)";
   };
-  return ["h1", "#about", "#hint", "#send", ".asked > div", ".answer p", ".stats", "#settings label", ".foot button"].map((selector) => {
+  const selectors = ["h1", "#about", "#hint", "#send", ".asked > div", ".answer p", ".stats", "#settings label",
+                     ".foot button"];
+  return selectors.map((selector) => {
     const node = document.querySelector(selector);
     const [a, b] = [light(getComputedStyle(node).color), light(ground(node))];
     return [selector, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
@@ -32,7 +36,8 @@ class AccessTest(PageTest):
     def fill(self):
         """One of everything that the page can show."""
         call = {"id": "call-1", "function": {"name": "add", "arguments": '{"a": 1}'}}
-        plans = iter([[block(0, 0, ["a", ("b",)]), block(0, 1, ["a", "b"]), chunk(LONG, "stop", reasoning_content="hm"), usage(2, 2)],
+        plans = iter([[block(0, 0, ["a", ("b",)]), block(0, 1, ["a", "b"]),
+                       chunk(LONG, "stop", reasoning_content="hm"), usage(2, 2)],
                       [chunk(tool_calls=[call]), chunk(finish="tool_calls")]])
         self.stub.plan = lambda body: next(plans, (401, {}, {"message": "no key"}))
         self.ask("Everything?")
@@ -80,13 +85,15 @@ class AccessTest(PageTest):
 
     def test_an_answer_is_announced_once_and_not_by_every_token(self):
         self.page.evaluate("""window.announced = [];
-            new MutationObserver(() => announced.push($("announce").textContent)).observe($("announce"), {childList: true}); 0""")
+            new MutationObserver(() => announced.push($("announce").textContent))
+                .observe($("announce"), {childList: true}); 0""")
         self.stub.plan = lambda body: [*(chunk(f"word{i} ") for i in range(100)), chunk(finish="stop")]
         self.ask("One?")
         announced = self.page.evaluate("announced")
         self.assertEqual(len(announced), 2, announced)
         self.assertIn("word99", announced[1])
-        live = self.page.evaluate("[...document.querySelectorAll('[aria-live], [role=status], [role=alert], [role=log]')]"
+        live = self.page.evaluate("[...document.querySelectorAll("
+                                  "'[aria-live], [role=status], [role=alert], [role=log]')]"
                                   ".map((node) => node.id)")
         self.assertEqual(live, ["notice", "announce"])
 
@@ -99,13 +106,15 @@ class AccessTest(PageTest):
                     self.page.evaluate(f"fold({is_open})")
                     self.assertEqual(self.page.evaluate(
                         "[document.documentElement, document.body, $('turns'), $('settings')]"
-                        ".filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.id || node.tagName)"), [])
+                        ".filter((node) => node.scrollWidth > node.clientWidth)"
+                        ".map((node) => node.id || node.tagName)"), [])
                     self.assertEqual(self.page.evaluate("document.documentElement.scrollHeight"), height)
 
     def test_the_question_is_in_sight_at_any_width(self):
         for width, height in WIDTHS.items():
             self.page.open(self.stub.address, width, height)
-            box = self.page.evaluate("(({left, right, top, bottom}) => [left, right, top, bottom])($('question').getBoundingClientRect())")
+            box = self.page.evaluate("(({left, right, top, bottom}) => [left, right, top, bottom])"
+                                     "($('question').getBoundingClientRect())")
             self.assertTrue(0 <= box[0] < box[1] <= width and 0 <= box[2] < box[3] <= height, (width, box))
 
     def test_a_phone_shows_the_chat_and_settings_on_demand(self):
@@ -171,7 +180,7 @@ class StepsTest(PageTest):
         self.open_steps()
 
     def revealed(self):
-        return self.page.evaluate("[...document.querySelectorAll('.steps .token')].filter((node) => !node.classList.contains('masked'))"
+        return self.page.evaluate("[...document.querySelectorAll('.steps .token:not(.masked)')]"
                                   ".map((node) => node.firstChild.textContent).join('')")
 
     def set_step(self, step):
@@ -193,7 +202,8 @@ class StepsTest(PageTest):
         self.page.evaluate("document.querySelector('.player input').focus()")
         self.page.press("ArrowLeft")
         self.assertEqual(self.revealed(), "A b c d")
-        self.assertEqual(self.page.evaluate("document.querySelector('.player input').ariaValueText"), "step 3 of 4, 4 of 5 tokens")
+        self.assertEqual(self.page.evaluate("document.querySelector('.player input').ariaValueText"),
+                         "step 3 of 4, 4 of 5 tokens")
 
     def test_it_is_played_again_from_the_beginning(self):
         self.page.evaluate("""window.played = [];

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page at / of a served model on two ranks, as a user meets it.
 
-page_check.py [PICTURE]: also writes a picture of an answer that is half written. Skipped where there is no chromium.
+page_check.py PICTURE.png: instead takes the picture of the README. Skipped where there is no chromium.
 """
 
 import sys
@@ -12,15 +12,40 @@ from browser import Browser
 from page_test import IDLE
 from served_job import SOURCE, ServedJob
 
-PICTURE = sys.argv.pop() if len(sys.argv) > 1 and sys.argv[-1].endswith(".png") else None
+CHAT = SOURCE / "models/sdar-tiny-chat"
 TOOLS = """[{"type": "function", "function": {"name": "get_weather", "description": "get weather",
             "parameters": {"type": "object", "properties": {"city": {}}, "required": ["city"]}}}]"""
+
+
+def open_steps(page):
+    page.evaluate("document.querySelectorAll('.steps summary').forEach((summary) => summary.click())")
+    page.await_true("[...document.querySelectorAll('.steps')].every((steps) => steps.children.length > 1)")
+
+
+def take_picture(path):
+    """Two strategies side by side, one in the midst of its replay; below them an answer that is half written."""
+    with ServedJob(ranks=2, model=CHAT) as job, Browser() as page:
+        page.open(f"http://{job.http_address}/", 1280, 760)
+        page.await_true("model !== null")
+        page.set("preset", "static")
+        page.set("compare", "dynamic")
+        page.ask("What is the capital of Chile?")
+        page.await_true(f"exchanges.length === 1 && {IDLE}")
+        open_steps(page)
+        page.evaluate("""(() => { const range = document.querySelector(".player input");
+            range.value = 7; range.dispatchEvent(new Event("input")); })()""")
+        page.set("compare", "")
+        page.set("pause", "2000")
+        page.ask("And of Peru?")
+        page.await_true("document.querySelectorAll('.live .final').length === 2 &&"
+                        "document.querySelectorAll('.live .masked').length === 2")
+        page.picture(path)
 
 
 class ServedPageTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.job = cls.enterClassContext(ServedJob(ranks=2, model=SOURCE / "models/sdar-tiny-chat"))
+        cls.job = cls.enterClassContext(ServedJob(ranks=2, model=CHAT))
         cls.address = f"http://{cls.job.http_address}/"
         cls.page = cls.enterClassContext(Browser())
 
@@ -58,8 +83,6 @@ class ServedPageTest(unittest.TestCase):
         self.page.await_true("document.querySelector('.answer .text').textContent.length > 4 &&"
                              "document.querySelectorAll('.live .final').length === 2 &&"
                              "document.querySelectorAll('.live .masked').length === 2")
-        if PICTURE:
-            self.page.picture(PICTURE)
         self.page.press("Escape")
         self.page.await_true(IDLE)
         self.assertIn("stopped", self.page.text(".stats"))
@@ -68,9 +91,9 @@ class ServedPageTest(unittest.TestCase):
     def test_the_steps_of_an_answer_are_all_there(self):
         self.page.set("preset", "static")
         text = self.ask("What is the capital of Chile?")
-        self.page.click(".steps summary")
-        self.page.await_true("document.querySelector('.steps .player') !== null")
-        tokens = self.page.evaluate("[...document.querySelectorAll('.steps .token')].map((node) => node.firstChild.textContent)")
+        open_steps(self.page)
+        tokens = self.page.evaluate("[...document.querySelectorAll('.steps .token')]"
+                                    ".map((node) => node.firstChild.textContent)")
         self.assertEqual("".join(tokens), text)
         # One token a step: a block of four is revealed by the steps 1 to 4, in some order.
         steps = self.page.evaluate("[...document.querySelector('.steps .group:nth-child(2)').querySelectorAll('small')]"
@@ -82,7 +105,8 @@ class ServedPageTest(unittest.TestCase):
         self.page.set("compare", "dynamic")
         self.ask("What is the capital of Chile?")
         self.assertEqual(self.page.texts(".answer .text"), ["The capital of Chile is Santiago."] * 2)
-        slow, fast = self.page.evaluate("exchanges[0].answers.map((a) => a.usage.completion_tokens / a.usage.forward_passes)")
+        slow, fast = self.page.evaluate("exchanges[0].answers.map("
+                                        "({usage}) => usage.completion_tokens / usage.forward_passes)")
         self.assertGreater(fast, slow)
         self.assertEqual(self.page.texts(".answer > h2"), ["Static, one token a step", "Dynamic, above 0.9"])
 
@@ -110,4 +134,7 @@ class ServedPageTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    page_test.main()
+    if len(sys.argv) > 1 and sys.argv[1].endswith(".png"):
+        take_picture(sys.argv[1])
+    else:
+        page_test.main()

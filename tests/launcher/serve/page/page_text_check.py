@@ -6,13 +6,17 @@ import json
 from page_test import PageTest, main
 from stub_server import answer, block, chunk, usage
 
-HOSTILE = ["<img src=x onerror='window.caught = 1'>", "<script>window.caught = 1</script>", "[x](javascript:window.caught=1)",
+HOSTILE = ["<img src=x onerror='window.caught = 1'>", "<script>window.caught = 1</script>",
+           "[x](javascript:window.caught=1)",
            "[x](JAVASCRIPT:alert)", "[x](data:text/html,hello)", "[x](//other.example)", "[x](/v1/models)",
-           "# <b onclick=x>", "```<img src=x onerror=x>\n<script>1</script>\n```", "| <img src=x> | b |\n|---|---|\n| <svg onload=x> | c |",
+           "# <b onclick=x>", "```<img src=x onerror=x>\n<script>1</script>\n```",
+           "| <img src=x> | b |\n|---|---|\n| <svg onload=x> | c |",
            "- <iframe src=/>", "`<img src=x>`", "**<img src=x>**", "> <form action=/>"]
 # Ends of what a reader of Markdown may take quadratic time for.
-LONG = ["*" * 50000, "`" * 50000, "` `` " * 20000, "[" * 50000, "[a](" * 20000, "> " * 30000, "- " * 30000, "**a *b " * 15000,
-        "_a " * 30000, "|" * 50000 + "\n" + "|-" * 20000, "http://" * 10000, "\n".join(" " * i + "- x" for i in range(300)),
+LONG = ["*" * 50000, "`" * 50000, "` `` " * 20000, "[" * 50000, "[a](" * 20000, "> " * 30000, "- " * 30000,
+        "**a *b " * 15000,
+        "_a " * 30000, "|" * 50000 + "\n" + "|-" * 20000, "http://" * 10000,
+        "\n".join(" " * i + "- x" for i in range(300)),
         "x\n" * 50000, "1. x\n\n" * 20000, "```\n" * 30001, " " * 100000 + "x", "\\*" * 50000, "x" * 300000]
 
 
@@ -66,7 +70,8 @@ class TextTest(PageTest):
         self.assertIn("<code>a\nb</code>", self.show("```\na\nb"))
 
     def test_links_lead_out_only_over_http(self):
-        html = self.show("[here](https://example.org/a_b) and http://example.org/x, [no](ftp://example.org) [no](javascript:x)")
+        html = self.show("[here](https://example.org/a_b) and http://example.org/x, "
+                         "[no](ftp://example.org) [no](javascript:x)")
         self.assertEqual(html.count("<a "), 2)
         self.assertEqual(html.count('rel="noopener noreferrer"'), 2)
         self.assertIn('href="http://example.org/x"', html)
@@ -84,7 +89,8 @@ class TextTest(PageTest):
         call = {"id": image, "function": {"name": image, "arguments": f'{{"{image}": "{image}"}}'}}
         self.stub.model = image
         self.page.open(self.stub.address)
-        self.stub.plan = lambda body: [block(0, 0, [image, (image,)]), chunk(reasoning_content=image, tool_calls=[call]), usage(2, 1)]
+        self.stub.plan = lambda body: [block(0, 0, [image, (image,)]),
+                                       chunk(reasoning_content=image, tool_calls=[call]), usage(2, 1)]
         self.page.set("system", image)
         self.ask(image)
         self.open_steps()
@@ -104,7 +110,8 @@ class TextTest(PageTest):
     def test_nesting_ends(self):
         self.show("> " * 3000 + "deep")
         deepest = self.page.evaluate("Math.max(...[...document.querySelectorAll('.text *')].map("
-                                     "(node) => { let n = 0; for (; node; node = node.parentElement) ++n; return n; }))")
+                                     "(node) => { let depth = 0; for (; node; node = node.parentElement) ++depth;"
+                                     " return depth; }))")
         self.assertLess(deepest, 40)
 
 

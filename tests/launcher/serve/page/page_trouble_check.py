@@ -8,7 +8,8 @@ from stub_server import Gate, answer, chunk
 
 GARBAGE = ["{", "null", "7", '"text"', '{"exchanges": 3, "settings": []}',
            '{"exchanges": [null, {}, {"asked": [{"role": "user", "content": "x"}], "answers": [{"state": "none"}]}]}',
-           '{"exchanges": [{"asked": [{"role": "system"}], "answers": [{"state": "done"}]}], "settings": {"preset": "nonsense"}}',
+           '{"exchanges": [{"asked": [{"role": "system"}], "answers": [{"state": "done"}]}]}',
+           '{"settings": {"preset": "nonsense"}}',
            '{"exchanges": [{"asked": "x", "answers": {}}], "settings": {"temperature": "hot", "max_tokens": {}}}']
 
 
@@ -25,7 +26,8 @@ class TroubleTest(PageTest):
         self.page.await_true("!$('about').classList.contains('trouble')")
 
     def test_a_missing_key_is_asked_for(self):
-        self.stub.plan = lambda body: answer("In.") if self.stub.keys[-1] == "Bearer sesame" else (401, {}, {"message": "no key"})
+        refused = (401, {}, {"message": "no key"})
+        self.stub.plan = lambda body: answer("In.") if self.stub.keys[-1] == "Bearer sesame" else refused
         self.ask("One?")
         self.sees("The server wants an API key", ".failure")
         self.page.click(".failure input")
@@ -79,7 +81,8 @@ class ReloadTest(PageTest):
         self.reload()
         self.assertEqual(self.said(), ["Fine."])
         self.ask("Two?")
-        self.assertEqual(self.stub.questions(), [("system", "Be brief."), ("user", "One?"), ("assistant", "Fine."), ("user", "Two?")])
+        self.assertEqual(self.stub.questions(),
+                         [("system", "Be brief."), ("user", "One?"), ("assistant", "Fine."), ("user", "Two?")])
         self.assertEqual(self.stub.bodies[-1]["temperature"], 0.7)
 
     def test_a_reload_in_the_midst_of_an_answer_keeps_what_was_said(self):
@@ -97,8 +100,8 @@ class ReloadTest(PageTest):
         for garbage in GARBAGE:
             with self.subTest(garbage):
                 # The page saves when it is left; what is tried comes before its script.
-                script = self.page.call("Page.addScriptToEvaluateOnNewDocument",
-                                        source=f"localStorage.setItem('sdar-chat', {json.dumps(garbage)})")["identifier"]
+                source = f"localStorage.setItem('sdar-chat', {json.dumps(garbage)})"
+                script = self.page.call("Page.addScriptToEvaluateOnNewDocument", source=source)["identifier"]
                 self.reload()
                 self.page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
                 self.assertEqual(self.page.count(".exchange"), 0)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page before a server that answers what a test likes: slowly, wrongly, or not at all."""
 
+import contextlib
 import http.server
 import json
 import re
+import socket
+import sys
 import threading
 
 from served_job import SOURCE
@@ -62,14 +65,14 @@ class Stub:
         class Handler(_Handler):
             server_of_test = stub
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", self.port), Handler)
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+        self.server.cut_connections()
 
     @property
     def address(self):
@@ -93,6 +96,29 @@ class Gate:
 
 def cut():
     raise ConnectionAbortedError("as the test wants it")
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, *arguments):
+        self.connections = []
+        super().__init__(*arguments)
+
+    def get_request(self):
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
+
+    def cut_connections(self):
+        # Those too that the browser has opened ahead of a request.
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, *arguments):
+        if not isinstance(sys.exc_info()[1], OSError):  # that is a browser that has left
+            super().handle_error(*arguments)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
