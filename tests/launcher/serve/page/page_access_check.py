@@ -84,9 +84,7 @@ class AccessTest(PageTest):
             self.assertEqual(style, ["solid", 2])
 
     def test_an_answer_is_announced_once_and_not_by_every_token(self):
-        self.page.evaluate("""window.announced = [];
-            new MutationObserver(() => announced.push($("announce").textContent))
-                .observe($("announce"), {childList: true}); 0""")
+        self.listen()
         self.stub.plan = lambda body: [*(chunk(f"word{i} ") for i in range(100)), chunk(finish="stop")]
         self.ask("One?")
         announced = self.page.evaluate("announced")
@@ -109,6 +107,8 @@ class AccessTest(PageTest):
                         ".filter((node) => node.scrollWidth > node.clientWidth)"
                         ".map((node) => node.id || node.tagName)"), [])
                     self.assertEqual(self.page.evaluate("document.documentElement.scrollHeight"), height)
+        pre = "document.querySelector('.code pre')"
+        self.assertEqual(self.page.evaluate(f"({pre}.scrollLeft = 50, {pre}.scrollLeft)"), 50, "code scrolls by itself")
 
     def test_the_question_is_in_sight_at_any_width(self):
         for width, height in WIDTHS.items():

@@ -30,11 +30,14 @@ class ConversationTest(PageTest):
         self.stub.plan = lambda body: [chunk("Half an"), gate, chunk(" answer", "stop")]
         self.page.ask("One?")
         self.sees("Half an")
+        self.listen()
         self.page.click("#clear")
         gate.open()
         self.stub.plan = lambda body: answer("Fresh.")
         self.ask("Two?")
         self.assertEqual(self.stub.questions(), [("user", "Two?")])
+        self.assertEqual(self.page.evaluate("announced"),
+                         ["A new chat has begun.", "The answer is being written.", "Answer: Fresh."])
         self.ask("Three?")
         self.assertEqual(self.stub.questions(), [("user", "Two?"), ("assistant", "Fresh."), ("user", "Three?")])
 

@@ -32,6 +32,12 @@ class PageTest(unittest.TestCase):
         self.page.ask(text)
         self.page.await_true(f"document.querySelectorAll('.exchange').length === {before + 1} && {IDLE}")
 
+    def listen(self):
+        """From now on `announced` has what a screen reader is told."""
+        self.page.evaluate("""window.announced = [];
+            new MutationObserver(() => announced.push($("announce").textContent))
+                .observe($("announce"), {childList: true}); 0""")
+
     def said(self):
         return self.page.texts(".answer .text")
 

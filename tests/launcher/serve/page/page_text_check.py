@@ -33,6 +33,10 @@ class TextTest(PageTest):
                          "<p>One <em>two</em> <strong>three <em>four</em></strong><br>five <code>a*b*</code>.</p>"
                          "<p>six snake_case_name 2 * 3 * 4</p>")
 
+    def test_spans_of_code_end_at_the_next_mark_of_their_length(self):
+        self.assertEqual(self.show("`a` b `` c`d `` `e`"),
+                         "<p><code>a</code> b <code>c`d</code> <code>e</code></p>")
+
     def test_what_is_not_closed_stays_a_mark(self):
         self.assertEqual(self.show("a **b *c* and `d"), "<p>a **b <em>c</em> and `d</p>")
 

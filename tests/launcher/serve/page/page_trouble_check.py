@@ -47,10 +47,11 @@ class TroubleTest(PageTest):
         self.sees("Now.")
 
     def test_a_server_that_loads_says_so(self):
-        self.stub.plan = lambda body: (503, {"Retry-After": "5"}, {"message": "the model is loading"})
+        self.stub.plan = lambda body: (503, {"Retry-After": "60"}, {"message": "the model is loading"})
         self.ask("One?")
         self.sees("The server is not ready: the model is loading.", ".failure")
         self.sees("Try again in", ".failure")
+        self.assertTrue(self.page.evaluate("document.querySelector('.failure button').disabled"))
 
     def test_an_error_within_a_stream_is_a_message(self):
         self.stub.plan = lambda body: [chunk("Half"), {"error": {"message": "a rank was lost"}}]
