@@ -25,6 +25,16 @@ class ConversationTest(PageTest):
                          {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "seed": 3, "block_length": 8,
                           "remasking_strategy": "low_confidence_static", "denoising_steps": 4})
 
+    def test_a_preset_follows_the_length_of_the_block_until_it_is_changed(self):
+        fields = "['preset', 'denoising_steps'].map((name) => setting(name).value)"
+        self.page.set("preset", "half")
+        self.assertEqual(self.page.evaluate(fields), ["half", "2"])
+        self.page.set("block_length", "16")
+        self.assertEqual(self.page.evaluate(fields), ["half", "8"])
+        self.page.set("denoising_steps", "3")
+        self.page.set("block_length", "8")
+        self.assertEqual(self.page.evaluate(fields), ["custom", "3"])
+
     def test_clearing_while_an_answer_runs_leaves_nothing_behind(self):
         gate = Gate()
         self.stub.plan = lambda body: [chunk("Half an"), gate, chunk(" answer", "stop")]
@@ -166,6 +176,25 @@ class ConversationTest(PageTest):
         self.page.set("compare", "")
         self.ask("Two?")
         self.assertEqual(self.stub.questions()[1], ("assistant", "low_confidence_static"))
+
+    def test_of_two_answers_the_faster_is_done_before_the_other(self):
+        gate = Gate()
+        self.stub.plan = lambda body: [chunk("Fast.", "stop")] if "denoising_steps" in body else [chunk("Slow"), gate]
+        self.page.set("compare", "half")
+        self.page.ask("One?")
+        self.page.await_true("document.querySelectorAll('.stats').length === 1 && running !== null")
+        self.assertEqual(self.page.count(".progress"), 1)
+        gate.open()
+        self.page.await_true(IDLE)
+        self.assertEqual(self.page.count(".stats"), 2)
+
+    def test_of_two_answers_the_one_that_came_goes_on(self):
+        refused = (500, {}, {"message": "no"})
+        self.stub.plan = lambda body: answer("Here.") if "denoising_steps" in body else refused
+        self.page.set("compare", "half")
+        self.ask("One?")
+        self.ask("Two?")
+        self.assertEqual(self.stub.questions(), [("user", "One?"), ("assistant", "Here."), ("user", "Two?")])
 
     def test_a_call_of_a_tool_is_readable_and_takes_its_result(self):
         function = {"name": "get_weather", "arguments": '{"city":"Lima"}'}

@@ -16,7 +16,7 @@ HOSTILE = ["<img src=x onerror='window.caught = 1'>", "<script>window.caught = 1
 LONG = ["*" * 50000, "`" * 50000, "` `` " * 20000, "[" * 50000, "[a](" * 20000, "> " * 30000, "- " * 30000,
         "**a *b " * 15000,
         "_a " * 30000, "|" * 50000 + "\n" + "|-" * 20000, "http://" * 10000,
-        "\n".join(" " * i + "- x" for i in range(300)),
+        "**" + "`a` " * 49000, "- **" + "`a` " * 49000, "\n".join(" " * i + "- x" for i in range(300)),
         "x\n" * 50000, "1. x\n\n" * 20000, "```\n" * 30001, " " * 100000 + "x", "\\*" * 50000, "x" * 300000]
 
 
@@ -39,6 +39,10 @@ class TextTest(PageTest):
 
     def test_what_is_not_closed_stays_a_mark(self):
         self.assertEqual(self.show("a **b *c* and `d"), "<p>a **b <em>c</em> and `d</p>")
+
+    def test_three_marks_are_both_emphases(self):
+        self.assertEqual(self.show("***a*** ***b* c**"),
+                         "<p><strong><em>a</em></strong> <strong><em>b</em> c</strong></p>")
 
     def test_headings_rules_and_quotes(self):
         self.assertEqual(self.show("# One\n## Two\n---\n> said\n> twice"),
