@@ -24,7 +24,7 @@ def open_steps(page):
 
 def take_picture(path):
     """Two strategies side by side, one in the midst of its replay; below them an answer that is half written."""
-    with ServedJob(ranks=2, model=CHAT) as job, Browser() as page:
+    with ServedJob("--drafts=off", ranks=2, model=CHAT) as job, Browser() as page:
         page.open(f"http://{job.http_address}/", 1280, 760)
         page.await_true("model !== null")
         page.set("preset", "static")
@@ -45,7 +45,7 @@ def take_picture(path):
 class ServedPageTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.job = cls.enterClassContext(ServedJob(ranks=2, model=CHAT))
+        cls.job = cls.enterClassContext(ServedJob("--drafts=off", ranks=2, model=CHAT))
         cls.address = f"http://{cls.job.http_address}/"
         cls.page = cls.enterClassContext(Browser())
 
