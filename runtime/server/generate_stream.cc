@@ -174,7 +174,9 @@ bool GenerateStream::Join(GenerateResponse& response, size_t bytes) {
     backlog_bytes_ += bytes;
     return true;
   }
-  if (response.has_provisional() && last.response.has_provisional() &&
+  // A reader who keeps up sees every state of a block; one who falls behind, the newest.
+  if (backlog_bytes_ > options_.max_backlog_bytes / 2 && response.has_provisional() &&
+      last.response.has_provisional() &&
       last.response.provisional().index() == response.provisional().index()) {
     backlog_bytes_ += bytes - last.bytes;
     last = {std::move(response), bytes};

@@ -84,6 +84,7 @@ class GenerationService {
   std::string Metrics() const;
 
   const sdar::v1::GetModelInfoResponse& model_info() const { return config_.model_info; }
+  const RequestDefaults& defaults() const { return config_.defaults; }
   const TextCodec& text() const { return text_; }
 
   // Ends the open call with an id. NotFound when there is none.

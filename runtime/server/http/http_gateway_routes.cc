@@ -10,6 +10,7 @@
 #include "common/json_fields.h"
 #include "common/shorten.h"
 #include "common/status_macros.h"
+#include "runtime/request/request_json.h"
 #include "runtime/server/api/bodies/body_fields.h"
 #include "runtime/server/api/bodies/messages_request.h"
 #include "runtime/server/api/bodies/openai_request.h"
@@ -126,7 +127,7 @@ Json HttpGateway::ModelJson(const std::string& name) const {
           {"created", started_},
           {"owned_by", "sdar"},
           {"max_model_len", info.max_sequence_length()},
-          {"block_length", info.block_length()}};
+          {"defaults", DefaultFieldsJson(service_.load()->defaults())}};
 }
 
 void HttpGateway::Models(HttpExchange& exchange) {

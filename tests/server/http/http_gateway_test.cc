@@ -66,6 +66,14 @@ TEST_F(HttpGatewayTest, EveryAnswerHasTheRequestsId) {
   EXPECT_EQ(Complete(header, {{"request_id", "other"}}).headers.at("x-request-id"), "other");
 }
 
+TEST_F(HttpGatewayTest, AStreamReportsEveryStepThoughItsEventsWait) {
+  const HttpAnswer answer = Complete("", {{"stream", true}, {"provisional", true}});
+  EXPECT_EQ(answer.code, 200);
+  for (const char* step : {"\"step\":0", "\"step\":1", "\"step\":2"}) {
+    EXPECT_THAT(answer.body, HasSubstr(step));
+  }
+}
+
 TEST_F(HttpGatewayTest, AnIdThatIsNoTokenIsNotRepeated) {
   for (const std::string& header : {std::string(), std::string("X-Request-Id: two words\r\n"),
                                     "X-Request-Id: " + std::string(200, 'x') + "\r\n"}) {
