@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 
 #include "common/json_fields.h"
+#include "common/percent_encoding.h"
 #include "common/shorten.h"
 #include "common/status_macros.h"
 #include "runtime/request/request_json.h"
@@ -17,7 +18,6 @@
 #include "runtime/server/http/http_call.h"
 #include "runtime/server/http/http_gateway.h"
 #include "runtime/server/http/page.h"
-#include "runtime/server/http/percent_encoding.h"
 #include "runtime/server/request_identity.h"
 
 namespace sdar {
