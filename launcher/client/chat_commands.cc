@@ -23,9 +23,9 @@ struct CommandRow {
 constexpr CommandRow kCommands[] = {
     {"help", ChatVerb::kHelp, Argument::kNone, "", "shows this"},
     {"system", ChatVerb::kSystem, Argument::kMayBe, "TEXT",
-     "makes TEXT the system turn; without, there is none"},
+     "sets the system turn; without TEXT there is none"},
     {"set", ChatVerb::kSet, Argument::kMayBe, "FIELD VALUE",
-     "sets a field of the request; without VALUE it is the server's; alone, lists them"},
+     "sets a field; without VALUE the server's applies; alone: lists them"},
     {"retry", ChatVerb::kRetry, Argument::kNone, "", "asks for the last answer again"},
     {"tool", ChatVerb::kTool, Argument::kNeeded, "TEXT", "sends what a tool answered"},
     {"reset", ChatVerb::kReset, Argument::kNone, "", "forgets all but the system turn"},

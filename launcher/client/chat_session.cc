@@ -49,7 +49,7 @@ int ChatSession::Run() {
 absl::Status ChatSession::Greet() {
   SDAR_ASSIGN_OR_RETURN(const sdar::v1::GetModelInfoResponse info, client_.GetModelInfo());
   out_ << ForOneLine(info.model()) << ", block length " << info.block_length()
-       << " (/help lists the commands, Ctrl-D ends)" << std::endl;
+       << ". /help lists the commands." << std::endl;
   return absl::OkStatus();
 }
 
@@ -86,11 +86,14 @@ absl::Status ChatSession::Obey(const ChatCommand& command) {
       break;
     case ChatVerb::kSystem:
       conversation_.SetSystem(command.argument);
+      out_ << (command.argument.empty() ? "there is no system turn now" : "the system turn is set")
+           << std::endl;
       break;
     case ChatVerb::kSet:
       return Set(command.argument);
     case ChatVerb::kReset:
       conversation_.Forget();
+      out_ << "the conversation begins anew" << std::endl;
       break;
     case ChatVerb::kSave:
       SDAR_RETURN_IF_ERROR(
@@ -148,6 +151,8 @@ absl::Status ChatSession::Set(const std::string& argument) {
   SDAR_RETURN_IF_ERROR(SetFields(changed, watch_, checked));
   request = std::move(checked);
   fields_ = std::move(changed);
+  out_ << field << " is " << (value.empty() ? "the server's again" : ForOneLine(value))
+       << std::endl;
   return absl::OkStatus();
 }
 

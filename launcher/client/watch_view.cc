@@ -20,6 +20,9 @@ constexpr char kNoText[] = "\u220E";  // a special token: the end of the answer
 constexpr float kPlausible = 0.2f;
 constexpr int kTabColumns = 4;
 constexpr int kMinColumns = 20;  // of a terminal; a narrower one cuts rows
+// Row by row: a terminal may keep a screen that is erased as a whole among what has scrolled off.
+constexpr char kEraseRow[] = "\033[K";
+constexpr char kEraseBelow[] = "\033[J";
 constexpr char kNoWrap[] = "\033[?7l";
 constexpr char kWrap[] = "\033[?7h";
 
@@ -49,6 +52,7 @@ std::string TextOf(const Provisional::Position& position) {
 
 void AppendRow(const std::vector<WatchCell>& cells, size_t begin, size_t end, std::string& out) {
   absl::string_view style;
+  absl::StrAppend(&out, kEraseRow);
   for (size_t i = begin; i < end; ++i) {
     if (cells[i].style != style) {
       style = cells[i].style;
@@ -136,7 +140,7 @@ std::string WatchView::Redraw() {
   const TerminalSize size = size_();
   // One less than the terminal's, so that no row wraps by itself.
   const int columns = std::max(size.columns, kMinColumns) - 1;
-  std::string out = "\r\033[J";
+  std::string out = "\r";
   std::vector<WatchCell> cells = final_;
   cells.insert(cells.end(), block_.begin(), block_.end());
   size_t begin = 0;
@@ -158,7 +162,8 @@ std::string WatchView::Redraw() {
     AppendRow(cells, begin, end, out);
     begin = end;
   }
-  absl::StrAppend(&out, kWrap);
+  if (rows_below == 0) absl::StrAppend(&out, kEraseRow);
+  absl::StrAppend(&out, kEraseBelow, kWrap);
   if (rows_below > 1) absl::StrAppend(&out, "\033[", rows_below - 1, "A");
   absl::StrAppend(&out, "\r");
   return out;

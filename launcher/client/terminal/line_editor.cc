@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/terminal/line_editor.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <cwchar>
 #include <utility>
 
@@ -26,7 +28,8 @@ constexpr wchar_t kHeldKey = 0x80;
 
 wchar_t* Prompt(EditLine*) { return kPrompt; }
 
-int RowsOf(int columns, int of_terminal) { return columns / of_terminal; }
+// Rows that end above the last one of so many columns.
+int RowsAbove(int columns, int of_terminal) { return std::max(columns - 1, 0) / of_terminal; }
 
 }  // namespace
 
@@ -172,14 +175,17 @@ void LineEditor::EraseLine() {
   int rows_above = 0;
   for (const wchar_t* symbol = line->buffer; symbol < line->cursor; ++symbol) {
     if (*symbol == L'\n') {
-      rows_above += 1 + RowsOf(std::max(columns - 1, 0), of_terminal);
+      rows_above += 1 + RowsAbove(columns, of_terminal);
       columns = 0;
     } else {
       columns += *symbol == L'\t' ? 8 - columns % 8 : std::max(wcwidth(*symbol), 0);
     }
   }
-  rows_above += RowsOf(columns, of_terminal);
-  Print(absl::StrCat("\r", rows_above > 0 ? absl::StrCat("\033[", rows_above, "A") : "", "\033[J"));
+  rows_above += RowsAbove(columns, of_terminal);
+  // Row by row: a terminal may keep a screen that is erased as a whole among what has scrolled off.
+  std::string bytes = "\r\033[J";
+  for (int row = 0; row < rows_above; ++row) absl::StrAppend(&bytes, "\033[A\033[K");
+  Print(bytes);
 }
 
 unsigned char LineEditor::InsertHeld(EditLine* editor, int) {
