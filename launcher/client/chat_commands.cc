@@ -25,7 +25,7 @@ constexpr CommandRow kCommands[] = {
     {"system", ChatVerb::kSystem, Argument::kMayBe, "TEXT",
      "sets the system turn; without TEXT there is none"},
     {"set", ChatVerb::kSet, Argument::kMayBe, "FIELD VALUE",
-     "sets a field; without VALUE the server's applies; alone: lists them"},
+     "sets a field, or leaves it to the server; alone: lists them"},
     {"retry", ChatVerb::kRetry, Argument::kNone, "", "asks for the last answer again"},
     {"tool", ChatVerb::kTool, Argument::kNeeded, "TEXT", "sends what a tool answered"},
     {"reset", ChatVerb::kReset, Argument::kNone, "", "forgets all but the system turn"},

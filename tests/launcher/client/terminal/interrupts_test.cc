@@ -74,6 +74,7 @@ TEST(InterruptsTest, InterruptJustBeforeACallCancelsIt) {
 }
 
 TEST(InterruptsTest, WithoutAChatAnInterruptBetweenCallsEndsTheProgram) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
         Interrupts interrupts;
