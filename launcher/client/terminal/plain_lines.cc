@@ -6,12 +6,12 @@
 namespace sdar {
 
 InputLine PlainLines::Next() {
-  out_ << "> " << std::flush;
+  if (!echoes_) out_ << "> " << std::flush;
   InputLine line = Read();
-  if (line.kind == InputLine::Kind::kEnd || line.kind == InputLine::Kind::kInterrupt) {
+  if (echoes_) {
+    if (line.kind == InputLine::Kind::kText) out_ << "> " << line.text << std::endl;
+  } else if (line.kind == InputLine::Kind::kEnd || line.kind == InputLine::Kind::kInterrupt) {
     out_ << std::endl;
-  } else if (echoes_) {
-    out_ << line.text << std::endl;
   }
   return line;
 }

@@ -12,8 +12,8 @@ namespace sdar {
 
 class PlainLines final : public LineReader {
  public:
-  // `echoes`: shows what it has read behind the prompt, as a terminal does by itself. `interrupts`
-  // and `out` must outlive it.
+  // `echoes`: shows prompt and line when it has read one, where no terminal shows what is typed.
+  // `interrupts` and `out` must outlive it.
   PlainLines(int fd, bool echoes, Interrupts& interrupts, std::ostream& out)
       : input_(fd, interrupts), interrupts_(interrupts), echoes_(echoes), out_(out) {}
 

@@ -46,7 +46,7 @@ TEST_F(PlainLinesTest, LineIsAMessageAndTheEndIsTold) {
   EXPECT_EQ(lines.Next().text, "");
   EXPECT_EQ(lines.Next().text, "tw\u00f6");
   EXPECT_EQ(lines.Next().kind, Kind::kEnd);
-  EXPECT_EQ(out_.str(), "> one\n> \n> tw\u00f6\n> \n");
+  EXPECT_EQ(out_.str(), "> one\n> \n> tw\u00f6\n");
 }
 
 TEST_F(PlainLinesTest, TerminalEchoesByItself) {
