@@ -35,15 +35,15 @@ ChatSession::ChatSession(const ClientOptions& options, GenerateRequest request, 
       out_(out),
       err_(err) {}
 
-int ChatSession::Run() {
+bool ChatSession::Run() {
   const absl::Status greeted = Greet();
   if (!greeted.ok()) {
     client_.Fail(greeted);
-    return 1;
+    return false;
   }
   while (Take(lines_.Next())) {
   }
-  return 0;
+  return true;
 }
 
 absl::Status ChatSession::Greet() {
@@ -122,6 +122,7 @@ absl::Status ChatSession::Obey(const ChatCommand& command) {
 void ChatSession::AskWaiting() {
   const Generation generation = client_.Ask(conversation_.request());
   client_.Report(generation);
+  all_answered_ = all_answered_ && generation.status.ok();
   const std::string text = generation.samples.empty() ? "" : generation.samples[0].text;
   switch (conversation_.Answer(text, generation.status.ok())) {
     case Conversation::Kept::kNothing:

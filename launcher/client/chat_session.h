@@ -21,9 +21,11 @@ class ChatSession {
   ChatSession(const ClientOptions& options, sdar::v1::GenerateRequest request, Client& client,
               LineReader& lines, std::ostream& out, std::ostream& err);
 
-  // Greets the server, and chats until the end of the input. Returns the program's exit code: not 0
-  // where there is no server to begin with.
-  int Run();
+  // Greets the server, and chats until the end of the input. Returns false, and has said why, where
+  // there is no server to begin with.
+  bool Run();
+  // No call has failed so far.
+  bool all_answered() const { return all_answered_; }
 
  private:
   absl::Status Greet();
@@ -38,6 +40,7 @@ class ChatSession {
   FieldTexts fields_;
   const bool watch_;
   Conversation conversation_;
+  bool all_answered_ = true;
   Client& client_;
   LineReader& lines_;
   std::ostream& out_;

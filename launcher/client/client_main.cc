@@ -60,17 +60,18 @@ ClientOutput StandardOutput() {
 int Chat(const ClientOptions& options, GenerateRequest request, Client& client,
          Interrupts& interrupts) {
   interrupts.KeepEvents();
-  const auto run = [&](LineReader& lines) {
-    return ChatSession(options, std::move(request), client, lines, std::cout, std::cerr).Run();
-  };
   const bool typed = isatty(STDIN_FILENO) != 0;
+  LineHistory history;
+  std::unique_ptr<LineReader> lines;
   if (typed && TakesCursorMoves(STDOUT_FILENO) && UseUtf8Locale()) {
-    LineHistory history(LineHistory::DefaultPath());
-    LineEditor lines(interrupts, history);
-    return run(lines);
+    history = LineHistory(LineHistory::DefaultPath());
+    lines = std::make_unique<LineEditor>(interrupts, history);
+  } else {
+    lines = std::make_unique<PlainLines>(STDIN_FILENO, !typed, interrupts, std::cout);
   }
-  PlainLines lines(STDIN_FILENO, !typed, interrupts, std::cout);
-  return run(lines);
+  ChatSession session(options, std::move(request), client, *lines, std::cout, std::cerr);
+  // Who types has seen which answers failed.
+  return session.Run() && (typed || session.all_answered()) ? 0 : 1;
 }
 
 absl::StatusOr<std::string> ReadMessageFromInput() {

@@ -53,7 +53,6 @@ LineEditor::LineEditor(Interrupts& interrupts, LineHistory& history)
   el_wset(editor_, EL_HIST, history_w, editor_history_);
   el_wset(editor_, EL_EDITOR, L"emacs");
   Bind();
-  el_source(editor_, nullptr);
 }
 
 LineEditor::~LineEditor() {

@@ -49,13 +49,13 @@ class WrittenLines final : public LineReader {
 // Interrupts comes first: the fake's threads must inherit the blocked signals.
 class ChatSessionTest : public ::testing::Test {
  protected:
-  // Says these lines to the service, and returns the exit code.
-  int Chat(const std::vector<std::string>& lines) {
+  // Says these lines to the service. False: it is not there.
+  bool Chat(const std::vector<std::string>& lines) {
     for (const std::string& line : lines) lines_.lines.push_back({InputLine::Kind::kText, line});
     return Run();
   }
 
-  int Run() {
+  bool Run() {
     if (service_.address().empty()) {
       service_.model.set_model("tiny");
       service_.model.set_block_length(4);
@@ -66,7 +66,10 @@ class ChatSessionTest : public ::testing::Test {
                   grpc::CreateChannel(address_.empty() ? service_.address() : address_,
                                       grpc::InsecureChannelCredentials()),
                   interrupts_, {out_, err_});
-    return ChatSession(options_, MakeRequest(options_).value(), client, lines_, out_, err_).Run();
+    ChatSession session(options_, MakeRequest(options_).value(), client, lines_, out_, err_);
+    const bool greeted = session.Run();
+    all_answered_ = session.all_answered();
+    return greeted;
   }
 
   std::vector<std::string> LastTurns() const {
@@ -83,16 +86,17 @@ class ChatSessionTest : public ::testing::Test {
   WrittenLines lines_;
   std::ostringstream out_;
   std::ostringstream err_;
+  bool all_answered_ = false;
 };
 
 TEST_F(ChatSessionTest, ServerIsGreetedFirst) {
-  EXPECT_EQ(Chat({}), 0);
+  EXPECT_TRUE(Chat({}));
   EXPECT_THAT(out_.str(), HasSubstr("tiny, block length 4"));
 }
 
 TEST_F(ChatSessionTest, AbsentServerIsAnErrorBeforeTheFirstLine) {
   address_ = "127.0.0.1:1";
-  EXPECT_EQ(Chat({"hello"}), 1);
+  EXPECT_FALSE(Chat({"hello"}));
   EXPECT_THAT(err_.str(), HasSubstr("no server at"));
   EXPECT_EQ(lines_.lines.size(), 1u);
 }
@@ -100,7 +104,8 @@ TEST_F(ChatSessionTest, AbsentServerIsAnErrorBeforeTheFirstLine) {
 TEST_F(ChatSessionTest, QuestionCarriesTheConversation) {
   options_.system = "brief";
   service_.script = {DeltaOf("yes"), FinishedAnswer()};
-  EXPECT_EQ(Chat({"one", "two"}), 0);
+  EXPECT_TRUE(Chat({"one", "two"}));
+  EXPECT_TRUE(all_answered_);
   EXPECT_THAT(LastTurns(), ElementsAre("brief", "one", "yes", "two"));
   EXPECT_THAT(lines_.remembered, ElementsAre("one", "two"));
 }
@@ -108,26 +113,27 @@ TEST_F(ChatSessionTest, QuestionCarriesTheConversation) {
 TEST_F(ChatSessionTest, FailedAnswerWithTextIsKept) {
   service_.script = {DeltaOf("half")};
   service_.end = {grpc::StatusCode::UNAVAILABLE, "a rank was lost"};
-  EXPECT_EQ(Chat({"one", "two"}), 0);
+  EXPECT_TRUE(Chat({"one", "two"}));
   EXPECT_THAT(LastTurns(), ElementsAre("one", "half", "two"));
   EXPECT_THAT(err_.str(), HasSubstr("what came is kept"));
+  EXPECT_FALSE(all_answered_);
 }
 
 TEST_F(ChatSessionTest, QuestionWithoutAnswerIsTakenOutAndThatIsSaid) {
   service_.end = {grpc::StatusCode::UNAVAILABLE, "a rank was lost"};
-  EXPECT_EQ(Chat({"one", "two"}), 0);
+  EXPECT_TRUE(Chat({"one", "two"}));
   EXPECT_THAT(LastTurns(), ElementsAre("two"));
   EXPECT_THAT(err_.str(), HasSubstr("the question is out of the conversation"));
 }
 
 TEST_F(ChatSessionTest, UnknownCommandIsNamedAndNotSent) {
-  EXPECT_EQ(Chat({"/foo"}), 0);
+  EXPECT_TRUE(Chat({"/foo"}));
   EXPECT_THAT(err_.str(), HasSubstr("no command /foo"));
   EXPECT_FALSE(service_.last_request().has_chat());
 }
 
 TEST_F(ChatSessionTest, NothingIsReadAfterQuit) {
-  EXPECT_EQ(Chat({"/quit", "one"}), 0);
+  EXPECT_TRUE(Chat({"/quit", "one"}));
   EXPECT_EQ(lines_.lines.size(), 1u);
 }
 
@@ -182,7 +188,7 @@ TEST_F(ChatSessionTest, SavedConversationCanBeLoaded) {
 
 TEST_F(ChatSessionTest, InterruptAtThePromptSaysHowToLeave) {
   lines_.lines = {{InputLine::Kind::kInterrupt, ""}, {InputLine::Kind::kCleared, ""}};
-  EXPECT_EQ(Run(), 0);
+  EXPECT_TRUE(Run());
   EXPECT_EQ(err_.str(), "Ctrl-D or /quit ends\n");
 }
 
