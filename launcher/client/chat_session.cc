@@ -25,6 +25,13 @@ std::string ExpandHome(const std::string& path) {
 
 }  // namespace
 
+absl::Status Greet(Client& client, std::ostream& out) {
+  SDAR_ASSIGN_OR_RETURN(const sdar::v1::GetModelInfoResponse info, client.GetModelInfo());
+  out << ForOneLine(info.model()) << ", block length " << info.block_length()
+      << ". /help lists the commands." << std::endl;
+  return absl::OkStatus();
+}
+
 ChatSession::ChatSession(const ClientOptions& options, GenerateRequest request, Client& client,
                          LineReader& lines, std::ostream& out, std::ostream& err)
     : fields_(options.fields),
@@ -35,22 +42,9 @@ ChatSession::ChatSession(const ClientOptions& options, GenerateRequest request, 
       out_(out),
       err_(err) {}
 
-bool ChatSession::Run() {
-  const absl::Status greeted = Greet();
-  if (!greeted.ok()) {
-    client_.Fail(greeted);
-    return false;
-  }
+void ChatSession::Run() {
   while (Take(lines_.Next())) {
   }
-  return true;
-}
-
-absl::Status ChatSession::Greet() {
-  SDAR_ASSIGN_OR_RETURN(const sdar::v1::GetModelInfoResponse info, client_.GetModelInfo());
-  out_ << ForOneLine(info.model()) << ", block length " << info.block_length()
-       << ". /help lists the commands." << std::endl;
-  return absl::OkStatus();
 }
 
 bool ChatSession::Take(const InputLine& line) {

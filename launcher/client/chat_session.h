@@ -15,20 +15,21 @@
 
 namespace sdar {
 
+// Asks the server what it runs, and says so.
+absl::Status Greet(Client& client, std::ostream& out);
+
 class ChatSession {
  public:
   // `request`: of MakeRequest(options). The references must outlive the session.
   ChatSession(const ClientOptions& options, sdar::v1::GenerateRequest request, Client& client,
               LineReader& lines, std::ostream& out, std::ostream& err);
 
-  // Greets the server, and chats until the end of the input. Returns false, and has said why, where
-  // there is no server to begin with.
-  bool Run();
+  // Until the end of the input.
+  void Run();
   // No call has failed so far.
   bool all_answered() const { return all_answered_; }
 
  private:
-  absl::Status Greet();
   // False: the chat is over.
   bool Take(const InputLine& line);
   // Obeys a command, and says what came of it.

@@ -59,6 +59,11 @@ ClientOutput StandardOutput() {
 
 int Chat(const ClientOptions& options, GenerateRequest request, Client& client,
          Interrupts& interrupts) {
+  const absl::Status greeted = Greet(client, std::cout);
+  if (!greeted.ok()) {
+    client.Fail(greeted);
+    return 1;
+  }
   interrupts.KeepEvents();
   const bool typed = isatty(STDIN_FILENO) != 0;
   LineHistory history;
@@ -70,8 +75,9 @@ int Chat(const ClientOptions& options, GenerateRequest request, Client& client,
     lines = std::make_unique<PlainLines>(STDIN_FILENO, !typed, interrupts, std::cout);
   }
   ChatSession session(options, std::move(request), client, *lines, std::cout, std::cerr);
+  session.Run();
   // Who types has seen which answers failed.
-  return session.Run() && (typed || session.all_answered()) ? 0 : 1;
+  return typed || session.all_answered() ? 0 : 1;
 }
 
 absl::StatusOr<std::string> ReadMessageFromInput() {

@@ -6,7 +6,6 @@
 namespace sdar {
 
 using sdar::v1::Chat;
-using sdar::v1::ChatMessage;
 
 namespace {
 
@@ -44,13 +43,17 @@ void Conversation::Ask(absl::string_view role, const std::string& text) {
 
 bool Conversation::AskAgain() {
   auto& turns = *request_.mutable_chat()->mutable_messages();
+  const bool answered = !turns.empty() && turns.rbegin()->role() == kAssistant;
+  const int question = turns.size() - (answered ? 2 : 1);
+  if (question < 0) return false;
+  const std::string& role = turns[question].role();
+  if (role == kSystem || role == kAssistant) return false;
   old_answer_.reset();
-  if (turns.size() > 1 && turns.rbegin()->role() == kAssistant) {
-    old_answer_ = turns.rbegin()->content();
+  if (answered) {
+    old_answer_ = std::move(*turns.rbegin());
     turns.RemoveLast();
   }
-  return !turns.empty() && turns.rbegin()->role() != kSystem &&
-         turns.rbegin()->role() != kAssistant;
+  return true;
 }
 
 Conversation::Kept Conversation::Answer(const std::string& text, bool ended_well) {
@@ -59,7 +62,7 @@ Conversation::Kept Conversation::Answer(const std::string& text, bool ended_well
     return Kept::kAnswer;
   }
   if (old_answer_.has_value()) {
-    AddTurn(std::string(kAssistant), *old_answer_, request_);
+    *request_.mutable_chat()->add_messages() = *std::move(old_answer_);
     return Kept::kOldAnswer;
   }
   request_.mutable_chat()->mutable_messages()->RemoveLast();

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 
@@ -39,7 +40,7 @@ class Conversation {
 
  private:
   sdar::v1::GenerateRequest request_;
-  std::optional<std::string> old_answer_;  // to the question that is asked again
+  std::optional<sdar::v1::ChatMessage> old_answer_;  // to the question that is asked again
 };
 
 }  // namespace sdar

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cwchar>
+#include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -79,6 +80,11 @@ void LineEditor::Bind() {
   for (const auto& [keys, function] : bindings) {
     el_wset(editor_, EL_BIND, keys, function, nullptr);
   }
+  // Insert and the function keys, which would leave a part of their sequences in the line.
+  for (const int key : {2, 11, 12, 13, 14, 15, 17, 18, 19, 20, 21, 23, 24}) {
+    const std::wstring keys = L"\\e[" + std::to_wstring(key) + L"~";
+    el_wset(editor_, EL_BIND, keys.c_str(), L"ed-ignore", nullptr);
+  }
 }
 
 LineEditor& LineEditor::Self(EditLine* editor) {
@@ -152,18 +158,17 @@ void LineEditor::HandleEvents() {
     const LineInfoW* line = el_wline(editor_);
     interrupted_ = true;
     was_empty_ = line->lastchar == line->buffer;
-    return;
   }
   if (events.resumed) {
     // The shell has set the terminal's modes as it likes them.
     el_wset(editor_, EL_PREP_TERM, 0);
     el_wset(editor_, EL_PREP_TERM, 1);
     Print(kPasteMode);
-  } else if (events.resized) {
+  } else if (events.resized && !interrupted_) {
     EraseLine();
   }
   if (events.resized) el_resize(editor_);
-  if (events.resized || events.resumed) el_wset(editor_, EL_REFRESH);
+  if ((events.resized || events.resumed) && !interrupted_) el_wset(editor_, EL_REFRESH);
 }
 
 // Takes the prompt and the line off a terminal that has just wrapped them anew.

@@ -3,9 +3,7 @@
 #pragma once
 
 #include <cstdio>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/strings/string_view.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/terminal/line_history.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -40,8 +41,7 @@ std::pair<std::string, bool> ReadTail(const std::string& path, size_t max_bytes)
   std::string text(max_bytes, '\0');
   const ssize_t count = pread(fd, text.data(), text.size(), begin);
   text.resize(count > 0 ? static_cast<size_t>(count) : 0);
-  if (begin > 0)
-    text.erase(0, text.find('\n') == std::string::npos ? text.size() : text.find('\n'));
+  if (begin > 0) text.erase(0, std::min(text.find('\n'), text.size()));
   return {std::move(text), begin > 0};
 }
 

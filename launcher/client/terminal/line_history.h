@@ -5,8 +5,6 @@
 #include <deque>
 #include <string>
 
-#include "absl/status/status.h"
-
 namespace sdar {
 
 class LineHistory {

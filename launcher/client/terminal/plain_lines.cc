@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/terminal/plain_lines.h"
 
+#include <utility>
+
 #include "common/utf8.h"
 
 namespace sdar {

@@ -71,7 +71,9 @@ TEST(ConversationTest, ThereIsNothingToAskAgainWithoutAQuestion) {
   EXPECT_FALSE(conversation.AskAgain());
   conversation.SetSystem("s");
   EXPECT_FALSE(conversation.AskAgain());
-  EXPECT_THAT(TurnsOf(conversation), ElementsAre("system: s"));
+  conversation.Answer("hello", true);
+  EXPECT_FALSE(conversation.AskAgain());
+  EXPECT_THAT(TurnsOf(conversation), ElementsAre("system: s", "assistant: hello"));
 }
 
 TEST(ConversationTest, SystemTurnIsFirstAndOutlivesTheOthers) {
