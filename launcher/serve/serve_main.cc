@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-serve: a model behind gRPC, on one process or on all ranks of an mpirun job.
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,11 +22,13 @@
 #include "launcher/job/signal_watcher.h"
 #include "launcher/serve/listeners.h"
 #include "launcher/serve/serve_options.h"
+#include "launcher/serve/trace_options.h"
 #include "launcher/serve/warm_up.h"
 #include "runtime/server/access_keys.h"
 #include "runtime/server/generation_service.h"
 #include "runtime/server/graceful_stop.h"
 #include "runtime/server/text_workers.h"
+#include "runtime/server/traces/otlp_exporter.h"
 
 // Read by jemalloc, which this program is linked with: what a burst of connections has used goes
 // back to the system a second later. The C library's allocator keeps a page for every small object
@@ -80,6 +84,28 @@ struct Front {
   }
 };
 
+std::string EnvironmentValue(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// What rank 0 has to do with the world besides its ranks.
+struct Outside {
+  std::unique_ptr<AccessKeys> access;    // null: everybody may call
+  std::unique_ptr<OtlpExporter> traces;  // null: nobody wants them
+  std::unique_ptr<Listeners> listeners;
+
+  absl::Status Open(const ServeOptions& options) {
+    SDAR_ASSIGN_OR_RETURN(listeners, Listeners::Open(options));
+    SDAR_ASSIGN_OR_RETURN(std::optional<OtlpOptions> otlp,
+                          ReadTraceOptions(options, EnvironmentValue));
+    if (otlp) traces = std::make_unique<OtlpExporter>(*std::move(otlp));
+    if (options.api_keys_file.empty()) return absl::OkStatus();
+    SDAR_ASSIGN_OR_RETURN(access, AccessKeys::Open(options.api_keys_file));
+    return absl::OkStatus();
+  }
+};
+
 // The first is the default.
 std::vector<std::string> ServedNames(const ServeOptions& options,
                                      const sdar::v1::GetModelInfoResponse& info) {
@@ -93,9 +119,11 @@ std::vector<std::string> ServedNames(const ServeOptions& options,
   return names;
 }
 
-GenerationService::Config ServiceConfig(const ServeOptions& options, Job& job, AccessKeys* access) {
+GenerationService::Config ServiceConfig(const ServeOptions& options, Job& job,
+                                        const Outside& outside) {
   GenerationService::Config config;
-  config.access = access;
+  config.access = outside.access.get();
+  config.traces = outside.traces.get();
   config.defaults = job.defaults();
   config.model_info = MakeModelInfo(options, job);
   config.model_name = ServedNames(options, config.model_info)[0];
@@ -164,9 +192,10 @@ absl::Status ServeWhileItRuns(const ServeOptions& options, Job& job, GenerationS
   return absl::OkStatus();
 }
 
-absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Listeners& listeners,
-                   Front& front, SignalWatcher& signals) {
-  GenerationService service(ServiceConfig(options, job, access), job.text(), job.router());
+absl::Status Serve(const ServeOptions& options, Job& job, Outside& outside, Front& front,
+                   SignalWatcher& signals) {
+  Listeners& listeners = *outside.listeners;
+  GenerationService service(ServiceConfig(options, job, outside), job.text(), job.router());
   TextWorkers workers{TextWorkersOptions()};
   GracefulStop::Timeouts timeouts;
   timeouts.drain = absl::Seconds(options.drain_timeout_s);
@@ -209,19 +238,12 @@ int Main(int argc, char** argv) {
   }
   SignalWatcher signals;
   Front front;
-  std::unique_ptr<AccessKeys> access;    // rank 0; null: everybody may call
-  std::unique_ptr<Listeners> listeners;  // rank 0
+  Outside outside;
   Job::Hooks hooks;
-  hooks.prepare = [&options, &access, &listeners] {
-    SDAR_ASSIGN_OR_RETURN(listeners, Listeners::Open(options));
-    if (options.api_keys_file.empty()) return absl::OkStatus();
-    SDAR_ASSIGN_OR_RETURN(access, AccessKeys::Open(options.api_keys_file));
-    return absl::OkStatus();
-  };
+  hooks.prepare = [&options, &outside] { return outside.Open(options); };
   hooks.on_failure = [&front](const absl::Status& status) { front.Fail(status); };
-  return RunJob(kProgram, options.job, std::move(hooks), signals, [&](Job& job) {
-    return Serve(options, job, access.get(), *listeners, front, signals);
-  });
+  return RunJob(kProgram, options.job, std::move(hooks), signals,
+                [&](Job& job) { return Serve(options, job, outside, front, signals); });
 }
 
 }  // namespace

@@ -133,11 +133,28 @@ absl::Status GenerationService::Check(GenerationCall call) {
   return status;
 }
 
+// Absent where nobody wants its spans.
+std::optional<CallTrace::Call> GenerationService::TraceOf(
+    const GenerationCall& call, const std::vector<GenerationRequest>& samples) const {
+  if (config_.traces == nullptr || !call.trace.sampled) return std::nullopt;
+  CallTrace::Call trace;
+  trace.parent = call.trace;
+  trace.model = config_.model_name;
+  trace.arrival = call.arrival;
+  trace.prompt_tokens = static_cast<int64_t>(samples[0].prompt.size());
+  trace.num_samples = static_cast<int>(samples.size());
+  trace.block_length = samples[0].remasking.block_length;
+  trace.scores = samples[0].scores();
+  return trace;
+}
+
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::TryOpen(GenerationCall call) {
   const auto prompt_tokens = static_cast<int64_t>(call.prompt.size());
   SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples, BuildSamples(call));
   GenerateStream::Options options;
-  options.trace_id = call.trace_id;
+  options.trace_id = call.trace.trace_id;
+  options.trace = TraceOf(call, samples);
+  options.traces = config_.traces;
   options.arrival = call.arrival;
   options.prompt_tokens = prompt_tokens;
   options.num_samples = static_cast<int>(samples.size());
@@ -228,6 +245,7 @@ std::string GenerationService::Metrics() const {
   view.ranks = HealthOfRanks(view.status.replicas[0], view.now);
   view.healthy = FindTrouble().empty();
   view.dropped_log_lines = NumDroppedLogLines();
+  view.dropped_spans = config_.traces == nullptr ? 0 : config_.traces->num_dropped();
   return metrics_.Scrape(view);
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -25,6 +26,7 @@
 #include "runtime/server/generation_call.h"
 #include "runtime/server/health.h"
 #include "runtime/server/metrics/server_metrics.h"
+#include "runtime/server/traces/otlp_exporter.h"
 #include "runtime/text/text_codec.h"
 #include "sdar/v1/generation.pb.h"
 
@@ -43,6 +45,7 @@ class GenerationService {
     HealthLimits health_limits;          // beyond them a balancer should go elsewhere
     HealthLimits stall_limits;           // beyond them a restart is all that helps
     AccessKeys* access = nullptr;        // who may call; null: everybody
+    OtlpExporter* traces = nullptr;      // who gets spans of calls; null: nobody
     size_t max_backlog_bytes = 1 << 20;  // per call, of answers that its client does not take
   };
   // Requires: text and router outlive the service and its calls.
@@ -93,6 +96,8 @@ class GenerationService {
 
  private:
   absl::StatusOr<std::vector<GenerationRequest>> BuildSamples(GenerationCall& call) const;
+  std::optional<CallTrace::Call> TraceOf(const GenerationCall& call,
+                                         const std::vector<GenerationRequest>& samples) const;
   absl::Status Submit(std::vector<GenerationRequest> samples,
                       const std::shared_ptr<GenerateStream>& stream);
   HealthView View() const;

@@ -85,7 +85,7 @@ absl::StatusOr<ApiCall> HttpGateway::Parse(const Api& api, const HttpRequest& re
     id = request.request_id;
     call.call.may_extend_request_id = true;
   }
-  call.call.trace_id = TraceIdOf(request.traceparent);
+  call.call.trace = ParseTraceParent(request.traceparent);
   return call;
 }
 

@@ -51,8 +51,7 @@ void CallTrace::Note(int index, const SequenceUpdate& update, SteadyTime now) {
 void CallTrace::NoteBlock(int index, Sample& sample, SteadyTime now) {
   if (blocks_.size() < kMaxBlocks) {
     const int64_t last = call_.prompt_tokens + sample.tokens - 1;
-    blocks_.push_back(
-        {index, last / call_.block_length, sample.block_tokens, sample.steps, now});
+    blocks_.push_back({index, last / call_.block_length, sample.block_tokens, sample.steps, now});
   } else {
     ++dropped_blocks_;
   }

@@ -149,7 +149,8 @@ void OtlpExporter::Loop() {
     if (batch.empty() && closing) return;
     if (closing) stop = std::min(stop, SteadyTime::Now() + options_.timeout);
     absl::Status sent = absl::DeadlineExceededError("the server stops");
-    if (SteadyTime::Now() < stop) sent = PostOtlp(options_, DumpJson(OtlpBody(batch, options_.resource)));
+    if (SteadyTime::Now() < stop)
+      sent = PostOtlp(options_, DumpJson(OtlpBody(batch, options_.resource)));
     if (sent.ok()) continue;
     dropped_ += batch.size();
     if (SteadyTime::Now() < next_line) continue;

@@ -16,8 +16,8 @@
 #include "boost/beast/core/flat_buffer.hpp"
 #include "boost/beast/core/tcp_stream.hpp"
 #include "boost/beast/http/parser.hpp"
-#include "boost/beast/http/string_body.hpp"
 #include "boost/beast/http/read.hpp"
+#include "boost/beast/http/string_body.hpp"
 #include "boost/beast/http/write.hpp"
 #include "boost/beast/ssl/ssl_stream.hpp"
 
@@ -82,10 +82,11 @@ class Exchange {
     secure_->set_verify_callback(asio::ssl::host_name_verification(options_.endpoint.host));
     SSL_set_tlsext_host_name(secure_->native_handle(), options_.endpoint.host.c_str());
     step_ = "handshake";
-    secure_->async_handshake(asio::ssl::stream_base::client, [this](const beast::error_code& error) {
-      error_ = error;
-      if (!error) Write(*secure_);
-    });
+    secure_->async_handshake(asio::ssl::stream_base::client,
+                             [this](const beast::error_code& error) {
+                               error_ = error;
+                               if (!error) Write(*secure_);
+                             });
   }
 
   template <typename Stream>

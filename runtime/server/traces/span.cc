@@ -44,9 +44,8 @@ Json OtlpBody(const std::vector<Span>& spans, const Json& resource) {
   Json list = Json::array();
   for (const Span& span : spans) list.push_back(OtlpSpan(span));
   Json scope = {{"scope", {{"name", "sdar"}}}, {"spans", std::move(list)}};
-  return {{"resourceSpans",
-           Json::array({{{"resource", {{"attributes", OtlpAttributes(resource)}}},
-                         {"scopeSpans", Json::array({std::move(scope)})}}})}};
+  return {{"resourceSpans", Json::array({{{"resource", {{"attributes", OtlpAttributes(resource)}}},
+                                          {"scopeSpans", Json::array({std::move(scope)})}}})}};
 }
 
 }  // namespace sdar
