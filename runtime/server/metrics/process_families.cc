@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 
@@ -10,8 +12,6 @@
 #include "absl/strings/str_split.h"
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include "common/json.h"
 
 namespace sdar {
 namespace {
@@ -29,14 +29,19 @@ void AddOne(MetricType type, const char* name, const char* help, double value,
   (type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
 }
 
+// A file that has no size until it is read; empty where it cannot be.
+std::string ReadProc(const char* path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
 // The fields of /proc/self/stat behind the name, which may hold anything. Field 3 of proc(5) is the
 // first of them.
 std::vector<std::string> StatFields() {
-  const absl::StatusOr<std::string> text = ReadFile("/proc/self/stat");
-  if (!text.ok()) return {};
-  const size_t name_end = text->rfind(')');
+  const std::string text = ReadProc("/proc/self/stat");
+  const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return {};
-  return absl::StrSplit(absl::string_view(*text).substr(name_end + 1), absl::ByAnyChar(" \n"),
+  return absl::StrSplit(absl::string_view(text).substr(name_end + 1), absl::ByAnyChar(" \n"),
                         absl::SkipEmpty());
 }
 
@@ -50,9 +55,8 @@ std::optional<double> Field(const std::vector<std::string>& fields, size_t numbe
 
 // When the machine started, in Unix seconds.
 std::optional<double> BootTime() {
-  const absl::StatusOr<std::string> text = ReadFile("/proc/stat");
-  if (!text.ok()) return std::nullopt;
-  for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
+  const std::string text = ReadProc("/proc/stat");
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
     double value = 0;
     if (words.size() == 2 && words[0] == "btime" && absl::SimpleAtod(words[1], &value)) {

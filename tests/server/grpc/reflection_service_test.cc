@@ -10,6 +10,8 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/server_builder.h>
 
+#include "sdar/v1/plan_record.pb.h"
+
 namespace sdar {
 namespace {
 
@@ -36,7 +38,8 @@ TEST(ReflectionServiceTest, ListsTheServices) {
   ReflectionService::Request request;
   request.set_list_services("*");
   std::set<std::string> names;
-  for (const auto& service : Reflect(request).list_services_response().service()) {
+  const ReflectionService::Response response = Reflect(request);
+  for (const auto& service : response.list_services_response().service()) {
     names.insert(service.name());
   }
   EXPECT_THAT(names, Contains("sdar.v1.GenerationService"));
@@ -46,6 +49,8 @@ TEST(ReflectionServiceTest, ListsTheServices) {
 TEST(ReflectionServiceTest, FindsTheFileOfAServiceOrMessageWithWhatItImports) {
   EXPECT_THAT(NamesOf(FileWith("sdar.v1.GenerationService")), Contains("sdar/v1/generation.proto"));
   EXPECT_THAT(NamesOf(FileWith("sdar.v1.GenerateRequest")), Contains("sdar/v1/generation.proto"));
+  // A record of plans imports the plan; the linker takes it in because it is named here.
+  ASSERT_NE(sdar::v1::PlanRecordHeader::descriptor(), nullptr);
   ReflectionService::Request by_name;
   by_name.set_file_by_filename("sdar/v1/plan_record.proto");
   EXPECT_THAT(NamesOf(Reflect(by_name)), Contains("sdar/v1/step_plan.proto"));

@@ -12,14 +12,17 @@ import threading
 from served_job import SOURCE
 
 PAGE = SOURCE / "runtime/server/http/page/index.html"
-GATEWAY = SOURCE / "runtime/server/http/http_gateway.cc"
+GATEWAY = SOURCE / "runtime/server/http/http_gateway_routes.cc"
 DONE = "data: [DONE]\n\n"
 
 
-def content_policy():
+def read_content_policy():
     """The policy that the real server sends, from where it is written."""
     parts = re.search(r'"Content-Security-Policy",(.*?)\}', GATEWAY.read_text(), re.DOTALL)[1]
     return "".join(re.findall(r'"([^"]*)"', parts))
+
+
+CONTENT_POLICY = read_content_policy()
 
 
 def chunk(text="", finish=None, **delta):
@@ -136,7 +139,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/":
             return self.reply(200, {"Content-Type": "text/html; charset=utf-8",
-                                    "Content-Security-Policy": content_policy()}, PAGE.read_bytes())
+                                    "Content-Security-Policy": CONTENT_POLICY}, PAGE.read_bytes())
         if self.path != "/v1/models":
             return self.reply(404, {}, b"{}")
         model = {"id": self.server_of_test.model, "max_model_len": 2048,
