@@ -5,13 +5,13 @@ import asyncio
 import os
 import unittest
 
+from agents import Agent, Runner, function_tool
+
 from chat_job import ANSWER, NAME, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_QUESTION, ChatJobTest
 
-# Traces would go to OpenAI's servers.
+# Otherwise traces go to OpenAI's servers.
 os.environ["OPENAI_AGENTS_DISABLE_TRACING"] = "1"
 os.environ["OPENAI_API_KEY"] = "none"
-
-from agents import Agent, Runner, function_tool  # noqa: E402
 
 
 class AgentsTest(ChatJobTest):

@@ -24,3 +24,8 @@ class ChatJobTest(unittest.TestCase):
     def setUpClass(cls):
         cls.job = cls.enterClassContext(ServedJob(ranks=2, model=CHAT_MODEL))
         cls.url = f"http://{cls.job.http_address}"
+
+    @classmethod
+    def tearDownClass(cls):
+        unknown = [line for line in cls.job.read_log().splitlines() if "unknown field" in line]
+        assert not unknown, unknown

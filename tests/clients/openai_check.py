@@ -121,6 +121,12 @@ class ChatsAndCompletionsTest(OpenAiTest):
         self.assertIsNone(choice.logprobs.token_logprobs[0])
         self.assertTrue(all(logprob < 0 for logprob in choice.logprobs.token_logprobs[1:]))
 
+    def test_an_echo_with_one_token_has_it_even_where_the_answer_is_over(self):
+        prompt = f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n{ANSWER}"
+        choice = self.complete(prompt=prompt, max_tokens=1, echo=True, logprobs=1).choices[0]
+        self.assertEqual("".join(choice.logprobs.tokens), f"{prompt}<|im_end|>")
+        self.assertEqual(choice.text, prompt)
+
 
 class ResponsesTest(OpenAiTest):
     TOOLS = [{"type": "function", **TOOL}]

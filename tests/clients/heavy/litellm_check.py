@@ -12,7 +12,7 @@ from chat_job import (ANSWER, NAME, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_P
 # Otherwise the list of prices is fetched.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-import litellm  # noqa: E402
+import litellm  # noqa: E402  (reads the variable above)
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather of a city.",
                                            "parameters": WEATHER_PARAMETERS}}]
