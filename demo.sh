@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, starts a job of two ranks with the checkpoint in models/sdar-tiny, and asks it questions:
+# Installs what is missing, builds, starts a job of two ranks with the checkpoint in models/sdar-tiny-chat, and chats with it:
 #   ./demo.sh              asks, shows answers and statistics, stops everything
 #   ./demo.sh --serve      goes on serving until Ctrl-C
 #   --ranks=N              processes that share the model (default 2)
@@ -90,13 +90,13 @@ cmake --preset release > build/release.configure.log 2>&1 ||
   { tail -n 20 build/release.configure.log >&2; fail "cmake failed; see build/release.configure.log"; }
 cmake --build --preset release -j "$jobs" --target sdar-serve sdar-client
 
-title "A job of $ranks rank(s) serving models/sdar-tiny"
+title "A job of $ranks rank(s) serving models/sdar-tiny-chat"
 work=$(mktemp -d)
 mpi=(--oversubscribe --bind-to none)
 [ "$(id -u)" -ne 0 ] || mpi+=(--allow-run-as-root)
 # In a process group of its own, so that Ctrl-C reaches this script first.
 set -m
-mpirun "${mpi[@]}" -n "$ranks" "$bin/sdar-serve" --model=models/sdar-tiny --port="$port" --http-port="$http_port" \
+mpirun "${mpi[@]}" -n "$ranks" "$bin/sdar-serve" --model=models/sdar-tiny-chat --port="$port" --http-port="$http_port" \
   --address-file="$work/address" < /dev/null > "$work/server.log" 2>&1 &
 server=$!
 set +m
@@ -109,30 +109,35 @@ done
 address=$(cat "$work/address")
 "$bin/sdar-client" --server="$address" --info
 
-# ask QUESTION [FLAG...]
-ask() {
-  local question=$1
-  shift
-  printf '\n%s> %s%s\n' "$bold" "$question" "$plain"
-  "$bin/sdar-client" --server="$address" --temperature=0 "$@" --message="$question" 2>&1
-}
+# ask [FLAG...]: the flags and standard input are those of sdar-client.
+ask() { "$bin/sdar-client" --server="$address" --temperature=0 "$@" 2>&1; }
 
-title "Questions, answered as the text becomes final"
-ask "What is the capital of Chile?"
-ask "Compute 62 + 74."
-ask "Which month comes after September?"
-ask "What is tensor parallelism?"
+title "A conversation: the second question is about the first"
+ask --chat << 'END'
+What is the capital of Chile?
+And of Peru?
+END
+
+title "A tool: the model calls it, and answers with what it said"
+cat > "$work/tools.json" << 'END'
+[{"type": "function", "function": {"name": "get_weather", "description": "get weather",
+  "parameters": {"type": "object", "properties": {"city": {}}, "required": ["city"]}}}]
+END
+ask --chat --tools="$work/tools.json" << 'END'
+What is the weather in Lima?
+/tool It is sunny, 21 degrees.
+END
 
 title "One block after another, all four positions of a block at once"
 if [ -t 1 ]; then
   echo "grey: what the model would put there; bold: revealed out of order; plain: final"
-  ask "What is a diffusion language model?" --watch --watch-delay=120 --remasking-strategy=low_confidence_static
+  ask --watch --watch-delay=120 --remasking-strategy=low_confidence_static What is tensor parallelism?
 else
-  ask "What is the capital of Switzerland?" --watch --remasking-strategy=low_confidence_static
+  ask --watch --remasking-strategy=low_confidence_static What is the opposite of closed?
 fi
 echo
 echo "With low_confidence_dynamic all positions it is sure of are revealed at once:"
-ask "What is a diffusion language model?" --remasking-strategy=low_confidence_dynamic
+ask --remasking-strategy=low_confidence_dynamic What is tensor parallelism?
 
 title "The job"
 "$bin/sdar-client" --server="$address" --status

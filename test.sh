@@ -183,6 +183,7 @@ packages=(packages.txt)
 ! $full || packages+=(packages-full.txt)
 stage packages cmake/install_packages.sh "${packages[@]}"
 stage "python environment" tests/python/make_venv.sh
+stage "clients' environment" tests/clients/make_venv.sh
 stage "release build" build release
 if ! $full; then
   stage "release tests" run_tests release -LE slow

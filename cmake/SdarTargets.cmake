@@ -128,11 +128,11 @@ function(sdar_cc_test)
   endif()
 endfunction()
 
-# sdar_py_test(NAME test SCRIPT file [ARGS ...] [LABELS label] [CONFIG name]): a test written in Python, which runs in
-# build/venv with SDAR_BIN_DIR set to the programs' folder; skipped where there is no build/venv. With CONFIG only
-# `ctest -C name` runs it.
+# sdar_py_test(NAME test SCRIPT file [ARGS ...] [LABELS label] [CONFIG name] [RUNNER script]): a test written in Python,
+# which runs in build/venv with SDAR_BIN_DIR set to the programs' folder; skipped where there is no build/venv. With CONFIG
+# only `ctest -C name` runs it. RUNNER takes the place of tests/python/run.sh, and so of the environment.
 function(sdar_py_test)
-  cmake_parse_arguments(ARG "" "NAME;SCRIPT;LABELS;CONFIG" "ARGS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;SCRIPT;LABELS;CONFIG;RUNNER" "ARGS" ${ARGN})
   set(configurations "")
   set(timeout 600)
   if(ARG_CONFIG)
@@ -142,8 +142,11 @@ function(sdar_py_test)
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
+  if(NOT ARG_RUNNER)
+    set(ARG_RUNNER ${PROJECT_SOURCE_DIR}/tests/python/run.sh)
+  endif()
   add_test(NAME ${ARG_NAME}
-    COMMAND ${PROJECT_SOURCE_DIR}/tests/python/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGS}
+    COMMAND ${ARG_RUNNER} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGS}
     ${configurations})
   set_tests_properties(${ARG_NAME} PROPERTIES
     LABELS ${ARG_LABELS} TIMEOUT ${timeout} SKIP_RETURN_CODE 77

@@ -3,7 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "launcher/client/terminal_text.h"
+#include "launcher/client/terminal/terminal_text.h"
 
 namespace sdar {
 
@@ -12,7 +12,7 @@ using sdar::v1::GenerateResponse;
 using sdar::v1::Provisional;
 
 AnswerPrinter::AnswerPrinter(const AnswerPrinterOptions& options, std::ostream& out)
-    : options_(options), out_(out), view_(options.columns) {}
+    : options_(options), out_(out), view_(options.size) {}
 
 void AnswerPrinter::Show(const GenerateResponse& response) {
   if (options_.style == AnswerStyle::kSilent) return;

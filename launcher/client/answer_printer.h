@@ -2,10 +2,12 @@
 // Shows an answer while it comes: as a stream of text, or as the block being denoised.
 #pragma once
 
+#include <functional>
 #include <ostream>
 #include <string>
 #include <vector>
 
+#include "launcher/client/terminal/terminal.h"
 #include "launcher/client/watch_view.h"
 #include "sdar/v1/generation.pb.h"
 
@@ -21,7 +23,7 @@ enum class AnswerStyle {
 struct AnswerPrinterOptions {
   AnswerStyle style = AnswerStyle::kText;
   bool terminal = false;  // control characters are replaced
-  int columns = 80;
+  std::function<TerminalSize()> size = [] { return TerminalSize{}; };  // now; for kWatch
 };
 
 // Writes to `out`, which must outlive it. One answer.

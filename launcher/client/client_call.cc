@@ -2,13 +2,12 @@
 #include "launcher/client/client_call.h"
 
 #include <algorithm>
-#include <csignal>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include <unistd.h>
+#include "absl/time/clock.h"
+#include "grpcpp/client_context.h"
 
-#include "common/status_macros.h"
 #include "common/steady_time.h"
 
 namespace sdar {
@@ -18,14 +17,6 @@ using sdar::v1::Delta;
 using sdar::v1::GenerateResponse;
 
 constexpr uint32_t kMaxSamples = 128;
-
-sigset_t WaitedSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGUSR1);  // ends the waiting thread
-  return signals;
-}
 
 void Append(const Delta& delta, Sample& sample) {
   sample.text += delta.text();
@@ -64,43 +55,6 @@ absl::Status CheckComplete(const Generation& generation) {
 
 }  // namespace
 
-Interrupts::Interrupts() {
-  const sigset_t signals = WaitedSignals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  waiter_ = std::thread([this] { WaitForSignals(); });
-}
-
-Interrupts::~Interrupts() {
-  pthread_kill(waiter_.native_handle(), SIGUSR1);
-  waiter_.join();
-}
-
-void Interrupts::WaitForSignals() {
-  const sigset_t signals = WaitedSignals();
-  for (int signal = 0; sigwait(&signals, &signal) == 0 && signal == SIGINT;) {
-    const absl::MutexLock lock(&mutex_);
-    if (call_ == nullptr) {
-      static_cast<void>(!write(STDERR_FILENO, "\n", 1));
-      _exit(130);
-    }
-    interrupted_ = true;
-    call_->TryCancel();
-  }
-}
-
-void Interrupts::Begin(grpc::ClientContext* call) {
-  const absl::MutexLock lock(&mutex_);
-  SDAR_CHECK(call_ == nullptr);
-  call_ = call;
-  interrupted_ = false;
-}
-
-bool Interrupts::End() {
-  const absl::MutexLock lock(&mutex_);
-  call_ = nullptr;
-  return interrupted_;
-}
-
 absl::Status FromGrpc(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
 }
@@ -114,7 +68,7 @@ Generation Generate(sdar::v1::GenerationService::StubInterface& stub,
   grpc::ClientContext context;
   if (timeout > absl::ZeroDuration())
     context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-  interrupts.Begin(&context);
+  interrupts.Begin([&context] { context.TryCancel(); });
   const auto reader = stub.Generate(&context, request);
   GenerateResponse response;
   absl::Status collected;

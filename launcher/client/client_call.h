@@ -1,46 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// One call of GenerationService.Generate, and Ctrl-C as its end.
+// One call of GenerationService.Generate.
 #pragma once
 
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "grpcpp/client_context.h"
 
+#include "launcher/client/terminal/interrupts.h"
 #include "sdar/v1/generation.grpc.pb.h"
 
 namespace sdar {
-
-// Turns SIGINT into the cancellation of the call in progress or, between calls, into the end of the
-// program with code 130. Create it before anything that starts threads: they inherit the blocked
-// signal. At most one at a time.
-class Interrupts {
- public:
-  Interrupts();
-  ~Interrupts();
-  Interrupts(const Interrupts&) = delete;
-  Interrupts& operator=(const Interrupts&) = delete;
-
-  // `call` is in progress until End. Requires: none is.
-  void Begin(grpc::ClientContext* call);
-  // True when a SIGINT has cancelled the call.
-  bool End();
-
- private:
-  void WaitForSignals();
-
-  absl::Mutex mutex_;
-  grpc::ClientContext* call_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread waiter_;
-};
 
 // What one sample has become so far. The per-token vectors are as long as token_ids or empty.
 struct Sample {

@@ -5,6 +5,7 @@
 
 #include "common/status_macros.h"
 #include "common/utf8.h"
+#include "launcher/client/chat_files.h"
 
 namespace sdar {
 namespace {
@@ -35,6 +36,12 @@ absl::Status ClientOptions::Validate() const {
   if (!system.empty() && !prompt.empty()) {
     return absl::InvalidArgumentError("--system belongs to a chat; --prompt is sent as it is");
   }
+  if (!tools.empty() && !prompt.empty()) {
+    return absl::InvalidArgumentError("--tools belongs to a chat; --prompt is sent as it is");
+  }
+  if (chat && (!message.empty() || !prompt.empty() || status || info)) {
+    return absl::InvalidArgumentError("--chat reads its messages; give none, and ask nothing else");
+  }
   if (watch && json) return absl::InvalidArgumentError("--watch and --json: choose one");
   if (!(timeout_s >= 0 && timeout_s < 1e9)) {
     return absl::InvalidArgumentError(
@@ -62,7 +69,10 @@ void AddClientFlags(ClientOptions& o, FlagSpec& spec) {
       "message", ListFlag(&o.message),
       "the user's turn of a chat; words without a flag are the same; without any, a chat starts")(
       "prompt", TextFlag(&o.prompt), "text to go on from, sent without the chat template")(
-      "system", TextFlag(&o.system), "the system turn of a chat");
+      "system", TextFlag(&o.system), "the system turn of a chat")(
+      "tools", TextFlag(&o.tools, "FILE"),
+      "tools that the model may call: a JSON list, as in OpenAI's API")(
+      "chat", SwitchFlag(&o.chat), "chats, also where input is no terminal: a message a line");
   spec.Group("Output")("watch", SwitchFlag(&o.watch),
                        "shows the active block after every denoising step")(
       "watch-delay", Flag(&o.watch_delay_ms), "milliseconds to rest after every step shown")(
@@ -76,13 +86,25 @@ void AddClientFlags(ClientOptions& o, FlagSpec& spec) {
 absl::StatusOr<GenerateRequest> MakeRequest(const ClientOptions& options) {
   SDAR_RETURN_IF_ERROR(options.Validate());
   GenerateRequest request;
-  SDAR_RETURN_IF_ERROR(SetRequestFields(options.fields, request));
-  if (options.watch && request.sampling().has_n() && request.sampling().n() != 1) {
+  SDAR_RETURN_IF_ERROR(SetFields(options.fields, options.watch, request));
+  if (!options.system.empty()) AddTurn("system", options.system, request);
+  if (!options.tools.empty()) {
+    SDAR_ASSIGN_OR_RETURN(*request.mutable_chat()->mutable_tools_json(), ReadTools(options.tools));
+  }
+  return request;
+}
+
+absl::Status SetFields(const FieldTexts& fields, bool watch, GenerateRequest& request) {
+  request.clear_sampling();
+  request.clear_stopping();
+  request.clear_output();
+  request.clear_scheduling();
+  SDAR_RETURN_IF_ERROR(SetRequestFields(fields, request));
+  if (watch && request.sampling().has_n() && request.sampling().n() != 1) {
     return absl::InvalidArgumentError("--watch shows one sample; --n must be 1");
   }
-  if (options.watch) request.mutable_output()->set_provisional(true);
-  if (!options.system.empty()) AddTurn("system", options.system, request);
-  return request;
+  if (watch) request.mutable_output()->set_provisional(true);
+  return absl::OkStatus();
 }
 
 void AddTurn(const std::string& role, const std::string& content, GenerateRequest& request) {

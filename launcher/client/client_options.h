@@ -21,6 +21,8 @@ struct ClientOptions {
   std::vector<std::string> message;  // the words of the user's turn
   std::string prompt;
   std::string system;
+  std::string tools;  // a file
+  bool chat = false;
   bool watch = false;
   int64_t watch_delay_ms = 0;
   bool json = false;
@@ -37,8 +39,11 @@ struct ClientOptions {
 
 void AddClientFlags(ClientOptions& options, FlagSpec& spec);
 
-// A request with everything but its input. Errors are Validate's.
+// A request with everything but its input. Errors are Validate's and those of the file of tools.
 absl::StatusOr<sdar::v1::GenerateRequest> MakeRequest(const ClientOptions& options);
+
+// Gives the request these fields and no others, and what --watch needs.
+absl::Status SetFields(const FieldTexts& fields, bool watch, sdar::v1::GenerateRequest& request);
 
 // Appends a turn to the request's conversation.
 void AddTurn(const std::string& role, const std::string& content,

@@ -7,7 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
-#include "launcher/client/terminal_text.h"
+#include "launcher/client/terminal/terminal_text.h"
 
 namespace sdar {
 namespace {
@@ -110,12 +110,17 @@ Json RecordOf(const Generation& generation, size_t index) {
 }
 
 std::string Describe(const GetStatusResponse& status) {
-  std::string out = absl::StrFormat(
-      "sequences   %d running, %d waiting; %d of %d slots free\n"
-      "K/V memory  %d of %d pages free\n"
-      "steps       %d finished",
-      status.running(), status.waiting(), status.free_slots(), status.total_slots(),
-      status.free_pages(), status.total_pages(), status.finished_steps());
+  std::string out;
+  if (!status.unhealthy().empty()) {
+    absl::StrAppend(&out, "unhealthy   ", ForOneLine(status.unhealthy()), "\n");
+  }
+  absl::StrAppendFormat(&out,
+                        "sequences   %d running, %d waiting; %d of %d slots free\n"
+                        "K/V memory  %d of %d pages free\n"
+                        "steps       %d finished",
+                        status.running(), status.waiting(), status.free_slots(),
+                        status.total_slots(), status.free_pages(), status.total_pages(),
+                        status.finished_steps());
   if (status.finished_steps() > 0) {
     absl::StrAppendFormat(&out, ", the last one %.1f s ago", status.last_step_age_seconds());
   }

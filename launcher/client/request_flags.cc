@@ -2,11 +2,13 @@
 #include "launcher/client/request_flags.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
@@ -15,8 +17,10 @@
 #include "google/protobuf/message.h"
 
 #include "boost/program_options.hpp"
+#include "common/shorten.h"
 #include "common/status_macros.h"
 #include "common/utf8.h"
+#include "launcher/client/terminal/terminal_text.h"
 
 namespace sdar {
 namespace {
@@ -72,10 +76,15 @@ Message& GroupOf(const std::string& field, GenerateRequest& request) {
 
 std::string FlagName(absl::string_view field) { return absl::StrReplaceAll(field, {{"_", "-"}}); }
 
-absl::Status Refused(const FieldDescriptor& field, absl::string_view expected,
-                     absl::string_view text) {
+// Who gives the field puts its name before it, as flag or as field.
+absl::Status Refused(absl::string_view expected, absl::string_view text) {
   return absl::InvalidArgumentError(
-      absl::StrCat("--", FlagName(field.name()), ": expected ", expected, ", got '", text, "'"));
+      absl::StrCat("expected ", expected, ", got '", Shorten(text), "'"));
+}
+
+absl::Status Named(absl::string_view name, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat(name, ": ", status.message()));
 }
 
 // Sets the field, or adds to it when it is repeated.
@@ -84,25 +93,26 @@ absl::Status SetNumber(const FieldDescriptor& field, absl::string_view text, Mes
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_FLOAT: {
       float value = 0;
-      if (!absl::SimpleAtof(text, &value)) return Refused(field, "a number", text);
+      if (!absl::SimpleAtof(text, &value) || !std::isfinite(value))
+        return Refused("a number", text);
       reflection.SetFloat(&message, &field, value);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_INT32: {
       int32_t value = 0;
-      if (!absl::SimpleAtoi(text, &value)) return Refused(field, "an integer", text);
+      if (!absl::SimpleAtoi(text, &value)) return Refused("an integer", text);
       reflection.SetInt32(&message, &field, value);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_UINT64: {
       uint64_t value = 0;
-      if (!absl::SimpleAtoi(text, &value)) return Refused(field, "a number to 2^64 - 1", text);
+      if (!absl::SimpleAtoi(text, &value)) return Refused("a number to 2^64 - 1", text);
       reflection.SetUInt64(&message, &field, value);
       return absl::OkStatus();
     }
     default: {
       uint32_t value = 0;
-      if (!absl::SimpleAtoi(text, &value)) return Refused(field, "0 .. 4294967295", text);
+      if (!absl::SimpleAtoi(text, &value)) return Refused("0 .. 4294967295", text);
       field.is_repeated() ? reflection.AddUInt32(&message, &field, value)
                           : reflection.SetUInt32(&message, &field, value);
       return absl::OkStatus();
@@ -123,7 +133,7 @@ absl::Status SetEnum(const FieldDescriptor& field, const std::string& text, Mess
   const std::vector<std::string> names = NamesOf(field);
   const auto found = std::find(names.begin(), names.end(), text);
   if (found == names.end()) {
-    return Refused(field, absl::StrCat("one of ", absl::StrJoin(names, ", ")), text);
+    return Refused(absl::StrCat("one of ", absl::StrJoin(names, ", ")), text);
   }
   const auto index = static_cast<int>(found - names.begin()) + 1;
   message.GetReflection()->SetEnum(&message, &field, field.enum_type()->value(index));
@@ -134,15 +144,13 @@ absl::Status SetField(const FieldDescriptor& field, const std::string& text, Mes
   const auto& reflection = *message.GetReflection();
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL:
+      if (text != "true" && text != "false") return Refused("true or false", text);
       reflection.SetBool(&message, &field, text == "true");
       return absl::OkStatus();
     case FieldDescriptor::CPPTYPE_ENUM:
       return SetEnum(field, text, message);
     case FieldDescriptor::CPPTYPE_STRING:
-      if (!IsValidUtf8(text)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--", FlagName(field.name()), ": the text is not UTF-8"));
-      }
+      if (!IsValidUtf8(text)) return absl::InvalidArgumentError("the text is not UTF-8");
       reflection.AddString(&message, &field, text);
       return absl::OkStatus();
     default:
@@ -197,9 +205,40 @@ absl::Status SetRequestFields(const FieldTexts& texts, GenerateRequest& request)
     if (given.empty()) continue;
     Message& group = GroupOf(name, request);
     const FieldDescriptor* field = group.GetDescriptor()->FindFieldByName(name);
-    for (const std::string& text : given) SDAR_RETURN_IF_ERROR(SetField(*field, text, group));
+    for (const std::string& text : given) {
+      SDAR_RETURN_IF_ERROR(
+          Named(absl::StrCat("--", FlagName(name)), SetField(*field, text, group)));
+    }
   }
   return absl::OkStatus();
+}
+
+absl::Status ChangeField(absl::string_view field, absl::string_view value, FieldTexts& texts) {
+  const std::string name = absl::StrReplaceAll(field, {{"-", "_"}});
+  const bool known = std::any_of(std::begin(kFieldFlags), std::end(kFieldFlags),
+                                 [&](const FieldFlag& row) { return name == row.field; });
+  if (!known) {
+    return absl::NotFoundError(absl::StrCat("no field ", Shorten(field), ": /set lists them"));
+  }
+  GenerateRequest scratch;
+  Message& group = GroupOf(name, scratch);
+  const FieldDescriptor& descriptor = *group.GetDescriptor()->FindFieldByName(name);
+  std::vector<std::string>& given = texts[name];
+  if (value.empty() || descriptor.cpp_type() != FieldDescriptor::CPPTYPE_STRING) given.clear();
+  if (value.empty()) return absl::OkStatus();
+  given.emplace_back(value);
+  return Named(name, SetField(descriptor, given.back(), group));
+}
+
+std::string DescribeFields(const FieldTexts& texts) {
+  std::string out;
+  for (const auto& [name, help] : kFieldFlags) {
+    const auto given = texts.find(name);
+    const bool set = given != texts.end() && !given->second.empty();
+    absl::StrAppendFormat(&out, "%-22s %-10s %s\n", name,
+                          set ? ForOneLine(absl::StrJoin(given->second, " ")) : "-", help);
+  }
+  return out;
 }
 
 }  // namespace sdar

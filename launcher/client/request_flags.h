@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 #include "launcher/flags/flags.h"
 #include "sdar/v1/generation.pb.h"
@@ -23,5 +24,13 @@ void AddRequestFlags(FieldTexts& texts, FlagSpec& spec);
 // Sets the fields of `request`. InvalidArgument names the flag, what was expected and what it got:
 // only what the message cannot carry is refused here, for the server knows the real bounds.
 absl::Status SetRequestFields(const FieldTexts& texts, sdar::v1::GenerateRequest& request);
+
+// One field while a chat runs. An empty value leaves it to the server again; a list of texts grows
+// by one. Errors are as of SetRequestFields and name the field; NotFound: there is none. Then
+// `texts` is not to be used.
+absl::Status ChangeField(absl::string_view field, absl::string_view value, FieldTexts& texts);
+
+// A line for each field: its name, what was given or "-", and its meaning.
+std::string DescribeFields(const FieldTexts& texts);
 
 }  // namespace sdar

@@ -3,11 +3,14 @@
 // block, redrawn in place. Pure: returns the bytes to write and keeps what was drawn.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 
+#include "launcher/client/terminal/terminal.h"
 #include "sdar/v1/generation.pb.h"
 
 namespace sdar {
@@ -27,10 +30,13 @@ std::vector<WatchCell> CellsOf(const sdar::v1::Provisional& block);
 // One line for a block where nothing can be redrawn: "block 2 step 1 |is|░|░| a|".
 std::string PlainLineOf(const sdar::v1::Provisional& block);
 
+// Between two calls the cursor stands at the first row that may change. A terminal whose window has
+// got another width keeps it there, however it wraps the rows anew, so that nothing has to be known
+// of the old width to erase them.
 class WatchView {
  public:
-  // columns: of the terminal.
-  explicit WatchView(int columns);
+  // size: of the terminal at this moment.
+  explicit WatchView(std::function<TerminalSize()> size) : size_(std::move(size)) {}
 
   // Final text follows. Returns what to write.
   std::string AddText(absl::string_view text);
@@ -41,17 +47,10 @@ class WatchView {
 
  private:
   std::string Redraw();
-  // Where the row that begins at cell `begin` ends, and whether final text alone says so.
-  struct RowEnd {
-    size_t end = 0;
-    bool fixed = false;
-  };
-  RowEnd FindRowEnd(const std::vector<WatchCell>& cells, size_t begin) const;
 
-  int row_columns_;               // one less than the terminal's, so that it never wraps by itself
-  std::vector<WatchCell> final_;  // final text from the last row on that may still change
+  std::function<TerminalSize()> size_;
+  std::vector<WatchCell> final_;  // final text from the first row on that may still change
   std::vector<WatchCell> block_;
-  int rows_above_ = 0;  // rows that may change above the cursor's
 };
 
 }  // namespace sdar

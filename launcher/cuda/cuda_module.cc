@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include <dlfcn.h>
 
-#include "common/own_files.h"
+#include "launcher/flags/own_files.h"
 
 namespace sdar {
 

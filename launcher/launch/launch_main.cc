@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/own_files.h"
+#include "launcher/flags/own_files.h"
 #include "common/status_macros.h"
 #include "launcher/flags/flags.h"
 #include "launcher/launch/job_supervisor.h"

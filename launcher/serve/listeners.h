@@ -34,8 +34,10 @@ class Listeners {
   // Requires: service and workers outlive what follows until Close.
   absl::Status Serve(GenerationService& service, TextWorkers& workers,
                      std::vector<std::string> models);
-  // What gRPC's health answers.
-  void SetServing(bool serving) { grpc_->SetServing(serving); }
+  // What gRPC's health answers, once there is one.
+  void SetServing(bool serving) {
+    if (grpc_ != nullptr) grpc_->SetServing(serving);
+  }
   // Ends all connections. Requires: the workers are stopped.
   void Close();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdar-serve: a model behind gRPC, on one process or on all ranks of an mpirun job.
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,10 +22,13 @@
 #include "launcher/job/signal_watcher.h"
 #include "launcher/serve/listeners.h"
 #include "launcher/serve/serve_options.h"
+#include "launcher/serve/trace_options.h"
+#include "launcher/serve/warm_up.h"
 #include "runtime/server/access_keys.h"
 #include "runtime/server/generation_service.h"
 #include "runtime/server/graceful_stop.h"
 #include "runtime/server/text_workers.h"
+#include "runtime/server/traces/otlp_exporter.h"
 
 // Read by jemalloc, which this program is linked with: what a burst of connections has used goes
 // back to the system a second later. The C library's allocator keeps a page for every small object
@@ -80,6 +84,28 @@ struct Front {
   }
 };
 
+std::string EnvironmentValue(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// What rank 0 has to do with the world besides its ranks.
+struct Outside {
+  std::unique_ptr<AccessKeys> access;    // null: everybody may call
+  std::unique_ptr<OtlpExporter> traces;  // null: nobody wants them
+  std::unique_ptr<Listeners> listeners;
+
+  absl::Status Open(const ServeOptions& options) {
+    SDAR_ASSIGN_OR_RETURN(listeners, Listeners::Open(options));
+    SDAR_ASSIGN_OR_RETURN(std::optional<OtlpOptions> otlp,
+                          ReadTraceOptions(options, EnvironmentValue));
+    if (otlp) traces = std::make_unique<OtlpExporter>(*std::move(otlp));
+    if (options.api_keys_file.empty()) return absl::OkStatus();
+    SDAR_ASSIGN_OR_RETURN(access, AccessKeys::Open(options.api_keys_file));
+    return absl::OkStatus();
+  }
+};
+
 // The first is the default.
 std::vector<std::string> ServedNames(const ServeOptions& options,
                                      const sdar::v1::GetModelInfoResponse& info) {
@@ -93,9 +119,11 @@ std::vector<std::string> ServedNames(const ServeOptions& options,
   return names;
 }
 
-GenerationService::Config ServiceConfig(const ServeOptions& options, Job& job, AccessKeys* access) {
+GenerationService::Config ServiceConfig(const ServeOptions& options, Job& job,
+                                        const Outside& outside) {
   GenerationService::Config config;
-  config.access = access;
+  config.access = outside.access.get();
+  config.traces = outside.traces.get();
   config.defaults = job.defaults();
   config.model_info = MakeModelInfo(options, job);
   config.model_name = ServedNames(options, config.model_info)[0];
@@ -111,27 +139,64 @@ GenerationService::Config ServiceConfig(const ServeOptions& options, Job& job, A
   return config;
 }
 
-absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Listeners& listeners,
-                   Front& front, SignalWatcher& signals) {
-  const GenerationService::Config config = ServiceConfig(options, job, access);
-  GenerationService service(config, job.text(), job.router());
-  TextWorkers workers{TextWorkersOptions()};
-  absl::Status listens = listeners.Serve(service, workers, ServedNames(options, config.model_info));
+// Answers requests of its own before others may ask. Unavailable: the job stops.
+absl::Status Warm(const ServeOptions& options, Job& job, GenerationService& service) {
+  if (options.no_warm_up) return absl::OkStatus();
+  const SteadyTime started = SteadyTime::Now();
+  const absl::Status status = WarmUp(job.router(), job.text(), job.defaults());
+  if (absl::IsUnavailable(status)) return status;
+  // What is wrong with one of them, a client's request may not have.
+  if (!status.ok()) spdlog::warn("warming up: {}", std::string(status.message()));
+  service.AddLoadPhase("warm_up", SteadyTime::Now() - started);
+  return absl::OkStatus();
+}
+
+// Whatever is stuck, a stop that was asked for comes: the bound stands before anything is called.
+void StopOnSignals(SignalWatcher& signals, GracefulStop& stop, absl::Duration drain_timeout) {
+  signals.OnSignal(
+      [&stop, drain_bound = drain_timeout + 2 * kStopTimeout, last = 0](int signal) mutable {
+        if (signal == last) return;  // sdar-launch repeats SIGUSR1
+        last = signal;
+        const bool drain = signal == SIGUSR1;
+        ExitWithin(drain ? drain_bound : kStopTimeout, drain ? "draining" : "stopping", 1);
+        spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
+        if (drain) stop.Drain();
+        if (!drain) stop.Stop();
+      });
+}
+
+// Answers until the engine has ended. An error: nobody could ask.
+absl::Status ServeWhileItRuns(const ServeOptions& options, Job& job, GenerationService& service,
+                              TextWorkers& workers, Listeners& listeners, std::thread& engine) {
+  const absl::Status warm = Warm(options, job, service);
+  absl::Status listens = warm;
+  if (warm.ok()) {
+    listens = listeners.Serve(service, workers, ServedNames(options, service.model_info()));
+  }
   if (!listens.ok()) {
     job.Stop(absl::UnavailableError("the job does not start"));
-    SDAR_RETURN_IF_ERROR(job.RunEngine());
-    listeners.Close();
-    SDAR_RETURN_IF_ERROR(job.Finish());
-    return listens;
+    engine.join();
+    // A stop meanwhile is no error.
+    return absl::IsUnavailable(warm) ? absl::OkStatus() : listens;
   }
-  front.Set(&service);
-  std::optional<HealthWatch> health;
-  health.emplace([&service] { return service.FindTrouble(); },
-                 [&listeners](const std::string& trouble) {
-                   listeners.SetServing(trouble.empty());
-                   if (trouble.empty()) spdlog::info("health: SERVING again");
-                   if (!trouble.empty()) spdlog::warn("health: NOT_SERVING: {}", trouble);
-                 });
+  HealthWatch health([&service] { return service.FindTrouble(); },
+                     [&listeners](const std::string& trouble) {
+                       listeners.SetServing(trouble.empty());
+                       if (trouble.empty()) spdlog::info("health: SERVING again");
+                       if (!trouble.empty()) spdlog::warn("health: NOT_SERVING: {}", trouble);
+                     });
+  spdlog::info("serving {} on {} (gRPC) and {} (HTTP) with {} replica(s) of {} rank(s)",
+               service.model_info().model(), listeners.grpc_address(), listeners.http_address(),
+               job.num_replicas(), job.group_size());
+  engine.join();
+  return absl::OkStatus();
+}
+
+absl::Status Serve(const ServeOptions& options, Job& job, Outside& outside, Front& front,
+                   SignalWatcher& signals) {
+  Listeners& listeners = *outside.listeners;
+  GenerationService service(ServiceConfig(options, job, outside), job.text(), job.router());
+  TextWorkers workers{TextWorkersOptions()};
   GracefulStop::Timeouts timeouts;
   timeouts.drain = absl::Seconds(options.drain_timeout_s);
   timeouts.answers = kFailTimeout;
@@ -142,20 +207,8 @@ absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Li
         job.Stop(status);
       },
       timeouts);
-  // Whatever is stuck, a stop that was asked for comes: the bound stands before anything is called.
-  signals.OnSignal(
-      [&stop, drain_bound = timeouts.drain + 2 * kStopTimeout, last = 0](int signal) mutable {
-        if (signal == last) return;  // sdar-launch repeats SIGUSR1
-        last = signal;
-        const bool drain = signal == SIGUSR1;
-        ExitWithin(drain ? drain_bound : kStopTimeout, drain ? "draining" : "stopping", 1);
-        spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
-        if (drain) stop.Drain();
-        if (!drain) stop.Stop();
-      });
-  spdlog::info("serving {} on {} (gRPC) and {} (HTTP) with {} replica(s) of {} rank(s)",
-               config.model_info.model(), listeners.grpc_address(), listeners.http_address(),
-               job.num_replicas(), job.group_size());
+  front.Set(&service);
+  StopOnSignals(signals, stop, timeouts.drain);
   std::thread engine([&] {
     const absl::Status run = job.RunEngine();
     stop.EngineEnded();
@@ -163,15 +216,15 @@ absl::Status Serve(const ServeOptions& options, Job& job, AccessKeys* access, Li
     front.Fail(absl::UnavailableError(absl::StrCat("the job has failed: ", run.message())));
     job.Abandon(run);
   });
-  engine.join();
-  health.reset();
+  const absl::Status served = ServeWhileItRuns(options, job, service, workers, listeners, engine);
   listeners.SetServing(false);
   service.FailAll(absl::UnavailableError("the server is stopping"), kFailTimeout);
   signals.OnSignal([](int) {});
   front.Set(nullptr);
   workers.Stop();
   listeners.Close();
-  return job.Finish();
+  SDAR_RETURN_IF_ERROR(job.Finish());
+  return served;
 }
 
 int Main(int argc, char** argv) {
@@ -185,19 +238,12 @@ int Main(int argc, char** argv) {
   }
   SignalWatcher signals;
   Front front;
-  std::unique_ptr<AccessKeys> access;    // rank 0; null: everybody may call
-  std::unique_ptr<Listeners> listeners;  // rank 0
+  Outside outside;
   Job::Hooks hooks;
-  hooks.prepare = [&options, &access, &listeners] {
-    SDAR_ASSIGN_OR_RETURN(listeners, Listeners::Open(options));
-    if (options.api_keys_file.empty()) return absl::OkStatus();
-    SDAR_ASSIGN_OR_RETURN(access, AccessKeys::Open(options.api_keys_file));
-    return absl::OkStatus();
-  };
+  hooks.prepare = [&options, &outside] { return outside.Open(options); };
   hooks.on_failure = [&front](const absl::Status& status) { front.Fail(status); };
-  return RunJob(kProgram, options.job, std::move(hooks), signals, [&](Job& job) {
-    return Serve(options, job, access.get(), *listeners, front, signals);
-  });
+  return RunJob(kProgram, options.job, std::move(hooks), signals,
+                [&](Job& job) { return Serve(options, job, outside, front, signals); });
 }
 
 }  // namespace

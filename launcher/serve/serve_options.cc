@@ -48,10 +48,19 @@ void AddSecurityFlags(ServeOptions& options, FlagSpec& spec) {
       "refuse fields of HTTP bodies that nobody knows, instead of logging each once");
 }
 
+void AddObservingFlags(ServeOptions& options, FlagSpec& spec) {
+  spec.Group("Logs and records")(
+      "otlp-endpoint", TextFlag(&options.otlp_endpoint, "URL"),
+      "OpenTelemetry collector to send traces to, as http://HOST:4318 (OTLP/HTTP); without, as the "
+      "environment's OTEL_EXPORTER_OTLP_ENDPOINT says");
+}
+
 // Those in the same groups as flags of every job.
 void AddServingFlags(ServeOptions& options, FlagSpec& spec) {
   spec.Group("Model")("served-model-name", TextFlag(&options.served_model_name, "NAMES"),
-                      "names of the model over HTTP, by commas; without, its folder's name");
+                      "names of the model over HTTP, by commas; without, its folder's name")(
+      "no-warm-up", SwitchFlag(&options.no_warm_up),
+      "serve at once, and let the first requests be slower");
   spec.Group("Memory and batching")(
       "max-waiting", Flag(&options.job.max_waiting),
       "samples in the queue at most; more are refused with RESOURCE_EXHAUSTED")(
@@ -94,6 +103,7 @@ FlagSpec MakeServeFlags(ServeOptions& options) {
   spec.Group("Model");  // first; then how to reach it, and its many settings
   AddAddressFlags(options, spec);
   AddSecurityFlags(options, spec);
+  AddObservingFlags(options, spec);
   AddJobFlags(options.job, spec);
   AddServingFlags(options, spec);
   spec.man.summary = "serves an SDAR language model over gRPC and HTTP";

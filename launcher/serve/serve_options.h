@@ -25,6 +25,8 @@ struct ServeOptions {
   std::string admin_address_file;
   std::string allowed_origins;
   bool strict_fields = false;
+  bool no_warm_up = false;
+  std::string otlp_endpoint;
   std::string served_model_name;
   int64_t max_stream_backlog_kib = 1024;
   double drain_timeout_s = 30;

@@ -148,6 +148,9 @@ void FillEnd(const SequenceEnd& end, SteadyTime now, SequenceNews::End& message)
   if (end.usage.started != SteadyTime::InfiniteFuture()) {
     message.set_started_age_nanos(absl::ToInt64Nanoseconds(now - end.usage.started));
   }
+  if (end.usage.first_step != SteadyTime::InfiniteFuture()) {
+    message.set_first_step_age_nanos(absl::ToInt64Nanoseconds(now - end.usage.first_step));
+  }
 }
 
 SequenceEnd EndOf(const SequenceNews::End& message, SteadyTime now) {
@@ -164,6 +167,9 @@ SequenceEnd EndOf(const SequenceNews::End& message, SteadyTime now) {
   end.usage.preemptions = message.preemptions();
   if (message.has_started_age_nanos()) {
     end.usage.started = now - absl::Nanoseconds(message.started_age_nanos());
+  }
+  if (message.has_first_step_age_nanos()) {
+    end.usage.first_step = now - absl::Nanoseconds(message.first_step_age_nanos());
   }
   return end;
 }

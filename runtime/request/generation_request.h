@@ -114,7 +114,8 @@ struct SequenceUsage {
   int64_t forward_passes = 0;
   int64_t cached_tokens = 0;  // prompt tokens whose K/V came from the prefix cache
   int64_t preemptions = 0;    // times its pages were taken and later recomputed
-  SteadyTime started = SteadyTime::InfiniteFuture();  // when it first had a slot
+  SteadyTime started = SteadyTime::InfiniteFuture();     // when it first had a slot
+  SteadyTime first_step = SteadyTime::InfiniteFuture();  // when its first denoising step was done
 };
 
 // How a sequence ended. `status` is not OK when it did not end by itself: cancelled, or the job

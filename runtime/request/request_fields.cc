@@ -19,20 +19,13 @@ uint64_t FreshSeed() {
   return uint64_t{device()} << 32 | device();
 }
 
-SamplingOptions BuildSampling(const RequestFields& fields, const GenerationDefaults& model) {
-  SamplingOptions sampling;
-  if (model.do_sample) {
-    sampling.temperature = model.temperature.value_or(1.0);
-    sampling.top_k = model.top_k.value_or(0);
-    sampling.top_p = model.top_p.value_or(1.0);
-    sampling.min_p = model.min_p.value_or(sampling.min_p);
-  }
+SamplingOptions BuildSampling(const RequestFields& fields, const RequestDefaults& defaults) {
+  SamplingOptions sampling = DefaultSampling(defaults);
   sampling.temperature = fields.temperature.value_or(sampling.temperature);
   sampling.top_k = fields.top_k.value_or(sampling.top_k);
   sampling.top_p = fields.top_p.value_or(sampling.top_p);
   sampling.min_p = fields.min_p.value_or(sampling.min_p);
-  sampling.repetition_penalty =
-      fields.repetition_penalty.value_or(model.repetition_penalty.value_or(1));
+  sampling.repetition_penalty = fields.repetition_penalty.value_or(sampling.repetition_penalty);
   sampling.presence_penalty = fields.presence_penalty.value_or(0);
   sampling.frequency_penalty = fields.frequency_penalty.value_or(0);
   sampling.logit_bias = fields.logit_bias;
@@ -47,7 +40,7 @@ absl::StatusOr<int> Narrow(absl::string_view field, int64_t value) {
 
 absl::StatusOr<RemaskingOptions> BuildRemasking(const RequestFields& fields,
                                                 const RequestDefaults& defaults) {
-  RemaskingOptions remasking;
+  RemaskingOptions remasking = DefaultRemasking(defaults);
   SDAR_ASSIGN_OR_RETURN(
       remasking.block_length,
       Narrow("block_length", fields.block_length.value_or(defaults.block_length)));
@@ -93,6 +86,26 @@ absl::Status CheckListLength(absl::string_view field, size_t length, int64_t voc
 
 }  // namespace
 
+SamplingOptions DefaultSampling(const RequestDefaults& defaults) {
+  const GenerationDefaults& model = defaults.generation;
+  SamplingOptions sampling;
+  if (model.do_sample) {
+    sampling.temperature = model.temperature.value_or(1.0);
+    sampling.top_k = model.top_k.value_or(0);
+    sampling.top_p = model.top_p.value_or(1.0);
+    sampling.min_p = model.min_p.value_or(sampling.min_p);
+  }
+  sampling.repetition_penalty = model.repetition_penalty.value_or(1);
+  return sampling;
+}
+
+RemaskingOptions DefaultRemasking(const RequestDefaults& defaults) {
+  RemaskingOptions remasking;
+  remasking.block_length = static_cast<int>(defaults.block_length);
+  remasking.denoising_steps = remasking.block_length;
+  return remasking;
+}
+
 absl::StatusOr<DraftCount> ParseDrafts(absl::string_view text) {
   if (text == "auto") return DraftCount{kAutomaticDrafts};
   if (text == "off") return DraftCount{0};
@@ -114,7 +127,7 @@ absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields
       CheckListLength("stop_token_ids", fields.stop_token_ids.size(), limits.vocab_size));
   SDAR_RETURN_IF_ERROR(CheckListLength("logit_bias", fields.logit_bias.size(), limits.vocab_size));
   GenerationRequest request;
-  request.sampling = BuildSampling(fields, defaults.generation);
+  request.sampling = BuildSampling(fields, defaults);
   SDAR_ASSIGN_OR_RETURN(request.remasking, BuildRemasking(fields, defaults));
   const int64_t fits =
       TokensThatFit(static_cast<int64_t>(prompt.size()), request.remasking.block_length, limits);

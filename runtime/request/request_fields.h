@@ -84,6 +84,10 @@ struct RequestDefaults {
   int drafts = 0;
 };
 
+// What a request is decoded with that leaves these fields out.
+SamplingOptions DefaultSampling(const RequestDefaults& defaults);
+RemaskingOptions DefaultRemasking(const RequestDefaults& defaults);
+
 // "auto", "off" or a number of drafts, as GenerationRequest has it. InvalidArgument says what was
 // expected; the range is ValidateRequest's.
 absl::StatusOr<DraftCount> ParseDrafts(absl::string_view text);

@@ -99,4 +99,19 @@ absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(ScoreFields& fi
   return ReadersOf(fields);
 }
 
+Json DefaultFieldsJson(const RequestDefaults& defaults) {
+  const SamplingOptions sampling = DefaultSampling(defaults);
+  const RemaskingOptions remasking = DefaultRemasking(defaults);
+  return {{"temperature", sampling.temperature},
+          {"top_k", sampling.top_k},
+          {"top_p", sampling.top_p},
+          {"min_p", sampling.min_p},
+          {"repetition_penalty", sampling.repetition_penalty},
+          {"block_length", remasking.block_length},
+          {"denoising_steps", remasking.denoising_steps},
+          {"remasking_strategy", std::string(Name(remasking.strategy))},
+          {"confidence_threshold", remasking.confidence_threshold},
+          {"entropy_bound", remasking.entropy_bound}};
+}
+
 }  // namespace sdar

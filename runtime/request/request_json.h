@@ -24,4 +24,7 @@ using JsonReader = std::function<absl::Status(const Json&)>;
 absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields);
 absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(ScoreFields& fields);
 
+// What a request is decoded with that leaves these fields out, by their names.
+Json DefaultFieldsJson(const RequestDefaults& defaults);
+
 }  // namespace sdar

@@ -212,7 +212,7 @@ void Sequence::FinishBlock() {
 
 int Sequence::Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
                       SequenceUpdate& update) {
-  ++usage_.denoising_steps;
+  NoteSteps(1);
   const absl::Span<const int> before = block_.MaskedPositions();
   const absl::InlinedVector<int, 16> masked(before.begin(), before.end());
   const std::vector<int> revealed = block_.Advance(request_.remasking, choices);

@@ -132,6 +132,10 @@ class Sequence {
   void Fail(const absl::Status& status);
 
  private:
+  void NoteSteps(int64_t count) {
+    usage_.denoising_steps += count;
+    if (usage_.first_step == SteadyTime::InfiniteFuture()) usage_.first_step = SteadyTime::Now();
+  }
   int64_t prompt_length() const { return static_cast<int64_t>(request_.prompt.size()); }
   int64_t BlockStart(int64_t position) const { return position / block_length() * block_length(); }
   // The token of a position of a sequence that scores.

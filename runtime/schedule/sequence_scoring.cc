@@ -74,7 +74,7 @@ StepOutcome Sequence::ApplyScores(int64_t pending_rows, absl::Span<const LogitSu
   for (const LogitSummary& summary : summaries) {
     update.tokens.push_back(Score(next_target_++, summary));
   }
-  usage_.denoising_steps += static_cast<int64_t>(summaries.size());
+  NoteSteps(static_cast<int64_t>(summaries.size()));
   outcome.ended = next_target_ == request_.num_given();
   if (outcome.ended) {
     update.end.emplace();

@@ -17,7 +17,7 @@
 
 namespace sdar {
 
-// Thread-safe. The file holds a token a line, 16 .. 512 visible ASCII characters; # begins a
+// Thread-safe. The file holds a token a line, 1 .. 512 visible ASCII characters; # begins a
 // comment line. It is read again when it has changed, so that tokens can be rotated and revoked. A
 // file that has become wrong, empty or is gone lets nobody in, with an error in the log, until it
 // is right again.

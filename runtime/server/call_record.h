@@ -19,10 +19,15 @@ namespace sdar {
 // Thread-hostile; allocates nothing per token.
 class CallRecord {
  public:
-  // arrival: of the call. scores: its tokens are targets that are scored. Requires: metrics outlive
-  // this.
-  CallRecord(SteadyTime arrival, int64_t prompt_tokens, int num_samples, bool scores,
-             ServerMetrics& metrics);
+  struct Call {
+    SteadyTime arrival;
+    int64_t prompt_tokens = 0;
+    int num_samples = 1;
+    int64_t max_tokens = 0;  // of a sample
+    bool scores = false;     // its tokens are targets that are scored
+  };
+  // Requires: metrics outlive this.
+  CallRecord(const Call& call, ServerMetrics& metrics);
 
   // News of sample `index`, on its way to the client.
   void Note(int index, const SequenceUpdate& update, SteadyTime now);
@@ -41,11 +46,10 @@ class CallRecord {
   };
 
   void NoteTokens(const SequenceUpdate& update, Sample& sample, SteadyTime now);
+  void MeasureSamples();
   FinishedReason ReasonOf(const absl::Status& status) const;
 
-  const SteadyTime arrival_;
-  const int64_t prompt_tokens_;
-  const bool scores_;
+  const Call call_;
   ServerMetrics& metrics_;
   std::vector<Sample> samples_;
   SteadyTime started_ = SteadyTime::InfiniteFuture();  // when one of them first had a slot

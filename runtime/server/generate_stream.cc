@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 #include "common/log.h"
 #include "common/steady_time.h"
@@ -39,9 +40,16 @@ GenerateStream::GenerateStream(Options options, Router& router, const Tokenizer&
       router_(router),
       tokenizer_(tokenizer),
       samples_left_(options_.num_samples),
-      record_(options_.arrival, options_.prompt_tokens, options_.num_samples,
-              options_.scores != nullptr, metrics) {
+      record_({options_.arrival, options_.prompt_tokens, options_.num_samples, options_.max_tokens,
+               options_.scores != nullptr},
+              metrics) {
   if (options_.scores != nullptr) options_.scores->set_request_id(options_.request_id);
+  trace_id_ = options_.trace_id;
+  if (!options_.trace) return;
+  CallTrace::Call call = *options_.trace;
+  call.request_id = options_.request_id;
+  trace_.emplace(std::move(call));
+  trace_id_ = trace_->trace_id();
 }
 
 void GenerateStream::Begin(StreamSink sink, std::function<void()> on_done) {
@@ -77,6 +85,7 @@ void GenerateStream::Update(int index, const SequenceUpdate& update) {
     absl::MutexLock lock(&mutex_);
     if (status_.ok()) {
       record_.Note(index, update, SteadyTime::Now());
+      if (trace_) trace_->Note(index, update, SteadyTime::Now());
       Take(index, update);
     }
     if (update.end) --samples_left_;
@@ -173,7 +182,9 @@ bool GenerateStream::Join(GenerateResponse& response, size_t bytes) {
     backlog_bytes_ += bytes;
     return true;
   }
-  if (response.has_provisional() && last.response.has_provisional() &&
+  // A reader who keeps up sees every state of a block; one who falls behind, the newest.
+  if (backlog_bytes_ > options_.max_backlog_bytes / 2 && response.has_provisional() &&
+      last.response.has_provisional() &&
       last.response.provisional().index() == response.provisional().index()) {
     backlog_bytes_ += bytes - last.bytes;
     last = {std::move(response), bytes};
@@ -195,6 +206,7 @@ void GenerateStream::WriteNext() {
   if (status_.ok() && samples_left_ > 0) return;
   finished_ = true;
   record_.End(status_, SteadyTime::Now());  // before the client can ask for the metrics
+  if (trace_) trace_->End(status_);
   const bool cut = sent_ && absl::IsUnavailable(status_);
   sink_.finish(cut ? absl::AbortedError(status_.message()) : status_);
 }
@@ -213,22 +225,30 @@ void GenerateStream::WriteDone(bool ok) {
 void GenerateStream::Done() {
   bool running;
   Json summary;
+  std::vector<Span> spans;
   std::function<void()> on_done;
   {
     absl::MutexLock lock(&mutex_);
     sink_ = {};
     running = samples_left_ > 0;
     summary = record_.Summary();
+    spans = TakeSpans();
     on_done = std::move(on_done_);  // it may hold the last reference to this
   }
   if (running) CancelSequences(absl::CancelledError("the call is over"));
   LogEnd(summary);
+  if (!spans.empty()) options_.traces->Add(std::move(spans));
   on_done();
+}
+
+std::vector<Span> GenerateStream::TakeSpans() {
+  if (!trace_) return {};
+  return trace_->Spans(SteadyTime::Now(), absl::ToUnixNanos(absl::Now()));
 }
 
 void GenerateStream::LogEnd(const Json& summary) const {
   Json fields = {{"request_id", options_.request_id}};
-  if (!options_.trace_id.empty()) fields["trace_id"] = options_.trace_id;
+  if (!trace_id_.empty()) fields["trace_id"] = trace_id_;
   fields.update(summary);
   LogEvent(*spdlog::default_logger(), spdlog::level::info, "request finished", fields);
 }

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #include "common/steady_time.h"
 #include "runtime/cluster/router.h"
 #include "runtime/server/call_record.h"
+#include "runtime/server/traces/call_trace.h"
+#include "runtime/server/traces/otlp_exporter.h"
 #include "runtime/text/tokenizer.h"
 #include "sdar/v1/generation.pb.h"
 
@@ -37,9 +40,13 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   struct Options {
     std::string request_id;
     std::string trace_id;  // for the log; empty: none
+    // Where its spans go, and what they say; absent: nobody wants them.
+    std::optional<CallTrace::Call> trace;
+    OtlpExporter* traces = nullptr;
     SteadyTime arrival;
     int64_t prompt_tokens = 0;
     int num_samples = 1;
+    int64_t max_tokens = 0;  // of a sample
     bool with_logprobs = false;
     // A call that scores: its whole answer, which is complete when the sink's `finish` gets OK.
     // Nothing is written to the sink. Null: the call generates.
@@ -89,6 +96,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   bool SetFailed(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CancelSequences(const absl::Status& status);
+  std::vector<Span> TakeSpans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LogEnd(const Json& summary) const;
 
   sdar::v1::GenerateResponse NewResponse() const;
@@ -98,6 +106,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   void FillFinished(int index, const SequenceEnd& end, sdar::v1::Finished& finished) const;
 
   const Options options_;
+  std::string trace_id_;  // for the log; constant once constructed
   Router& router_;
   const Tokenizer& tokenizer_;
   std::function<void()> on_done_;
@@ -112,6 +121,7 @@ class GenerateStream : public std::enable_shared_from_this<GenerateStream> {
   absl::Status status_ ABSL_GUARDED_BY(mutex_);       // why the call failed
   int samples_left_ ABSL_GUARDED_BY(mutex_);
   CallRecord record_ ABSL_GUARDED_BY(mutex_);
+  std::optional<CallTrace> trace_ ABSL_GUARDED_BY(mutex_);
   std::vector<SequenceId> sequences_ ABSL_GUARDED_BY(mutex_);
   absl::Status cancelled_ ABSL_GUARDED_BY(mutex_);  // not OK: what still comes is cancelled
 };

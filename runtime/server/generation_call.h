@@ -12,6 +12,7 @@
 #include "common/steady_time.h"
 #include "runtime/request/request_fields.h"
 #include "runtime/request/score_fields.h"
+#include "runtime/server/traces/span.h"
 #include "sdar/v1/generation.pb.h"
 
 namespace sdar {
@@ -20,7 +21,7 @@ struct GenerationCall {
   std::string request_id;  // empty: one is made
   // An open call may have the same id: a suffix then tells this one from it.
   bool may_extend_request_id = false;
-  std::string trace_id;  // for the log; empty: none
+  TraceParent trace;  // what it is a part of
   std::vector<TokenId> prompt;
   RequestFields fields;
   // A call that scores has these instead of the fields. `scores` is where its answer is put

@@ -40,7 +40,8 @@ void FillTotals(const EngineStatus& total, sdar::v1::GetStatusResponse& response
   }
 }
 
-ServerMetricsOptions MetricsOptions(const GenerationService::Config& config) {
+ServerMetricsOptions MetricsOptions(const GenerationService::Config& config,
+                                    const RequestLimits& limits) {
   const sdar::v1::GetModelInfoResponse& info = config.model_info;
   ServerMetricsOptions options;
   options.model_name = config.model_name;
@@ -50,6 +51,8 @@ ServerMetricsOptions MetricsOptions(const GenerationService::Config& config) {
   options.ranks = info.ranks();
   options.replicas = info.replicas();
   options.max_sequence_length = info.max_sequence_length();
+  options.page_size = limits.page_size;
+  options.num_pages = limits.num_pages;
   options.load_phases = config.load_phases;
   return options;
 }
@@ -57,7 +60,10 @@ ServerMetricsOptions MetricsOptions(const GenerationService::Config& config) {
 }  // namespace
 
 GenerationService::GenerationService(Config config, const TextCodec& text, Router& router)
-    : config_(std::move(config)), text_(text), router_(router), metrics_(MetricsOptions(config_)) {}
+    : config_(std::move(config)),
+      text_(text),
+      router_(router),
+      metrics_(MetricsOptions(config_, router.config().limits)) {}
 
 absl::Status GenerationService::CheckAccess(absl::string_view authorization) const {
   return config_.access == nullptr ? absl::OkStatus() : config_.access->Check(authorization);
@@ -127,14 +133,32 @@ absl::Status GenerationService::Check(GenerationCall call) {
   return status;
 }
 
+// Absent where nobody wants its spans.
+std::optional<CallTrace::Call> GenerationService::TraceOf(
+    const GenerationCall& call, const std::vector<GenerationRequest>& samples) const {
+  if (config_.traces == nullptr || !call.trace.sampled) return std::nullopt;
+  CallTrace::Call trace;
+  trace.parent = call.trace;
+  trace.model = config_.model_name;
+  trace.arrival = call.arrival;
+  trace.prompt_tokens = static_cast<int64_t>(samples[0].prompt.size());
+  trace.num_samples = static_cast<int>(samples.size());
+  trace.block_length = samples[0].remasking.block_length;
+  trace.scores = samples[0].scores();
+  return trace;
+}
+
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::TryOpen(GenerationCall call) {
   const auto prompt_tokens = static_cast<int64_t>(call.prompt.size());
   SDAR_ASSIGN_OR_RETURN(std::vector<GenerationRequest> samples, BuildSamples(call));
   GenerateStream::Options options;
-  options.trace_id = call.trace_id;
+  options.trace_id = call.trace.trace_id;
+  options.trace = TraceOf(call, samples);
+  options.traces = config_.traces;
   options.arrival = call.arrival;
   options.prompt_tokens = prompt_tokens;
   options.num_samples = static_cast<int>(samples.size());
+  options.max_tokens = samples[0].scores() ? 0 : samples[0].stopping.max_tokens;
   options.with_logprobs = call.fields.logprobs.has_value();
   options.scores = call.scores;
   options.max_backlog_bytes = config_.max_backlog_bytes;
@@ -221,6 +245,7 @@ std::string GenerationService::Metrics() const {
   view.ranks = HealthOfRanks(view.status.replicas[0], view.now);
   view.healthy = FindTrouble().empty();
   view.dropped_log_lines = NumDroppedLogLines();
+  view.dropped_spans = config_.traces == nullptr ? 0 : config_.traces->num_dropped();
   return metrics_.Scrape(view);
 }
 

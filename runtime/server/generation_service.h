@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -25,6 +26,7 @@
 #include "runtime/server/generation_call.h"
 #include "runtime/server/health.h"
 #include "runtime/server/metrics/server_metrics.h"
+#include "runtime/server/traces/otlp_exporter.h"
 #include "runtime/text/text_codec.h"
 #include "sdar/v1/generation.pb.h"
 
@@ -43,6 +45,7 @@ class GenerationService {
     HealthLimits health_limits;          // beyond them a balancer should go elsewhere
     HealthLimits stall_limits;           // beyond them a restart is all that helps
     AccessKeys* access = nullptr;        // who may call; null: everybody
+    OtlpExporter* traces = nullptr;      // who gets spans of calls; null: nobody
     size_t max_backlog_bytes = 1 << 20;  // per call, of answers that its client does not take
   };
   // Requires: text and router outlive the service and its calls.
@@ -75,10 +78,16 @@ class GenerationService {
   // A transport has refused a call before it could be opened.
   void CountRefusal(const absl::Status& status) { metrics_.Refused(status.code()); }
 
+  // A part of the start that came after those of the config, and is part of "ready" too.
+  void AddLoadPhase(const std::string& phase, absl::Duration duration) {
+    metrics_.AddLoadPhase(phase, duration);
+  }
+
   // All metrics in Prometheus' text format. Waits for no step.
   std::string Metrics() const;
 
   const sdar::v1::GetModelInfoResponse& model_info() const { return config_.model_info; }
+  const RequestDefaults& defaults() const { return config_.defaults; }
   const TextCodec& text() const { return text_; }
 
   // Ends the open call with an id. NotFound when there is none.
@@ -87,6 +96,8 @@ class GenerationService {
 
  private:
   absl::StatusOr<std::vector<GenerationRequest>> BuildSamples(GenerationCall& call) const;
+  std::optional<CallTrace::Call> TraceOf(const GenerationCall& call,
+                                         const std::vector<GenerationRequest>& samples) const;
   absl::Status Submit(std::vector<GenerationRequest> samples,
                       const std::shared_ptr<GenerateStream>& stream);
   HealthView View() const;

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace sdar {
@@ -53,8 +54,8 @@ absl::Status BadRequestId() {
       absl::StrCat("request_id: expected 1 .. ", kMaxRequestIdBytes, " visible ASCII characters"));
 }
 
-std::string TraceIdOf(absl::string_view traceparent) {
-  if (traceparent.size() < kTraceparentSize) return "";
+TraceParent ParseTraceParent(absl::string_view traceparent) {
+  if (traceparent.size() < kTraceparentSize) return {};
   const absl::string_view version = traceparent.substr(0, 2);
   const absl::string_view trace_id = traceparent.substr(kTraceIdBegin, kTraceIdSize);
   const absl::string_view parent = traceparent.substr(kParentBegin, kParentSize);
@@ -62,12 +63,14 @@ std::string TraceIdOf(absl::string_view traceparent) {
   const bool parted = traceparent[kTraceIdBegin - 1] == '-' &&
                       traceparent[kParentBegin - 1] == '-' && traceparent[kFlagsBegin - 1] == '-';
   const bool hex = IsHex(version) && IsHex(trace_id) && IsHex(parent) && IsHex(flags);
-  if (!parted || !hex || version == "ff" || IsZero(trace_id) || IsZero(parent)) return "";
+  if (!parted || !hex || version == "ff" || IsZero(trace_id) || IsZero(parent)) return {};
   if (traceparent.size() > kTraceparentSize &&
       (version == "00" || traceparent[kTraceparentSize] != '-')) {
-    return "";
+    return {};
   }
-  return std::string(trace_id);
+  // Bit 0 of the flags.
+  const bool sampled = absl::StrContains("13579bdf", flags[1]);
+  return {std::string(trace_id), std::string(parent), sampled};
 }
 
 }  // namespace sdar

@@ -7,6 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
+#include "runtime/server/traces/span.h"
+
 namespace sdar {
 
 // 32 random hexadecimal digits, which no process has made before. Any thread.
@@ -19,8 +21,8 @@ bool IsPlainRequestId(absl::string_view id);
 // What refuses another; it does not repeat it.
 absl::Status BadRequestId();
 
-// The trace id of a W3C `traceparent`, 32 hexadecimal digits; empty for one that is malformed.
-// Source: W3C Trace Context, sections 3.2 and 4.3 (later versions may be longer).
-std::string TraceIdOf(absl::string_view traceparent);
+// A W3C `traceparent`; without ids for one that is malformed. Source: W3C Trace Context, sections
+// 3.2 and 4.3 (later versions may be longer).
+TraceParent ParseTraceParent(absl::string_view traceparent);
 
 }  // namespace sdar

@@ -41,7 +41,7 @@ if [ "${SDAR_PACKAGE_INSIDE:-}" != 1 ]; then
   package=$(echo "$work"/packages/sdar_*.deb)
 
   depends=$(dpkg-deb --field "$package" Depends)
-  for needed in openmpi-bin adduser libjemalloc2 libgrpc++1.51 libc6; do
+  for needed in openmpi-bin adduser libjemalloc2 libgrpc++1.51 libedit2 libc6; do
     [[ ", $depends" == *", $needed"* ]] || fail "the package does not depend on $needed, but on $depends"
   done
   [[ $depends != *cublas* && $depends != *nccl* ]] || fail "the package without CUDA depends on $depends"

@@ -20,7 +20,7 @@ awk '
 function room_of(path,   part) {
   split(path, part, "/")
   if (part[1] == "sdar") return "proto"
-  if (part[1] == "runtime") return part[3] ~ /^(jinja|api|grpc|http|metrics)$/ ? part[3] : part[2]
+  if (part[1] == "runtime") return part[3] ~ /^(jinja|api|grpc|http|metrics|traces)$/ ? part[3] : part[2]
   if (part[1] == "launcher") return part[2] ~ /^(flags|jsonl|cuda|job)$/ ? "launcher" : "launcher/" part[2]
   if (part[1] ~ /^(common|proto|kernels|parallel|tests|bench|examples)$/) return part[1]
   return ""
@@ -32,7 +32,7 @@ function allow(from, rooms,   i, list, n) {
 }
 BEGIN {
   everything = "common proto kernels parallel jinja text diffusion checkpoint model request schedule step engine" \
-    " cluster metrics server api grpc http"
+    " cluster metrics traces server api grpc http"
   programs = "checkpoint client generate launch replay score serve tokenize"
   allow("common", "")
   allow("kernels", "common")
@@ -48,7 +48,8 @@ BEGIN {
   allow("engine", "schedule step request text common")
   allow("cluster", "engine request step proto common")
   allow("metrics", "cluster engine request common")
-  allow("server", "metrics cluster engine request diffusion text proto common")
+  allow("traces", "request common")
+  allow("server", "metrics traces cluster engine request diffusion text proto common")
   allow("grpc", "server cluster request text proto common")
   allow("api", "server cluster request text proto common")
   allow("http", "api server cluster request text proto common")

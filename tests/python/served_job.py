@@ -65,10 +65,10 @@ class ServedJob:
         with urllib.request.urlopen(f"http://{self.http_address}{path}", timeout=30) as answer:
             return answer.read().decode(), answer.headers
 
-    def post(self, path, body):
+    def post(self, path, body, headers=None):
         """The code and the text of the answer to a JSON body."""
         request = urllib.request.Request(f"http://{self.http_address}{path}", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
+                                         {"Content-Type": "application/json", **(headers or {})})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read().decode()

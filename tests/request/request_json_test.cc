@@ -34,5 +34,23 @@ TEST(RequestJsonTest, AFieldByTwoNamesIsRefused) {
   }
 }
 
+TEST(RequestJsonTest, TheDefaultsAreWhatARequestWithoutFieldsIsDecodedWith) {
+  RequestDefaults defaults;
+  defaults.block_length = 8;
+  defaults.generation.do_sample = true;
+  defaults.generation.temperature = 0.5;
+  defaults.generation.top_k = 20;
+  const Json fields = DefaultFieldsJson(defaults);
+  const auto requests = BuildRequests({}, {1, 2}, defaults, {1024, 2048, 64, 100, 512});
+  ASSERT_THAT(requests, IsOk());
+  const GenerationRequest& request = requests->front();
+  EXPECT_EQ(fields["temperature"], request.sampling.temperature);
+  EXPECT_EQ(fields["top_k"], request.sampling.top_k);
+  EXPECT_EQ(fields["top_p"], request.sampling.top_p);
+  EXPECT_EQ(fields["block_length"], request.remasking.block_length);
+  EXPECT_EQ(fields["denoising_steps"], request.remasking.denoising_steps);
+  EXPECT_EQ(fields["remasking_strategy"], std::string(Name(request.remasking.strategy)));
+}
+
 }  // namespace
 }  // namespace sdar

@@ -68,15 +68,22 @@ TEST_F(AccessKeysTest, CommentsAndEmptyLinesAreNoTokens) {
 }
 
 TEST_F(AccessKeysTest, AFileThatIsWrongIsRefusedByLineAndNotQuoted) {
-  Write({kToken, "short"});
+  Write({kToken, "two words"});
   EXPECT_THAT(AccessKeys::Open(path_).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("line 2: expected a token")));
-  EXPECT_THAT(AccessKeys::Open(path_).status().ToString(), Not(HasSubstr("short")));
+  EXPECT_THAT(AccessKeys::Open(path_).status().ToString(), Not(HasSubstr("two words")));
   Write({"# nothing"});
   EXPECT_THAT(AccessKeys::Open(path_).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("holds no token")));
   EXPECT_THAT(AccessKeys::Open(path_ + ".missing").status(),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("cannot read")));
+}
+
+TEST_F(AccessKeysTest, AShortTokenIsOne) {
+  Write({"sk-1"});
+  SDAR_ASSERT_OK_AND_ASSIGN(const auto keys, AccessKeys::Open(path_));
+  EXPECT_THAT(keys->Check("Bearer sk-1"), IsOk());
+  EXPECT_THAT(keys->Check("Bearer sk-"), StatusIs(kUnknown, testing::_));
 }
 
 TEST_F(AccessKeysTest, AFileThatChangesIsReadAgain) {
@@ -94,7 +101,7 @@ TEST_F(AccessKeysTest, AFileThatBecomesWrongLetsNobodyInUntilItIsRight) {
   SDAR_ASSERT_OK_AND_ASSIGN(const auto keys, AccessKeys::Open(path_, absl::ZeroDuration()));
   const std::string token = std::string("Bearer ") + kToken;
   for (const std::vector<std::string>& wrong :
-       {std::vector<std::string>{kToken, "short"}, {}, {"# nothing"}}) {
+       {std::vector<std::string>{kToken, "two words"}, {}, {"# nothing"}}) {
     Write(wrong);
     EXPECT_THAT(keys->Check(token), StatusIs(kUnknown, testing::_));
     Write({kToken});

@@ -40,7 +40,7 @@ class CallRecordTest : public ::testing::Test {
 };
 
 TEST_F(CallRecordTest, MeasuresACallFromItsArrival) {
-  CallRecord record(arrival_, 17, 1, false, metrics_);
+  CallRecord record({arrival_, 17, 1, 64, false}, metrics_);
   record.Note(0, Tokens(4), At(50));
   record.Note(0, SequenceUpdate(), At(60));  // news without tokens
   record.Note(0, Tokens(4), At(80));
@@ -64,7 +64,7 @@ TEST_F(CallRecordTest, MeasuresACallFromItsArrival) {
 }
 
 TEST_F(CallRecordTest, SamplesShareThePromptAndTheFirstToken) {
-  CallRecord record(arrival_, 17, 2, false, metrics_);
+  CallRecord record({arrival_, 17, 2, 64, false}, metrics_);
   record.Note(1, Tokens(4), At(50));
   record.Note(0, Tokens(4), At(60));
   record.Note(0, End(0, FinishReason::kStop), At(70));
@@ -81,7 +81,7 @@ TEST_F(CallRecordTest, SamplesShareThePromptAndTheFirstToken) {
 }
 
 TEST_F(CallRecordTest, WhatIsScoredIsNotCountedAsGenerated) {
-  CallRecord record(arrival_, 17, 1, true, metrics_);
+  CallRecord record({arrival_, 17, 1, 64, true}, metrics_);
   record.Note(0, Tokens(4), At(50));
   record.Note(0, End(2, FinishReason::kLength), At(95));
   record.End(absl::OkStatus(), At(96));
@@ -105,7 +105,7 @@ TEST_F(CallRecordTest, WhatIsScoredIsNotCountedAsGenerated) {
 }
 
 TEST_F(CallRecordTest, AnEmptyAnswerHasAPromptToo) {
-  CallRecord record(arrival_, 17, 1, false, metrics_);
+  CallRecord record({arrival_, 17, 1, 64, false}, metrics_);
   record.Note(0, End(0, FinishReason::kStop), At(50));
   record.End(absl::OkStatus(), At(50));
   const std::string text = Scrape();
@@ -120,7 +120,7 @@ TEST_F(CallRecordTest, FailuresAreCountedByTheirReasonAndNotMeasured) {
       {absl::UnavailableError("a rank is gone"), "error"},
       {absl::ResourceExhaustedError("the client reads too slowly"), "error"}};
   for (const auto& [status, reason] : cases) {
-    CallRecord record(arrival_, 17, 1, false, metrics_);
+    CallRecord record({arrival_, 17, 1, 64, false}, metrics_);
     record.Note(0, Tokens(4), At(50));
     record.End(status, At(60));
     const Json summary = record.Summary();

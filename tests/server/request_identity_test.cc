@@ -10,10 +10,10 @@ constexpr char kTraceId[] = "0af7651916cd43dd8448eb211c80319c";
 
 TEST(RequestIdentityTest, TakesTheTraceIdOfATraceparent) {
   const std::string valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  EXPECT_EQ(TraceIdOf(valid), kTraceId);
+  EXPECT_EQ(ParseTraceParent(valid).trace_id, kTraceId);
   // A later version, with and without what this one does not know.
-  EXPECT_EQ(TraceIdOf("cc" + valid.substr(2)), kTraceId);
-  EXPECT_EQ(TraceIdOf("cc" + valid.substr(2) + "-what-is-this"), kTraceId);
+  EXPECT_EQ(ParseTraceParent("cc" + valid.substr(2)).trace_id, kTraceId);
+  EXPECT_EQ(ParseTraceParent("cc" + valid.substr(2) + "-what-is-this").trace_id, kTraceId);
 }
 
 TEST(RequestIdentityTest, IgnoresAMalformedTraceparent) {
@@ -29,7 +29,7 @@ TEST(RequestIdentityTest, IgnoresAMalformedTraceparent) {
                            "00-0af7651916cd43dd8448eb211c80319g-b7ad6b7169203331-01",
                            "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
                            "0x-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}) {
-    EXPECT_EQ(TraceIdOf(text), "") << text;
+    EXPECT_EQ(ParseTraceParent(text).trace_id, "") << text;
   }
 }
 

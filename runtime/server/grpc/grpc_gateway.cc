@@ -116,7 +116,7 @@ absl::StatusOr<GenerationCall> TranslateIdentity(const grpc::CallbackServerConte
     call.request_id = std::string(header);
     call.may_extend_request_id = true;
   }
-  call.trace_id = TraceIdOf(MetadataOf(context, "traceparent"));
+  call.trace = ParseTraceParent(MetadataOf(context, "traceparent"));
   return call;
 }
 

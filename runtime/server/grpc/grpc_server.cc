@@ -11,11 +11,11 @@
 #include <grpcpp/security/server_credentials.h>
 
 #include "runtime/server/grpc/grpc_credentials.h"
+#include "sdar/v1/generation.grpc.pb.h"
 
 namespace sdar {
 namespace {
 
-constexpr char kServiceName[] = "sdar.v1.GenerationService";
 // A prompt of the longest sequence in text, with room.
 constexpr int kMaxRequestBytes = 16 << 20;
 // Clients may ping this often without being taken for abusive.
@@ -61,6 +61,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets s
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, out->credentials_);
   AddLimits(builder);
   builder.RegisterService(&service);
+  builder.RegisterService(&out->reflection_);
   out->address_ = sockets.Text();
   out->server_ = builder.BuildAndStart();
   if (out->server_ == nullptr) {
@@ -68,7 +69,8 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets s
   }
   out->acceptor_ =
       std::make_unique<GrpcAcceptor>(std::move(sockets), std::move(connections), max_descriptors);
-  out->server_->GetHealthCheckService()->SetServingStatus(kServiceName, true);
+  out->server_->GetHealthCheckService()->SetServingStatus(
+      sdar::v1::GenerationService::service_full_name(), true);
   return out;
 }
 

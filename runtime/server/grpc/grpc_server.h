@@ -9,6 +9,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "runtime/server/grpc/grpc_acceptor.h"
+#include "runtime/server/grpc/reflection_service.h"
 #include "runtime/server/listening_socket.h"
 #include "runtime/server/server_certificates.h"
 
@@ -42,6 +43,7 @@ class GrpcServer {
   std::string address_;
   // gRPC asks them for certificates at every connection, and keeps a plain pointer.
   std::shared_ptr<grpc::ServerCredentials> credentials_;
+  ReflectionService reflection_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<GrpcAcceptor> acceptor_;
 };

@@ -8,15 +8,16 @@
 #include "absl/time/clock.h"
 
 #include "common/json_fields.h"
+#include "common/percent_encoding.h"
 #include "common/shorten.h"
 #include "common/status_macros.h"
+#include "runtime/request/request_json.h"
 #include "runtime/server/api/bodies/body_fields.h"
 #include "runtime/server/api/bodies/messages_request.h"
 #include "runtime/server/api/bodies/openai_request.h"
 #include "runtime/server/http/http_call.h"
 #include "runtime/server/http/http_gateway.h"
 #include "runtime/server/http/page.h"
-#include "runtime/server/http/percent_encoding.h"
 #include "runtime/server/request_identity.h"
 
 namespace sdar {
@@ -84,7 +85,7 @@ absl::StatusOr<ApiCall> HttpGateway::Parse(const Api& api, const HttpRequest& re
     id = request.request_id;
     call.call.may_extend_request_id = true;
   }
-  call.call.trace_id = TraceIdOf(request.traceparent);
+  call.call.trace = ParseTraceParent(request.traceparent);
   return call;
 }
 
@@ -126,7 +127,7 @@ Json HttpGateway::ModelJson(const std::string& name) const {
           {"created", started_},
           {"owned_by", "sdar"},
           {"max_model_len", info.max_sequence_length()},
-          {"block_length", info.block_length()}};
+          {"defaults", DefaultFieldsJson(service_.load()->defaults())}};
 }
 
 void HttpGateway::Models(HttpExchange& exchange) {

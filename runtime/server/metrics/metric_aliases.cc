@@ -31,6 +31,12 @@ constexpr Alias kAliases[] = {
     {"vllm:request_time_per_output_token_seconds", "sdar_request_time_per_output_token_seconds"},
     {"vllm:e2e_request_latency_seconds", "sdar_e2e_request_latency_seconds"},
     {"vllm:request_queue_time_seconds", "sdar_request_queue_time_seconds"},
+    {"vllm:request_prefill_time_seconds", "sdar_request_prefill_time_seconds"},
+    {"vllm:request_decode_time_seconds", "sdar_request_decode_time_seconds"},
+    {"vllm:request_inference_time_seconds", "sdar_request_inference_time_seconds"},
+    {"vllm:request_max_num_generation_tokens", "sdar_request_max_num_generation_tokens"},
+    {"vllm:request_params_max_tokens", "sdar_request_params_max_tokens"},
+    {"vllm:request_params_n", "sdar_request_params_n"},
     {"vllm:request_prompt_tokens", "sdar_request_prompt_tokens"},
     {"vllm:request_generation_tokens", "sdar_request_generation_tokens"},
 };

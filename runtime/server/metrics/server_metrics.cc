@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "prometheus/gauge.h"
 #include "prometheus/text_serializer.h"
 #include "runtime/server/metrics/metric_aliases.h"
+#include "runtime/server/metrics/process_families.h"
 
 namespace sdar {
 namespace {
@@ -15,8 +15,8 @@ namespace {
 using prometheus::Labels;
 using Bounds = prometheus::Histogram::BucketBoundaries;
 
-// Seconds. vLLM's bounds, so that its dashboards' heat maps look as they do there; times between
-// tokens go on downwards, since the small models of this family are faster.
+// Seconds. vLLM's bounds, so that its dashboards' heat maps look as they do there; they go on
+// downwards, since the small models of this family are faster.
 Bounds FirstTokenBounds() {
   return {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75,
           1,     2.5,   5,    7.5,  10,   20,   40,   80,  160,  640, 2560};
@@ -26,8 +26,8 @@ Bounds TokenTimeBounds() {
           0.4,   0.5,    0.75,  1,    2.5,   5,    7.5,   10,  20,   40,  80};
 }
 Bounds RequestTimeBounds() {
-  return {0.3, 0.5, 0.8, 1,  1.5, 2,   2.5, 5,   10,   15,  20,
-          30,  40,  50,  60, 120, 240, 480, 960, 1920, 7680};
+  return {0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1,   1.5, 2,   2.5,  5,
+          10,    15,   20,   30,   40,  50,  60,  120, 240, 480, 600, 960, 1920, 7680};
 }
 
 // 1, 2, 5, 10, ... through the first that is not below `most`.
@@ -40,6 +40,8 @@ Bounds TokenCountBounds(int64_t most) {
     }
   }
 }
+
+Bounds SampleBounds() { return {1, 2, 5, 10, 20, 50, 128}; }
 
 // Below 1: most passes went to the prompt, or steps reveal fewer tokens than there are passes.
 Bounds TokensPerPassBounds() { return {0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32, 64}; }
@@ -69,6 +71,11 @@ const char* Name(FinishedReason reason) {
 
 ServerMetrics::ServerMetrics(const ServerMetricsOptions& options)
     : model_name_(options.model_name),
+      load_phases_(prometheus::BuildGauge()
+                       .Name("sdar_load_phase_seconds")
+                       .Help("How long a part of the start took; ready is all of it.")
+                       .Labels({{"model_name", model_name_}})
+                       .Register(registry_)),
       requests_(CounterFamily("sdar_requests_total",
                               "Calls that are over: stop and length by themselves, abort by the "
                               "client, timeout at their deadline.")),
@@ -95,6 +102,14 @@ ServerMetrics::ServerMetrics(const ServerMetricsOptions& options)
                             RequestTimeBounds())),
       queue_time_(AddHistogram("sdar_request_queue_time_seconds",
                                "From a call's arrival to its first slot.", RequestTimeBounds())),
+      prefill_time_(AddHistogram("sdar_request_prefill_time_seconds",
+                                 "From a call's first slot to its first tokens.",
+                                 RequestTimeBounds())),
+      decode_time_(AddHistogram("sdar_request_decode_time_seconds",
+                                "From a call's first tokens to its last ones.",
+                                RequestTimeBounds())),
+      inference_time_(AddHistogram("sdar_request_inference_time_seconds",
+                                   "From a call's first slot to its end.", RequestTimeBounds())),
       sizes_(AddSizes(options.max_sequence_length)) {
   AddConstants(options);
   AddZeros();
@@ -107,7 +122,12 @@ ServerMetrics::SizeHistograms ServerMetrics::AddSizes(int64_t max_sequence_lengt
                        "Generated tokens of a call, all samples together.", tokens),
           AddHistogram("sdar_tokens_per_forward_pass",
                        "Generated tokens of a call by its forward passes, the prompt's included.",
-                       TokensPerPassBounds())};
+                       TokensPerPassBounds()),
+          AddHistogram("sdar_request_max_num_generation_tokens",
+                       "Generated tokens of the sample of a call that has most.", tokens),
+          AddHistogram("sdar_request_params_max_tokens",
+                       "Tokens that a sample of a call was to have at most.", tokens),
+          AddHistogram("sdar_request_params_n", "Samples of a call.", SampleBounds())};
 }
 
 void ServerMetrics::AddZeros() {
@@ -155,13 +175,23 @@ void ServerMetrics::AddConstants(const ServerMetricsOptions& options) {
             {"ranks", absl::StrCat(options.ranks)},
             {"replicas", absl::StrCat(options.replicas)}})
       .Set(1);
-  auto& phases = prometheus::BuildGauge()
-                     .Name("sdar_load_phase_seconds")
-                     .Help("How long a part of the start took; ready is all of it.")
-                     .Labels({{"model_name", model_name_}})
-                     .Register(registry_);
+  // As vLLM names and labels it, for routers that look after its pages.
+  prometheus::BuildGauge()
+      .Name("vllm:cache_config_info")
+      .Help("The K/V memory of a replica, as labels; always 1.")
+      .Labels({{"model_name", model_name_}})
+      .Register(registry_)
+      .Add({{"block_size", absl::StrCat(options.page_size)},
+            {"num_gpu_blocks", absl::StrCat(options.num_pages)}})
+      .Set(1);
   for (const auto& [phase, duration] : options.load_phases) {
-    phases.Add({{"phase", phase}}).Set(absl::ToDoubleSeconds(duration));
+    load_phases_.Add({{"phase", phase}}).Set(absl::ToDoubleSeconds(duration));
+  }
+}
+
+void ServerMetrics::AddLoadPhase(const std::string& phase, absl::Duration duration) {
+  for (const std::string& name : {phase, std::string("ready")}) {
+    load_phases_.Add({{"phase", name}}).Increment(absl::ToDoubleSeconds(duration));
   }
 }
 
@@ -185,8 +215,16 @@ void ServerMetrics::Ended(const EndedCall& call) {
   if (call.reason != FinishedReason::kStop && call.reason != FinishedReason::kLength) return;
   latency_.Observe(absl::ToDoubleSeconds(call.total));
   sizes_.prompt_tokens.Observe(static_cast<double>(call.prompt_tokens));
-  if (call.queued) queue_time_.Observe(absl::ToDoubleSeconds(*call.queued));
+  if (call.queued) {
+    queue_time_.Observe(absl::ToDoubleSeconds(*call.queued));
+    inference_time_.Observe(absl::ToDoubleSeconds(call.total - *call.queued));
+  }
   if (call.scores) return;
+  if (call.prefill) prefill_time_.Observe(absl::ToDoubleSeconds(*call.prefill));
+  if (call.decode) decode_time_.Observe(absl::ToDoubleSeconds(*call.decode));
+  sizes_.longest_sample.Observe(static_cast<double>(call.longest));
+  sizes_.max_tokens.Observe(static_cast<double>(call.max_tokens));
+  sizes_.samples.Observe(static_cast<double>(call.samples));
   sizes_.generation_tokens.Observe(static_cast<double>(call.generation_tokens));
   for (const absl::Duration time : call.time_per_output_token) {
     time_per_output_token_.Observe(absl::ToDoubleSeconds(time));
@@ -203,6 +241,9 @@ std::string ServerMetrics::Scrape(const JobView& view) const {
     families.push_back(std::move(family));
   }
   AddAliases(families);
+  for (prometheus::MetricFamily& family : ProcessFamilies()) {
+    families.push_back(std::move(family));
+  }
   return prometheus::TextSerializer().Serialize(families);
 }
 

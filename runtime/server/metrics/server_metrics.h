@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 
 #include "prometheus/counter.h"
+#include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
 #include "runtime/server/metrics/status_families.h"
@@ -26,6 +27,8 @@ struct ServerMetricsOptions {
   int64_t ranks = 1;
   int64_t replicas = 1;
   int64_t max_sequence_length = 4096;  // what the buckets of token counts have to reach
+  int64_t page_size = 0;               // positions of a K/V page
+  int64_t num_pages = 0;
   // What the start consisted of and how long each part took.
   std::vector<std::pair<std::string, absl::Duration>> load_phases;
 };
@@ -42,8 +45,13 @@ struct EndedCall {
   int64_t prompt_tokens = 0;
   int64_t generation_tokens = 0;  // of all its samples, as the next two
   int64_t forward_passes = 0;
-  absl::Duration total;                  // since it arrived
-  std::optional<absl::Duration> queued;  // until the first of its samples had a slot
+  int64_t samples = 1;
+  int64_t max_tokens = 0;                 // that a sample was to have at most
+  int64_t longest = 0;                    // tokens of the sample that has most
+  absl::Duration total;                   // since it arrived
+  std::optional<absl::Duration> queued;   // until the first of its samples had a slot
+  std::optional<absl::Duration> prefill;  // from then to its first tokens
+  std::optional<absl::Duration> decode;   // from then to its last tokens
   // One per sample of several tokens: the mean time of those after the first.
   std::vector<absl::Duration> time_per_output_token;
 };
@@ -54,6 +62,9 @@ struct EndedCall {
 class ServerMetrics {
  public:
   explicit ServerMetrics(const ServerMetricsOptions& options);
+
+  // A part of the start that the options did not have; it counts as part of "ready".
+  void AddLoadPhase(const std::string& phase, absl::Duration duration);
 
   // A call was refused before it was queued.
   void Refused(absl::StatusCode code);
@@ -74,6 +85,9 @@ class ServerMetrics {
     prometheus::Histogram& prompt_tokens;
     prometheus::Histogram& generation_tokens;
     prometheus::Histogram& tokens_per_forward_pass;
+    prometheus::Histogram& longest_sample;
+    prometheus::Histogram& max_tokens;
+    prometheus::Histogram& samples;
   };
 
   prometheus::Family<prometheus::Counter>& CounterFamily(const std::string& name,
@@ -87,6 +101,7 @@ class ServerMetrics {
 
   const std::string model_name_;
   prometheus::Registry registry_;
+  prometheus::Family<prometheus::Gauge>& load_phases_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Counter>& refused_;
   prometheus::Counter& prompt_tokens_;
@@ -97,6 +112,9 @@ class ServerMetrics {
   prometheus::Histogram& time_per_output_token_;
   prometheus::Histogram& latency_;
   prometheus::Histogram& queue_time_;
+  prometheus::Histogram& prefill_time_;
+  prometheus::Histogram& decode_time_;
+  prometheus::Histogram& inference_time_;
   SizeHistograms sizes_;
 };
 

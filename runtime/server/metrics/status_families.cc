@@ -185,6 +185,9 @@ void AddLog(const JobView& view, FamilyList& out) {
   out.Begin(MetricType::Counter, "sdar_log_lines_dropped_total",
             "Log lines of this process that standard error did not take.");
   out.Add({}, view.dropped_log_lines);
+  out.Begin(MetricType::Counter, "sdar_trace_spans_dropped_total",
+            "Spans of traces that no collector took.");
+  out.Add({}, view.dropped_spans);
 }
 
 }  // namespace

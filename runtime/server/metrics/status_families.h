@@ -21,6 +21,7 @@ struct JobView {
   std::vector<RankHealth> ranks;
   bool healthy = true;
   uint64_t dropped_log_lines = 0;  // of this process
+  uint64_t dropped_spans = 0;      // that no collector of traces got
   SteadyTime now;
 };
 

@@ -113,6 +113,8 @@ TEST(ClientOptionsTest, FlagsThatExcludeEachOtherAreNamed) {
   EXPECT_THAT(Parse({"--watch", "--n=2"}), StatusIs(kInvalid, HasSubstr("--watch")));
   EXPECT_THAT(Parse({"hi", "--prompt=x"}), StatusIs(kInvalid, HasSubstr("--prompt")));
   EXPECT_THAT(Parse({"--system=a", "--prompt=x"}), StatusIs(kInvalid, HasSubstr("--system")));
+  EXPECT_THAT(Parse({"--tools=a", "--prompt=x"}), StatusIs(kInvalid, HasSubstr("--tools")));
+  EXPECT_THAT(Parse({"--chat", "hi"}), StatusIs(kInvalid, HasSubstr("--chat")));
   EXPECT_THAT(Parse({"--status", "--info"}), StatusIs(kInvalid, HasSubstr("--status")));
 }
 

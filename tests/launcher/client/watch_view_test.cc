@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/watch_view.h"
 
+#include <algorithm>
+#include <cctype>
 #include <sstream>
 
+#include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/utf8.h"
 #include "launcher/client/answer_printer.h"
-#include "launcher/client/terminal_text.h"
 
 namespace sdar {
 namespace {
@@ -35,28 +38,68 @@ Provisional BlockOf(const std::vector<Token>& tokens) {
   return block;
 }
 
-// What a terminal without wrapping of its own shows after these bytes: just enough of one.
-std::vector<std::string> Screen(const std::string& bytes) {
-  std::vector<std::string> rows(1);
-  size_t row = 0;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (bytes[i] == '\r') continue;  // always followed by an erasure or at the row's end
-    if (bytes[i] == '\n') {
-      if (++row == rows.size()) rows.emplace_back();
-    } else if (bytes[i] == '\033') {
-      const size_t end = bytes.find_first_not_of("[;0123456789", i + 1);
-      const std::string parameter = bytes.substr(i + 2, end - i - 2);
-      if (bytes[end] == 'A') row -= static_cast<size_t>(std::stoi(parameter));
-      if (bytes[end] == 'J') {
-        rows.resize(row + 1);
-        rows[row].clear();
+std::vector<std::string> CharactersOf(const std::string& text) {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = ReadUtf8(text, i).length;
+    out.push_back(text.substr(i, length));
+    i += length;
+  }
+  return out;
+}
+
+// Just enough of a terminal, of a window that is wide enough for every row.
+class Screen {
+ public:
+  void Write(const std::string& bytes) {
+    const std::vector<std::string> characters = CharactersOf(bytes);
+    for (size_t i = 0; i < characters.size(); ++i) {
+      if (characters[i] == "\r") {
+        column_ = 0;
+      } else if (characters[i] == "\n") {
+        column_ = 0;
+        if (++row_ == cells_.size()) cells_.emplace_back();
+      } else if (characters[i] == "\033") {
+        std::string sequence;
+        for (i += 2; !std::isalpha(characters[i][0]); ++i) sequence += characters[i];
+        Obey(characters[i][0], sequence);
+      } else {
+        Row().resize(std::max(Row().size(), column_ + 1));
+        Row()[column_++] = characters[i];
       }
-      i = end;
-    } else {
-      rows[row] += bytes[i];
     }
   }
-  return rows;
+
+  std::vector<std::string> rows() const {
+    std::vector<std::string> out;
+    for (const auto& cells : cells_) out.push_back(absl::StrJoin(cells, ""));
+    return out;
+  }
+  size_t row() const { return row_; }
+  size_t column() const { return column_; }
+
+ private:
+  std::vector<std::string>& Row() { return cells_[row_]; }
+
+  void Obey(char command, const std::string& parameter) {
+    if (command == 'A') row_ -= static_cast<size_t>(std::stoi(parameter));
+    if (command == 'K' || command == 'J') Row().resize(std::min(Row().size(), column_));
+    if (command == 'J') cells_.resize(row_ + 1);
+  }
+
+  std::vector<std::vector<std::string>> cells_{1};
+  size_t row_ = 0;
+  size_t column_ = 0;
+};
+
+std::function<TerminalSize()> Columns(int columns) {
+  return [columns] { return TerminalSize{columns, 24}; };
+}
+
+std::vector<std::string> Shown(const std::string& bytes) {
+  Screen screen;
+  screen.Write(bytes);
+  return screen.rows();
 }
 
 TEST(WatchViewTest, MaskedPositionsAreShadesOrGreyChoices) {
@@ -76,48 +119,77 @@ TEST(WatchViewTest, SpecialTokensAndControlCharactersHaveSigns) {
 }
 
 TEST(WatchViewTest, BlockIsReplacedInPlaceByFinalText) {
-  WatchView view(80);
+  WatchView view(Columns(80));
   std::string bytes = view.AddText("The ");
   bytes += view.ShowBlock(BlockOf({{"cap", 0.5f}, {"ital", -1}, {" of", 0.01f}}));
-  EXPECT_EQ(Screen(bytes), std::vector<std::string>({"The capital\u2591"}));
+  EXPECT_EQ(Shown(bytes), std::vector<std::string>({"The capital\u2591"}));
   bytes += view.ShowBlock(BlockOf({{"cap", -1}, {"ital", -1}, {" is", -1}}));
   bytes += view.AddText("capital is");
   bytes += view.Finish();
-  EXPECT_EQ(Screen(bytes), std::vector<std::string>({"The capital is", ""}));
+  EXPECT_EQ(Shown(bytes), std::vector<std::string>({"The capital is", ""}));
 }
 
 TEST(WatchViewTest, LongTextWrapsAtSpacesAndRedrawsOnlyWhatMayChange) {
-  WatchView view(21);
+  WatchView view(Columns(21));
   std::string bytes = view.AddText("one two three four five six seven");
   bytes += view.ShowBlock(BlockOf({{" eight", 0.5f}, {" nine", 0.5f}, {" ten", 0.5f}}));
-  EXPECT_EQ(Screen(bytes),
+  EXPECT_EQ(Shown(bytes),
             std::vector<std::string>({"one two three four ", "five six seven ", "eight nine ten"}));
   const std::string redrawn = view.ShowBlock(BlockOf({{" eleven", 0.5f}}));
   EXPECT_THAT(redrawn, Not(HasSubstr("one")));
-  EXPECT_EQ(Screen(bytes + redrawn),
+  EXPECT_EQ(Shown(bytes + redrawn),
             std::vector<std::string>({"one two three four ", "five six seven ", "eleven"}));
 }
 
 TEST(WatchViewTest, WordsLongerThanARowAreCut) {
-  WatchView view(21);
+  WatchView view(Columns(21));
   const std::string bytes = view.AddText(std::string(45, 'x'));
-  EXPECT_EQ(Screen(bytes), std::vector<std::string>(
-                               {std::string(20, 'x'), std::string(20, 'x'), std::string(5, 'x')}));
+  EXPECT_EQ(Shown(bytes), std::vector<std::string>(
+                              {std::string(20, 'x'), std::string(20, 'x'), std::string(5, 'x')}));
 }
 
 TEST(WatchViewTest, NewlinesOfTheTextAreKept) {
-  WatchView view(40);
+  WatchView view(Columns(40));
   std::string bytes = view.AddText("a\nb");
   bytes += view.ShowBlock(BlockOf({{"\n", 0.9f}}));
   bytes += view.AddText("\n\nc");
   bytes += view.Finish();
-  EXPECT_EQ(Screen(bytes), std::vector<std::string>({"a", "b", "", "c", ""}));
+  EXPECT_EQ(Shown(bytes), std::vector<std::string>({"a", "b", "", "c", ""}));
 }
 
-TEST(TerminalTextTest, ControlCharactersNeverPass) {
-  EXPECT_EQ(ForTerminal("a\x1b[31m\x07\tb\n\x7f\u009b"), "a\uFFFD[31m\uFFFD\tb\n\uFFFD\uFFFD");
-  EXPECT_EQ(ForTerminal("\xff"), "\uFFFD");
-  EXPECT_EQ(ColumnsOf(absl::string_view("a\u6f22\u0301")), 3);
+TEST(WatchViewTest, CursorWaitsAtTheFirstRowThatMayChange) {
+  WatchView view(Columns(21));
+  Screen screen;
+  screen.Write(view.AddText("one two three four five six seven"));
+  screen.Write(view.ShowBlock(BlockOf({{" eight", 0.5f}, {" nine", 0.5f}, {" ten", 0.5f}})));
+  EXPECT_EQ(screen.rows().size(), 3u);
+  EXPECT_EQ(screen.row(), 1u);
+  EXPECT_EQ(screen.column(), 0u);
+}
+
+TEST(WatchViewTest, NextRedrawHasTheWidthThatTheWindowHasThen) {
+  int columns = 41;
+  WatchView view([&] { return TerminalSize{columns, 24}; });
+  Screen screen;
+  screen.Write(view.AddText("one two three"));
+  screen.Write(view.ShowBlock(BlockOf({{" four five", 0.5f}, {" six", 0.5f}})));
+  EXPECT_EQ(screen.rows(), std::vector<std::string>({"one two three four five six"}));
+  columns = 21;
+  screen.Write(view.ShowBlock(BlockOf({{" four five", 0.5f}, {" six", 0.5f}})));
+  EXPECT_EQ(screen.rows(), std::vector<std::string>({"one two three four ", "five six"}));
+  columns = 41;
+  screen.Write(view.AddText(" four five six"));
+  screen.Write(view.Finish());
+  EXPECT_EQ(screen.rows(), std::vector<std::string>({"one two three four five six", ""}));
+}
+
+TEST(WatchViewTest, BlockTallerThanTheWindowIsCut) {
+  WatchView view([] { return TerminalSize{21, 3}; });
+  const std::string bytes = view.ShowBlock(BlockOf({{std::string(20, 'a'), -1},
+                                                    {std::string(20, 'b'), 0.5f},
+                                                    {std::string(20, 'c'), 0.5f},
+                                                    {std::string(20, 'd'), 0.5f}}));
+  EXPECT_EQ(Shown(bytes), std::vector<std::string>({std::string(20, 'b'), std::string(20, 'c')}));
 }
 
 GenerateResponse DeltaOf(uint32_t index, const std::string& text) {
@@ -129,7 +201,7 @@ GenerateResponse DeltaOf(uint32_t index, const std::string& text) {
 
 TEST(AnswerPrinterTest, FirstSampleStreamsAndTheOthersFollow) {
   std::ostringstream out;
-  AnswerPrinter printer({AnswerStyle::kText, false, 80}, out);
+  AnswerPrinter printer({AnswerStyle::kText, false, Columns(80)}, out);
   printer.Show(DeltaOf(1, "x"));
   printer.Show(DeltaOf(0, "a\x1b"));
   EXPECT_EQ(out.str(), "a\x1b");
@@ -143,7 +215,7 @@ TEST(AnswerPrinterTest, FirstSampleStreamsAndTheOthersFollow) {
 
 TEST(AnswerPrinterTest, TerminalGetsNoControlCharacters) {
   std::ostringstream out;
-  AnswerPrinter printer({AnswerStyle::kText, true, 80}, out);
+  AnswerPrinter printer({AnswerStyle::kText, true, Columns(80)}, out);
   printer.Show(DeltaOf(0, "a\x1b]0;title\x07"));
   printer.Finish();
   EXPECT_EQ(out.str(), "a\uFFFD]0;title\uFFFD\n");
@@ -151,7 +223,7 @@ TEST(AnswerPrinterTest, TerminalGetsNoControlCharacters) {
 
 TEST(AnswerPrinterTest, WithoutATerminalWatchPrintsALinePerStepAndThenTheText) {
   std::ostringstream out;
-  AnswerPrinter printer({AnswerStyle::kWatchLines, false, 80}, out);
+  AnswerPrinter printer({AnswerStyle::kWatchLines, false, Columns(80)}, out);
   GenerateResponse step;
   *step.mutable_provisional() = BlockOf({{"a", -1}, {"b", 0.5f}});
   printer.Show(step);

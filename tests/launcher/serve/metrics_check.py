@@ -55,7 +55,7 @@ class Scrape:
             for sample in family.samples:
                 key = (sample.name, tuple(sorted(sample.labels.items())))
                 assert key not in self.samples, f"{key} comes twice"
-                assert "model_name" in sample.labels, f"{key} names no model"
+                assert "model_name" in sample.labels or sample.name.startswith("process_"), f"{key} names no model"
                 assert math.isfinite(sample.value) and sample.value >= 0, f"{key} is {sample.value}"
                 self.samples[key] = sample.value
             if family.type == "histogram":
@@ -204,6 +204,9 @@ def main(queries):
         queries += dashboard_queries(json.loads(DASHBOARD.read_text()))
         queries += metrics_in_template(AUTOSCALING.read_text())
         check_queries(first, queries)
+        # The job has warmed up, and counts no call for it.
+        assert first.sum("sdar_load_phase_seconds", phase="warm_up") > 0 < first.sum("sdar_forward_passes_total")
+        assert first.sum("sdar_requests_total") == first.sum("sdar_generation_tokens_total") == 0
 
         question = "What is the capital of Chile?"
         usages = [job.chat(question), job.chat(question, stream=True, stream_options={"include_usage": True}),

@@ -159,7 +159,7 @@ class SecurityTest(unittest.TestCase):
         tokens.write_text(TOKEN + "\n")
         with Server(f"--api-keys-file={tokens}") as server:
             self.assertEqual(server.get("/v1/models", token=TOKEN), 200)
-            for content in ["", "another-token-for-this-test\n", "short\n", f"{TOKEN}\nshort\n"]:
+            for content in ["", "another-token-for-this-test\n", "two words\n", f"{TOKEN}\ntwo words\n"]:
                 tokens.write_text(content)
                 wait_until(lambda: server.get("/v1/models", token=TOKEN) == 401, f"closed by {content!r}")
                 self.assertEqual(server.call(MODEL_INFO, token=TOKEN), grpc.StatusCode.UNAUTHENTICATED)

@@ -75,6 +75,8 @@ TEST(ServeHttpTest, CompletionsTokensAndModelsAreThere) {
   const Json models = client.Ask("GET", "/v1/models").json();
   EXPECT_EQ(models["data"][0]["id"], "tiny");
   EXPECT_EQ(models["data"][1]["id"], "alias");
+  EXPECT_EQ(models["data"][1]["defaults"]["block_length"], 4);
+  EXPECT_EQ(models["data"][1]["defaults"]["remasking_strategy"], "low_confidence_dynamic");
   const Json tokens = client.Ask("POST", "/tokenize", R"({"prompt": "Hello!"})").json();
   EXPECT_EQ(tokens["count"], tokens["tokens"].size());
   const Json text =

@@ -246,6 +246,18 @@ TEST(OpenAiRequestTest, ACompletionMayAskAboutItsPrompts) {
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("prompt_logprobs: ")));
 }
 
+// lm-eval drops the last of the log-probabilities as that of the generated token.
+TEST(OpenAiRequestTest, AnEchoWithLogprobsAndOneTokenHasThatTokenEvenIfItIsAnEndToken) {
+  const auto ignores_eos = [](const char* body) {
+    const auto call = Completion(body);
+    return call.ok() && call->call.fields.ignore_eos.value_or(false);
+  };
+  EXPECT_TRUE(ignores_eos(R"({"prompt": "a", "echo": true, "logprobs": 1, "max_tokens": 1})"));
+  EXPECT_FALSE(ignores_eos(R"({"prompt": "a", "echo": true, "logprobs": 1, "max_tokens": 2})"));
+  EXPECT_FALSE(ignores_eos(R"({"prompt": "a", "echo": true, "max_tokens": 1})"));
+  EXPECT_FALSE(ignores_eos(R"({"prompt": "a", "logprobs": 1, "max_tokens": 1})"));
+}
+
 // As vllm-router, guidellm, lm-eval and others send them.
 TEST(OpenAiRequestTest, FieldsThatAskForWhatIsDoneAnywayAreTaken) {
   const auto chat = Chat(

@@ -20,8 +20,14 @@
 
 namespace sdar {
 
-// What every sample gets: three tokens in two updates.
+// What every sample gets: three tokens in two updates; before them, where it asks for it, a block
+// after each of three steps.
 inline void Answer(const Submission& sample) {
+  for (int step = 0; step < 3 && sample.request.provisional; ++step) {
+    SequenceUpdate update;
+    update.provisional.emplace().step = step;
+    sample.callback(update);
+  }
   SequenceUpdate first;
   first.text = "an answer";
   first.tokens.resize(2);

@@ -2,10 +2,12 @@
 // The routes over real sockets, before a replica that answers at once.
 #include "runtime/server/http/http_gateway.h"
 
+#include <fstream>
 #include <set>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <unistd.h>
 
 #include "tests/server/http/gateway_fixture.h"
 #include "tests/server/metrics/scraped.h"
@@ -64,6 +66,14 @@ TEST_F(HttpGatewayTest, EveryAnswerHasTheRequestsId) {
                 .headers.at("x-request-id"),
             "mine-7");
   EXPECT_EQ(Complete(header, {{"request_id", "other"}}).headers.at("x-request-id"), "other");
+}
+
+TEST_F(HttpGatewayTest, AStreamReportsEveryStepThoughItsEventsWait) {
+  const HttpAnswer answer = Complete("", {{"stream", true}, {"provisional", true}});
+  EXPECT_EQ(answer.code, 200);
+  for (const char* step : {"\"step\":0", "\"step\":1", "\"step\":2"}) {
+    EXPECT_THAT(answer.body, HasSubstr(step));
+  }
 }
 
 TEST_F(HttpGatewayTest, AnIdThatIsNoTokenIsNotRepeated) {
@@ -200,6 +210,28 @@ TEST_F(HttpGatewayTest, IdsOfAnswersAreNeverTheSame) {
     ids.insert(Complete("X-Request-Id: same\r\n").json()["id"].get<std::string>());
   }
   EXPECT_EQ(ids.size(), 20u);
+}
+
+TEST_F(HttpGatewayTest, AKeyMayComeAsAnthropicsClientsSendIt) {
+  const std::string path = ::testing::TempDir() + "keys-" + std::to_string(getpid());
+  std::ofstream(path) << "sk-1\n";
+  const auto access = AccessKeys::Open(path);
+  ASSERT_TRUE(access.ok()) << access.status();
+  GenerationService::Config config = ServiceConfig();
+  config.access = access->get();
+  GenerationService guarded(config, text_, router_);
+  HttpGateway gateway(*OriginPolicy::Create("", true, {}), *OriginPolicy::Create("", false, {}),
+                      false);
+  gateway.Serve(guarded, workers_, {"tiny"});
+  const auto server = StartServer(gateway.Handlers());
+  const auto code = [&](const std::string& headers) {
+    return HttpClient(server->address()).Ask("GET", "/v1/models", "", headers).code;
+  };
+  EXPECT_EQ(code(""), 401);
+  EXPECT_EQ(code("x-api-key: sk-1\r\n"), 200);
+  EXPECT_EQ(code("x-api-key: sk-2\r\n"), 401);
+  EXPECT_EQ(code("Authorization: Bearer sk-1\r\n"), 200);
+  EXPECT_EQ(code("Authorization: Bearer sk-2\r\nx-api-key: sk-1\r\n"), 401);
 }
 
 TEST_F(HttpGatewayTest, AModelIsFoundByItsName) {

@@ -3,6 +3,8 @@
 
 #include <set>
 
+#include "absl/time/clock.h"
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -89,6 +91,51 @@ TEST(ServerMetricsTest, SaysWhatRunsAndHowItStarted) {
             1);
   EXPECT_EQ(Scraped(text, "sdar_load_phase_seconds", {R"(phase="weights")"}), 1.5);
   EXPECT_EQ(Scraped(text, "sdar_load_phase_seconds", {R"(phase="ready")"}), 2);
+}
+
+TEST(ServerMetricsTest, ALaterPartOfTheStartCountsAsPartOfIt) {
+  ServerMetrics metrics(TinyOptions());
+  metrics.AddLoadPhase("warm_up", absl::Milliseconds(500));
+  const std::string text = metrics.Scrape(SomeView());
+  EXPECT_EQ(Scraped(text, "sdar_load_phase_seconds", {R"(phase="warm_up")"}), 0.5);
+  EXPECT_EQ(Scraped(text, "sdar_load_phase_seconds", {R"(phase="ready")"}), 2.5);
+}
+
+TEST(ServerMetricsTest, SaysOfTheProcessWhatPrometheusLibrariesDo) {
+  const std::string text = ServerMetrics(TinyOptions()).Scrape(SomeView());
+  EXPECT_GE(Scraped(text, "process_cpu_seconds_total"), 0);
+  EXPECT_GT(Scraped(text, "process_resident_memory_bytes"), 1 << 20);
+  EXPECT_GT(Scraped(text, "process_virtual_memory_bytes"),
+            Scraped(text, "process_resident_memory_bytes"));
+  EXPECT_GE(Scraped(text, "process_open_fds"), 3);
+  EXPECT_GE(Scraped(text, "process_max_fds"), Scraped(text, "process_open_fds"));
+  EXPECT_GE(Scraped(text, "process_threads"), 1);
+  const double now = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
+  EXPECT_LE(Scraped(text, "process_start_time_seconds"), now + 2);
+  EXPECT_GT(Scraped(text, "process_start_time_seconds"), now - 3600);
+}
+
+TEST(ServerMetricsTest, AnswersOfMillisecondsHaveBucketsOfTheirOwn) {
+  ServerMetrics metrics(TinyOptions());
+  EndedCall call;
+  call.reason = FinishedReason::kStop;
+  call.total = absl::Milliseconds(7);
+  call.queued = absl::Milliseconds(1);
+  call.prefill = absl::Milliseconds(2);
+  call.decode = absl::Milliseconds(3);
+  call.samples = 2;
+  call.max_tokens = 100;
+  call.longest = 9;
+  metrics.Ended(call);
+  const std::string text = metrics.Scrape(SomeView());
+  EXPECT_EQ(Scraped(text, "sdar_e2e_request_latency_seconds_bucket", {R"(le="0.005")"}), 0);
+  EXPECT_EQ(Scraped(text, "sdar_e2e_request_latency_seconds_bucket", {R"(le="0.01")"}), 1);
+  EXPECT_EQ(Scraped(text, "vllm:request_prefill_time_seconds_sum"), 0.002);
+  EXPECT_EQ(Scraped(text, "vllm:request_decode_time_seconds_sum"), 0.003);
+  EXPECT_EQ(Scraped(text, "vllm:request_inference_time_seconds_sum"), 0.006);
+  EXPECT_EQ(Scraped(text, "vllm:request_params_n_sum"), 2);
+  EXPECT_EQ(Scraped(text, "vllm:request_params_max_tokens_sum"), 100);
+  EXPECT_EQ(Scraped(text, "vllm:request_max_num_generation_tokens_sum"), 9);
 }
 
 TEST(ServerMetricsTest, ReadsTheMomentFromTheStatus) {

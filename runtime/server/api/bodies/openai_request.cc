@@ -145,6 +145,13 @@ void TakeZeroTokens(ApiCall& out) {
   fields.min_tokens.reset();
 }
 
+// Harnesses score a text by its echo and one generated token, whose log-probability they drop as
+// the last of the list. So the list has one for it, even where the model would end the text.
+void KeepOneEchoedToken(ApiCall& out) {
+  RequestFields& fields = out.call.fields;
+  if (out.echo && fields.logprobs && fields.max_tokens == 1) fields.ignore_eos = true;
+}
+
 }  // namespace
 
 absl::Status TakeCommonFields(Json& body, absl::Span<const std::string> models, ApiCall& out) {
@@ -233,6 +240,7 @@ absl::StatusOr<ApiCall> ParseCompletion(Json rest, absl::Span<const std::string>
   SDAR_RETURN_IF_ERROR(TakePrompts(rest, text, out));
   SDAR_RETURN_IF_ERROR(TakeRequestFields(rest, out));
   TakeZeroTokens(out);
+  KeepOneEchoedToken(out);
   ScoreFields& scores = out.call.score_fields;
   scores.block_length = out.call.fields.block_length;
   scores.priority = out.call.fields.priority;

@@ -8,6 +8,9 @@
 
 namespace sdar {
 
+// Of C0 or C1, or DEL.
+bool IsControlCharacter(char32_t code_point);
+
 // Replaces control characters (C0, C1, DEL) except newline and tab, and bytes that are not UTF-8,
 // by U+FFFD, so that no answer can move the cursor or set the terminal's title.
 std::string ForTerminal(absl::string_view text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/own_files.h"
+#include "launcher/flags/own_files.h"
 
 #include <filesystem>
 #include <system_error>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/server/http/percent_encoding.h"
+#include "common/percent_encoding.h"
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"

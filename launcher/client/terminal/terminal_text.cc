@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "launcher/client/terminal_text.h"
+#include "launcher/client/terminal/terminal_text.h"
 
 #include "common/utf8.h"
 #include "utf8proc.h"
@@ -8,8 +8,6 @@ namespace sdar {
 namespace {
 
 constexpr char32_t kReturnSymbol = 0x23CE;
-
-bool IsControl(char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0); }
 
 template <typename Map>
 std::string MapCodePoints(absl::string_view text, const Map& map) {
@@ -24,9 +22,11 @@ std::string MapCodePoints(absl::string_view text, const Map& map) {
 
 }  // namespace
 
+bool IsControlCharacter(char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0); }
+
 std::string ForTerminal(absl::string_view text) {
   return MapCodePoints(text, [](char32_t c) {
-    return IsControl(c) && c != '\n' && c != '\t' ? kReplacementCharacter : c;
+    return IsControlCharacter(c) && c != '\n' && c != '\t' ? kReplacementCharacter : c;
   });
 }
 
@@ -34,7 +34,7 @@ std::string ForOneLine(absl::string_view text) {
   return MapCodePoints(text, [](char32_t c) {
     if (c == '\n') return kReturnSymbol;
     if (c == '\t') return U' ';
-    return IsControl(c) ? kReplacementCharacter : c;
+    return IsControlCharacter(c) ? kReplacementCharacter : c;
   });
 }
 
