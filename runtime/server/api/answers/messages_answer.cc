@@ -173,12 +173,7 @@ std::string MessagesAnswer::End(const absl::Status& status) {
 }  // namespace
 
 AnswerForm MakeMessagesAnswer(const ApiCall& call, AnswerIdentity identity, const Tokenizer&) {
-  const auto answer = std::make_shared<MessagesAnswer>(call, std::move(identity));
-  AnswerForm form;
-  form.take = [answer](size_t, const GenerateResponse& response) { return answer->Take(response); };
-  form.end = [answer](const absl::Status& status) { return answer->End(status); };
-  form.body = [answer] { return answer->Body(); };
-  return form;
+  return FormOf(std::make_shared<MessagesAnswer>(call, std::move(identity)));
 }
 
 }  // namespace sdar
