@@ -32,7 +32,7 @@ class MessagesAnswer {
   Json Body() const { return Message(); }
 
  private:
-  std::string Event(const char* type, Json fields) const;
+  std::string Event(const char* type, const Json& fields) const;
   std::string Begin();
   std::string Open(const char* type, Json part);
   std::string Close();
@@ -56,7 +56,7 @@ class MessagesAnswer {
   Json content_ = Json::array();
 };
 
-std::string MessagesAnswer::Event(const char* type, Json fields) const {
+std::string MessagesAnswer::Event(const char* type, const Json& fields) const {
   if (!stream_) return "";
   Json event = {{"type", type}};
   event.update(fields);
