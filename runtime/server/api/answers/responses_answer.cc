@@ -155,8 +155,8 @@ std::string ResponsesAnswer::Close() {
     const bool message = open_ == Item::kMessage;
     Json fields = {{"text", part["text"]}};
     if (message) fields["logprobs"] = part.value("logprobs", Json::array());
-    events = PartEvent(message ? "response.output_text.done" : "response.reasoning_text.done",
-                       std::move(fields));
+    events =
+        PartEvent(message ? "response.output_text.done" : "response.reasoning_text.done", fields);
     events += PartEvent("response.content_part.done", {{"part", part}});
   }
   open_ = Item::kNone;
