@@ -179,7 +179,7 @@ case ${1:-} in
 esac
 mkdir -p build
 
-packages=(packages.txt)
+packages=(packages.txt packages-test.txt)
 ! $full || packages+=(packages-full.txt)
 stage packages cmake/install_packages.sh "${packages[@]}"
 stage "python environment" tests/python/make_venv.sh

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "launcher/flags/own_files.h"
 #include "common/status_macros.h"
 #include "launcher/flags/flags.h"
+#include "launcher/flags/own_files.h"
 #include "launcher/launch/job_supervisor.h"
 #include "launcher/launch/launch_options.h"
 #include "launcher/launch/mpirun_line.h"

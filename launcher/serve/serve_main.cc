@@ -143,7 +143,7 @@ GenerationService::Config ServiceConfig(const ServeOptions& options, Job& job,
 absl::Status Warm(const ServeOptions& options, Job& job, GenerationService& service) {
   if (options.no_warm_up) return absl::OkStatus();
   const SteadyTime started = SteadyTime::Now();
-  const absl::Status status = WarmUp(job.router(), job.text(), job.defaults());
+  absl::Status status = WarmUp(job.router(), job.text(), job.defaults());
   if (absl::IsUnavailable(status)) return status;
   // What is wrong with one of them, a client's request may not have.
   if (!status.ok()) spdlog::warn("warming up: {}", std::string(status.message()));
@@ -216,7 +216,7 @@ absl::Status Serve(const ServeOptions& options, Job& job, Outside& outside, Fron
     front.Fail(absl::UnavailableError(absl::StrCat("the job has failed: ", run.message())));
     job.Abandon(run);
   });
-  const absl::Status served = ServeWhileItRuns(options, job, service, workers, listeners, engine);
+  absl::Status served = ServeWhileItRuns(options, job, service, workers, listeners, engine);
   listeners.SetServing(false);
   service.FailAll(absl::UnavailableError("the server is stopping"), kFailTimeout);
   signals.OnSignal([](int) {});

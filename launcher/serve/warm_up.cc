@@ -39,8 +39,11 @@ absl::Status Run(Router& router, const GenerationRequest& request) {
     samples[0].request = request;
     // No two begin alike, so that none is sent to where another's pages are.
     std::vector<TokenId>& prompt = samples[0].request.prompt;
-    if (!prompt.empty())
-      std::rotate(prompt.begin(), prompt.begin() + i % prompt.size(), prompt.end());
+    if (!prompt.empty()) {
+      const size_t shift = static_cast<size_t>(i) % prompt.size();
+      std::rotate(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(shift),
+                  prompt.end());
+    }
     samples[0].callback = [note](const SequenceUpdate& update) {
       if (update.end) note(update.end->status);
     };

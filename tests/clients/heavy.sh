@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# heavy.sh [CLIENT...]: tries the clients of heavy/, whose packages are too large for ./test.sh, and prints a line for each.
-# Each has an environment of its own in build/venv-clients-heavy, because they disagree about what they share; all of them
-# take 8 GB. SDAR_BIN_DIR is the folder of sdar-serve (default: build/release/bin).
+# heavy.sh [CLIENT...]: tries the clients of heavy/, whose packages are too large for ./test.sh, and prints a line for
+# each. Each has an environment of its own in build/venv-clients-heavy, because they need different versions of the same
+# packages. All environments take 8 GB. SDAR_BIN_DIR is the folder of sdar-serve (default: build/release/bin).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"

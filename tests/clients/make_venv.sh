@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# make_venv.sh [VENV REQUIREMENTS]: makes the virtual environment of third-party clients, build/venv-clients with those of
-# requirements.txt if no other is named. Where no package index can be reached it says so and counts as passed: the tests
-# then say that they are skipped.
+# make_venv.sh [VENV REQUIREMENTS]: makes a virtual environment of third-party clients. Without arguments it makes
+# build/venv-clients from requirements.txt. Where no package index can be reached it says so and counts as passed: the
+# tests then say that they are skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -18,8 +18,8 @@ rm -rf "$venv"
 python3 -m venv "$venv"
 
 # Compiling all of it would double its size; Python compiles what is imported.
-if ! "$venv/bin/pip" install --quiet --disable-pip-version-check --retries 2 --timeout 30 --no-compile -r "$requirements"
-then
+quiet=(--quiet --disable-pip-version-check --retries 2 --timeout 30)
+if ! "$venv/bin/pip" install "${quiet[@]}" --no-compile -r "$requirements"; then
   rm -rf "$venv"
   echo "clients' environment: no package index could be reached; tests of clients will be skipped"
   exit 0

@@ -9,5 +9,6 @@ if [ ! -f "$venv/made-from" ]; then
   echo "skipped: there is no ${venv#"$root/"}; tests/clients/make_venv.sh makes it"
   exit 77
 fi
-export PATH=$venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONPATH=$root/tests/python:$root/tests/clients PYTHONPYCACHEPREFIX=$venv/pycache
+export PATH=$venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONPYCACHEPREFIX=$venv/pycache
+export PYTHONPATH=$root/tests/python:$root/tests/clients
 exec "$venv/bin/python" "$@"

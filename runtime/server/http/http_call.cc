@@ -99,9 +99,9 @@ void HttpCall::OpenMore() {
 
 void HttpCall::Write(const std::shared_ptr<Part>& part,
                      const sdar::v1::GenerateResponse& response) {
-  std::string events = form_.take(part->prompt, response);
+  const std::string events = form_.take(part->prompt, response);
   if (!call_.stream || events.empty()) return part->stream->WriteDone(true);
-  Send(std::move(events), part->stream);
+  Send(events, part->stream);
 }
 
 void HttpCall::Finish(const std::shared_ptr<Part>& part, const absl::Status& status) {
@@ -152,7 +152,7 @@ void HttpCall::ConcludeIfOver(const std::shared_ptr<Part>& last) {
 }
 
 // writer: whose response has made the events; it goes on when they are sent. Null: none waits.
-void HttpCall::Send(std::string events, const std::shared_ptr<GenerateStream>& writer) {
+void HttpCall::Send(const std::string& events, const std::shared_ptr<GenerateStream>& writer) {
   if (!call_.stream || events.empty()) return;
   outbox_ += events;
   if (writer != nullptr) writers_.push_back(writer);

@@ -52,7 +52,7 @@ class HttpCall : public std::enable_shared_from_this<HttpCall> {
   void Advance(const std::shared_ptr<Part>& part);
   void Fail(const absl::Status& status);
   void ConcludeIfOver(const std::shared_ptr<Part>& last);
-  void Send(std::string events, const std::shared_ptr<GenerateStream>& writer);
+  void Send(const std::string& events, const std::shared_ptr<GenerateStream>& writer);
   void Flush();
 
   HttpExchange exchange_;

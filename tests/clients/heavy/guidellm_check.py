@@ -18,7 +18,8 @@ class GuideLlmTest(ChatJobTest):
         run_program(["guidellm", "run", "--backend", f"kind=openai_http,target={self.url}",
                      "--tokenizer", f"kind=huggingface_auto,model={CHAT_MODEL}",
                      "--data", "kind=synthetic_text,prompt_tokens=64,output_tokens=32",
-                     "--profile", "kind=concurrent,streams=8", "--constraint", f"kind=max_requests,count={REQUESTS}"], scratch)
+                     "--profile", "kind=concurrent,streams=8",
+                     "--constraint", f"kind=max_requests,count={REQUESTS}"], scratch)
         (benchmark,) = json.loads((scratch / "benchmarks.json").read_text())["benchmarks"]
         totals = benchmark["metrics"]["request_totals"]
         self.assertEqual((totals["successful"], totals["errored"]), (REQUESTS, 0))

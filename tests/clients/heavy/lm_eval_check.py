@@ -10,7 +10,8 @@ import unittest
 from chat_job import CHAT_MODEL, NAME, ChatJobTest
 from program import run_program
 
-TASKS = pathlib.Path(__file__).resolve().parent / "lm_eval_task"
+FOLDER = pathlib.Path(__file__).resolve().parent / "lm_eval_task"
+TASKS = ["sdar_choices", "sdar_generation", "sdar_rolling"]
 PREFIX = "<|endoftext|>"  # what lm-eval puts before a text without a context
 
 
@@ -21,15 +22,16 @@ class LmEvalTest(ChatJobTest):
         scratch = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="sdar-lm-eval-")))
         arguments = {"model": NAME, "base_url": f"{cls.url}/v1/completions", "tokenizer_backend": "huggingface",
                      "tokenizer": CHAT_MODEL}
-        shutil.copytree(TASKS, scratch / "tasks")
+        shutil.copytree(FOLDER, scratch / "tasks")
         run_program(["lm_eval", "--model", "local-completions", "--include_path", ".", "--batch_size", 8,
                      "--model_args", ",".join(f"{name}={value}" for name, value in arguments.items()),
-                     "--tasks", "sdar_choices,sdar_rolling,sdar_generation", "--log_samples",
-                     "--output_path", scratch / "out"], scratch / "tasks")
+                     "--tasks", ",".join(TASKS), "--log_samples", "--output_path", scratch / "out"], scratch / "tasks")
         (results,) = (scratch / "out").rglob("results_*.json")
         cls.results = json.loads(results.read_text())["results"]
-        cls.samples = {file.name.split("_2")[0].removeprefix("samples_"): [json.loads(line) for line in open(file)]
-                       for file in (scratch / "out").rglob("samples_*.jsonl")}
+        cls.samples = {}
+        for task in TASKS:
+            (samples,) = (scratch / "out").rglob(f"samples_{task}_*.jsonl")
+            cls.samples[task] = [json.loads(line) for line in samples.read_text().splitlines()]
 
     def post(self, path, body):
         code, text = self.job.post(path, body)

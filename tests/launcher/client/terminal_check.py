@@ -372,6 +372,6 @@ class PipeTest(TerminalTest):
 
 if __name__ == "__main__":
     if TMUX is None:
-        print("skipped: there is no tmux (packages-full.txt)")
+        print("skipped: there is no tmux (packages-test.txt)")
         sys.exit(77)
     unittest.main()

@@ -4,7 +4,6 @@
 #include <set>
 
 #include "absl/time/clock.h"
-
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -22,6 +22,7 @@ class Collector {
           {
             absl::MutexLock lock(&mutex_);
             requests_.push_back(exchange.request);
+            requests_.back().body_share.reset();  // which is the server's
           }
           HttpResponse response;
           response.code = code;
@@ -120,16 +121,21 @@ TEST(OtlpExporterTest, ACollectorThatRefusesOrIsNotThereCostsSpans) {
 }
 
 TEST(OtlpExporterTest, ACollectorThatDoesNotAnswerHoldsNothingUp) {
-  const auto silent = StartServer(Handling([](HttpExchange exchange) {
-    // Kept, so that it is never answered.
-    static auto* const kept = new std::vector<HttpExchange>();
-    kept->push_back(std::move(exchange));
+  absl::Mutex mutex;
+  std::vector<HttpExchange> unanswered;
+  const auto silent = StartServer(Handling([&](HttpExchange exchange) {
+    absl::MutexLock lock(&mutex);
+    unanswered.push_back(std::move(exchange));
   }));
-  OtlpOptions options = OptionsFor("http://" + silent->address());
-  options.timeout = absl::Milliseconds(50);
-  OtlpExporter exporter(options);
-  exporter.Add(Spans(2));
-  AwaitDropped(exporter, 2);
+  {
+    OtlpOptions options = OptionsFor("http://" + silent->address());
+    options.timeout = absl::Milliseconds(50);
+    OtlpExporter exporter(options);
+    exporter.Add(Spans(2));
+    AwaitDropped(exporter, 2);
+  }
+  absl::MutexLock lock(&mutex);
+  unanswered.clear();
 }
 
 TEST(OtlpEndpointTest, IsReadFromAUrl) {

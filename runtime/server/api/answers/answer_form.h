@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -39,6 +40,18 @@ struct AnswerIdentity {
 // One of the APIs. Requires: the tokenizer outlives the form.
 using MakeAnswerForm = AnswerForm (*)(const ApiCall& call, AnswerIdentity identity,
                                       const Tokenizer& tokenizer);
+
+// The form of an answer to one prompt. Answer has Take(response), End(status) and Body().
+template <typename Answer>
+AnswerForm FormOf(std::shared_ptr<Answer> answer) {
+  AnswerForm form;
+  form.take = [answer](size_t, const sdar::v1::GenerateResponse& response) {
+    return answer->Take(response);
+  };
+  form.end = [answer](const absl::Status& status) { return answer->End(status); };
+  form.body = [answer] { return answer->Body(); };
+  return form;
+}
 
 // "data: {..}" and an empty line; with a name in front "event: NAME".
 std::string ServerSentEvent(const Json& data);

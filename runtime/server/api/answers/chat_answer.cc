@@ -166,12 +166,7 @@ Json ChatAnswer::Body() const {
 
 AnswerForm MakeChatAnswer(const ApiCall& call, AnswerIdentity identity,
                           const Tokenizer& tokenizer) {
-  const auto answer = std::make_shared<ChatAnswer>(call, std::move(identity), tokenizer);
-  AnswerForm form;
-  form.take = [answer](size_t, const GenerateResponse& response) { return answer->Take(response); };
-  form.end = [answer](const absl::Status& status) { return answer->End(status); };
-  form.body = [answer] { return answer->Body(); };
-  return form;
+  return FormOf(std::make_shared<ChatAnswer>(call, std::move(identity), tokenizer));
 }
 
 }  // namespace sdar

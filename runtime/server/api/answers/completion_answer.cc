@@ -26,8 +26,8 @@ class CompletionAnswer {
 
  private:
   struct Choice {
-    Choice(const ApiCall& call, CompletionLogprobs offsets)
-        : reader(call), logprobs(std::move(offsets)) {}
+    Choice(const ApiCall& call, const CompletionLogprobs& offsets)
+        : reader(call), logprobs(offsets) {}
     SampleReader reader;
     CompletionLogprobs logprobs;
     bool begun = false;         // the prompt's echo is over

@@ -32,7 +32,7 @@ class MessagesAnswer {
   Json Body() const { return Message(); }
 
  private:
-  std::string Event(const char* type, Json fields) const;
+  std::string Event(const char* type, const Json& fields) const;
   std::string Begin();
   std::string Open(const char* type, Json part);
   std::string Close();
@@ -56,7 +56,7 @@ class MessagesAnswer {
   Json content_ = Json::array();
 };
 
-std::string MessagesAnswer::Event(const char* type, Json fields) const {
+std::string MessagesAnswer::Event(const char* type, const Json& fields) const {
   if (!stream_) return "";
   Json event = {{"type", type}};
   event.update(fields);
@@ -173,12 +173,7 @@ std::string MessagesAnswer::End(const absl::Status& status) {
 }  // namespace
 
 AnswerForm MakeMessagesAnswer(const ApiCall& call, AnswerIdentity identity, const Tokenizer&) {
-  const auto answer = std::make_shared<MessagesAnswer>(call, std::move(identity));
-  AnswerForm form;
-  form.take = [answer](size_t, const GenerateResponse& response) { return answer->Take(response); };
-  form.end = [answer](const absl::Status& status) { return answer->End(status); };
-  form.body = [answer] { return answer->Body(); };
-  return form;
+  return FormOf(std::make_shared<MessagesAnswer>(call, std::move(identity)));
 }
 
 }  // namespace sdar

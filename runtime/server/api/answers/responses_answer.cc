@@ -38,8 +38,8 @@ class ResponsesAnswer {
  private:
   enum class Item { kNone, kReasoning, kMessage, kCall };
 
-  std::string Event(const char* type, Json fields);
-  std::string PartEvent(const char* type, Json fields);
+  std::string Event(const char* type, const Json& fields);
+  std::string PartEvent(const char* type, const Json& fields);
   std::string Begin();
   std::string Open(Item item, Json json);
   std::string Close();
@@ -68,7 +68,7 @@ class ResponsesAnswer {
   int64_t reasoning_tokens_ = 0;
 };
 
-std::string ResponsesAnswer::Event(const char* type, Json fields) {
+std::string ResponsesAnswer::Event(const char* type, const Json& fields) {
   if (!stream_) return "";
   Json event = {{"type", type}, {"sequence_number", num_events_++}};
   event.update(fields);
@@ -76,11 +76,11 @@ std::string ResponsesAnswer::Event(const char* type, Json fields) {
 }
 
 // Of the open item, or its one part.
-std::string ResponsesAnswer::PartEvent(const char* type, Json fields) {
+std::string ResponsesAnswer::PartEvent(const char* type, const Json& fields) {
   Json event = {{"item_id", output_.back()["id"]}, {"output_index", output_.size() - 1}};
   if (open_ != Item::kCall) event["content_index"] = 0;
   event.update(fields);
-  return Event(type, std::move(event));
+  return Event(type, event);
 }
 
 Json ResponsesAnswer::Response(const char* status, Json usage) const {
@@ -155,8 +155,8 @@ std::string ResponsesAnswer::Close() {
     const bool message = open_ == Item::kMessage;
     Json fields = {{"text", part["text"]}};
     if (message) fields["logprobs"] = part.value("logprobs", Json::array());
-    events = PartEvent(message ? "response.output_text.done" : "response.reasoning_text.done",
-                       std::move(fields));
+    events =
+        PartEvent(message ? "response.output_text.done" : "response.reasoning_text.done", fields);
     events += PartEvent("response.content_part.done", {{"part", part}});
   }
   open_ = Item::kNone;
@@ -247,12 +247,7 @@ std::string ResponsesAnswer::End(const absl::Status& status) {
 
 AnswerForm MakeResponsesAnswer(const ApiCall& call, AnswerIdentity identity,
                                const Tokenizer& tokenizer) {
-  const auto answer = std::make_shared<ResponsesAnswer>(call, std::move(identity), tokenizer);
-  AnswerForm form;
-  form.take = [answer](size_t, const GenerateResponse& response) { return answer->Take(response); };
-  form.end = [answer](const absl::Status& status) { return answer->End(status); };
-  form.body = [answer] { return answer->Body(); };
-  return form;
+  return FormOf(std::make_shared<ResponsesAnswer>(call, std::move(identity), tokenizer));
 }
 
 }  // namespace sdar

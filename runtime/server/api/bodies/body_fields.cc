@@ -43,6 +43,19 @@ void NoteUnknown(absl::string_view field, UnknownFields& unknown) {
   if (unknown.size() < kMaxUnknown && !known) unknown.push_back(std::move(name));
 }
 
+absl::Status ReadRest(const Json& body, const absl::flat_hash_map<std::string, JsonReader>& readers,
+                      UnknownFields& unknown) {
+  for (const auto& [field, value] : body.items()) {
+    const auto reader = readers.find(field);
+    if (reader == readers.end()) {
+      NoteUnknown(field, unknown);
+    } else if (!value.is_null()) {
+      SDAR_RETURN_IF_ERROR(InField(field, reader->second(value)));
+    }
+  }
+  return absl::OkStatus();
+}
+
 void NoteRest(const Json& body, absl::string_view prefix, UnknownFields& unknown) {
   for (const auto& [name, value] : body.items()) {
     NoteUnknown(prefix.empty() ? name : absl::StrCat(prefix, ".", name), unknown);

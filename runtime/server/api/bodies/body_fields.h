@@ -4,11 +4,13 @@
 
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 #include "common/json.h"
 #include "common/json_fields.h"
+#include "runtime/request/request_json.h"
 #include "runtime/server/api/api_call.h"
 
 namespace sdar {
@@ -33,6 +35,11 @@ absl::Status TakeInto(Json& body, absl::string_view field, T& out) {
 
 // Notes that nobody knows a field. Keeps a few names only, each shortened.
 void NoteUnknown(absl::string_view field, UnknownFields& unknown);
+
+// Reads all members that are left of a body, those that are not null by the reader of their name.
+// InvalidArgument begins with the field.
+absl::Status ReadRest(const Json& body, const absl::flat_hash_map<std::string, JsonReader>& readers,
+                      UnknownFields& unknown);
 
 // Notes all members that are left of an object: "PREFIX.NAME", or "NAME" without a prefix.
 void NoteRest(const Json& body, absl::string_view prefix, UnknownFields& unknown);

@@ -11,7 +11,6 @@
 #include "common/json_fields.h"
 #include "common/shorten.h"
 #include "common/status_macros.h"
-#include "runtime/request/request_json.h"
 #include "runtime/server/api/bodies/body_fields.h"
 #include "runtime/server/api/bodies/known_fields.h"
 
@@ -168,15 +167,7 @@ absl::Status TakeRequestFields(Json& body, ApiCall& out) {
   if (!max_tokens.is_null()) body["max_tokens"] = std::move(max_tokens);
   TranslateDefaults(body);
   const Json best_of = TakeField(body, "best_of");
-  const auto readers = RequestFieldReaders(out.call.fields);
-  for (const auto& [key, value] : body.items()) {
-    const auto reader = readers.find(key);
-    if (reader == readers.end()) {
-      NoteUnknown(key, out.unknown_fields);
-    } else if (!value.is_null()) {
-      SDAR_RETURN_IF_ERROR(InField(key, reader->second(value)));
-    }
-  }
+  SDAR_RETURN_IF_ERROR(ReadRest(body, RequestFieldReaders(out.call.fields), out.unknown_fields));
   return CheckBestOf(best_of, out.call.fields);
 }
 

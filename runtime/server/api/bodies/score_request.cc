@@ -8,7 +8,6 @@
 
 #include "common/json_fields.h"
 #include "common/status_macros.h"
-#include "runtime/request/request_json.h"
 #include "runtime/server/api/bodies/body_fields.h"
 #include "runtime/server/api/bodies/openai_request.h"
 
@@ -51,15 +50,8 @@ absl::StatusOr<ApiCall> ParseScore(Json body, absl::Span<const std::string> mode
   SDAR_ASSIGN_OR_RETURN(out.prompts.emplace_back(), TakePrompt(body, text));
   SDAR_ASSIGN_OR_RETURN(out.call.targets, TakeContinuation(body, text));
   out.generates = false;
-  const auto readers = RequestFieldReaders(out.call.score_fields);
-  for (const auto& [key, value] : body.items()) {
-    const auto reader = readers.find(key);
-    if (reader == readers.end()) {
-      NoteUnknown(key, out.unknown_fields);
-    } else if (!value.is_null()) {
-      SDAR_RETURN_IF_ERROR(InField(key, reader->second(value)));
-    }
-  }
+  SDAR_RETURN_IF_ERROR(
+      ReadRest(body, RequestFieldReaders(out.call.score_fields), out.unknown_fields));
   return out;
 }
 

@@ -51,6 +51,6 @@ class PageTest(unittest.TestCase):
 
 def main():
     if CHROMIUM is None:
-        print("skipped: there is no chromium (packages-full.txt)")
+        print("skipped: there is no chromium (packages-test.txt)")
         sys.exit(77)
     unittest.main()
