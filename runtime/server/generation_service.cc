@@ -128,7 +128,7 @@ absl::StatusOr<std::vector<GenerationRequest>> GenerationService::BuildSamples(
 }
 
 absl::Status GenerationService::Check(GenerationCall call) {
-  const absl::Status status = BuildSamples(call).status();
+  absl::Status status = BuildSamples(call).status();
   if (!status.ok()) CountRefusal(status);
   return status;
 }

@@ -54,7 +54,8 @@ class Exchange {
     parser_.body_limit(kMaxAnswerBytes);
   }
 
-  absl::Status Run() {
+  // Throws what Asio throws.
+  absl::Status Post() {
     asio::ip::tcp::resolver resolver(io_);
     const auto addresses = resolver.resolve(options_.endpoint.host, options_.endpoint.port, error_);
     if (error_) return Failed("resolve");
@@ -121,7 +122,7 @@ class Exchange {
 
 absl::Status PostOtlp(const OtlpOptions& options, const std::string& body) {
   try {
-    return Exchange(options, body).Run();
+    return Exchange(options, body).Post();
   } catch (const std::exception& thrown) {
     return absl::UnavailableError(thrown.what());
   }
