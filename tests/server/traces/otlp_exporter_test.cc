@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/log.h"
 #include "tests/server/http/started_server.h"
 #include "tests/status_matchers.h"
 
@@ -65,7 +66,14 @@ size_t CountSpans(const HttpRequest& request) {
   return (*ParseJson(request.body, "body"))["resourceSpans"][0]["scopeSpans"][0]["spans"].size();
 }
 
-TEST(OtlpExporterTest, SendsWhatItGets) {
+class OtlpExporterTest : public ::testing::Test {
+ protected:
+  // The registry of loggers is made before threads ask for it: ThreadSanitizer does not see how its
+  // library, which is not instrumented, guards that.
+  static void SetUpTestSuite() { spdlog::default_logger(); }
+};
+
+TEST_F(OtlpExporterTest, SendsWhatItGets) {
   Collector collector;
   OtlpOptions options = OptionsFor(collector.url());
   options.headers = {{"X-Request-Id", "header"}};
@@ -79,7 +87,7 @@ TEST(OtlpExporterTest, SendsWhatItGets) {
   EXPECT_EQ(exporter.num_dropped(), 0u);
 }
 
-TEST(OtlpExporterTest, SendsWhatWaitsBeforeItEnds) {
+TEST_F(OtlpExporterTest, SendsWhatWaitsBeforeItEnds) {
   Collector collector;
   OtlpOptions options = OptionsFor(collector.url());
   options.interval = absl::Hours(1);
@@ -90,7 +98,7 @@ TEST(OtlpExporterTest, SendsWhatWaitsBeforeItEnds) {
   EXPECT_EQ(CountSpans(collector.Await(1)[0]), 2u);
 }
 
-TEST(OtlpExporterTest, WhatDoesNotFitIsDroppedAndCounted) {
+TEST_F(OtlpExporterTest, WhatDoesNotFitIsDroppedAndCounted) {
   Collector collector;
   OtlpOptions options = OptionsFor(collector.url());
   options.interval = absl::Hours(1);
@@ -110,7 +118,7 @@ void AwaitDropped(const OtlpExporter& exporter, uint64_t count) {
   EXPECT_EQ(exporter.num_dropped(), count);
 }
 
-TEST(OtlpExporterTest, ACollectorThatRefusesOrIsNotThereCostsSpans) {
+TEST_F(OtlpExporterTest, ACollectorThatRefusesOrIsNotThereCostsSpans) {
   Collector refusing(503);
   OtlpExporter refused(OptionsFor(refusing.url()));
   refused.Add(Spans(2));
@@ -120,7 +128,7 @@ TEST(OtlpExporterTest, ACollectorThatRefusesOrIsNotThereCostsSpans) {
   AwaitDropped(nobody, 3);
 }
 
-TEST(OtlpExporterTest, ACollectorThatDoesNotAnswerHoldsNothingUp) {
+TEST_F(OtlpExporterTest, ACollectorThatDoesNotAnswerHoldsNothingUp) {
   absl::Mutex mutex;
   std::vector<HttpExchange> unanswered;
   const auto silent = StartServer(Handling([&](HttpExchange exchange) {
