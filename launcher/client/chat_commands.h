@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a line of a chat asks for: a command behind a slash, or a message to the model.
+// What the user types in a chat: a command, which begins with a slash, or a message to the model.
 #pragma once
 
 #include <string>

@@ -34,7 +34,7 @@ absl::StatusOr<Json> ReadList(const std::string& path) {
   return list;
 }
 
-// The string at `key`; empty where there is none or null.
+// The string at `key`; empty if it is absent or null.
 absl::StatusOr<std::string> TextAt(const Json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return "";

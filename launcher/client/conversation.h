@@ -21,7 +21,7 @@ class Conversation {
   const sdar::v1::GenerateRequest& request() const { return request_; }
   sdar::v1::GenerateRequest& request() { return request_; }
 
-  // The system turn comes first. Empty: there is none.
+  // Sets the system turn, which comes first; an empty text removes it.
   void SetSystem(const std::string& text);
   // The system turn stays.
   void Forget();

@@ -87,8 +87,8 @@ void CallRecord::MeasureSamples() {
   if (!last || !to_first_token_) return;
   const SteadyTime first = call_.arrival + *to_first_token_;
   ended_.decode = *last - first;
-  if (ended_.queued)
-    ended_.prefill = std::max(*to_first_token_ - *ended_.queued, absl::ZeroDuration());
+  if (!ended_.queued) return;
+  ended_.prefill = std::max(*to_first_token_ - *ended_.queued, absl::ZeroDuration());
 }
 
 Json CallRecord::Summary() const {

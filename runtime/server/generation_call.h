@@ -21,6 +21,8 @@ struct GenerationCall {
   std::string request_id;  // empty: one is made
   // An open call may have the same id: a suffix then tells this one from it.
   bool may_extend_request_id = false;
+  // A part of a body whose first call was let in: a server that drains lets it in too.
+  bool continues = false;
   TraceParent trace;  // what it is a part of
   std::vector<TokenId> prompt;
   RequestFields fields;

@@ -92,7 +92,7 @@ absl::StatusOr<std::string> GenerationService::TakeRequestId(const GenerationCal
 absl::StatusOr<std::shared_ptr<GenerateStream>> GenerationService::Register(
     const GenerationCall& call, GenerateStream::Options options) {
   absl::MutexLock lock(&mutex_);
-  SDAR_RETURN_IF_ERROR(refusal_);
+  if (!call.continues) SDAR_RETURN_IF_ERROR(refusal_);
   SDAR_ASSIGN_OR_RETURN(options.request_id, TakeRequestId(call));
   auto stream =
       std::make_shared<GenerateStream>(std::move(options), router_, text_.tokenizer(), metrics_);

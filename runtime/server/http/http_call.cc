@@ -30,6 +30,7 @@ GenerationCall HttpCall::MakeCall(size_t prompt, bool scores) const {
   GenerationCall call = call_.call;
   // The prompts after the first have its id with a suffix.
   if (prompt > 0) call.may_extend_request_id = true;
+  call.continues = next_prompt_ > 0;
   call.prompt = call_.prompts[prompt];
   if (!scores) return call;
   call.scores = std::make_shared<sdar::v1::ScoreResponse>();
@@ -53,6 +54,7 @@ absl::StatusOr<std::shared_ptr<HttpCall::Part>> HttpCall::Open(size_t prompt, bo
   part->scores = scores;
   part->answer = call.scores;
   SDAR_ASSIGN_OR_RETURN(part->stream, service_.Open(std::move(call)));
+  active_.push_back(part);
   return part;
 }
 
@@ -62,9 +64,9 @@ absl::Status HttpCall::Start() {
   SDAR_ASSIGN_OR_RETURN(const std::shared_ptr<Part> first, Open(0, call_.scores_prompts()));
   exchange_.add_header("X-Request-Id", first->stream->request_id());
   const auto self = shared_from_this();
+  next_prompt_ = 1;
   exchange_.on_gone([self] { self->Fail(absl::CancelledError("cancelled by the client")); });
   exchange_.post([self, first] {
-    self->next_prompt_ = 1;
     self->Begin(first);
     self->OpenMore();
   });
@@ -72,7 +74,6 @@ absl::Status HttpCall::Start() {
 }
 
 void HttpCall::Begin(const std::shared_ptr<Part>& part) {
-  active_.push_back(part);
   const auto self = shared_from_this();
   // The sink is called under the stream's lock; what is to be done waits until it is free.
   part->stream->Begin(

@@ -60,7 +60,7 @@ class HttpCall : public std::enable_shared_from_this<HttpCall> {
   const ApiCall call_;
   AnswerForm form_;
 
-  std::vector<std::shared_ptr<Part>> active_;
+  std::vector<std::shared_ptr<Part>> active_;  // opened, and not finished
   size_t next_prompt_ = 0;
   absl::Status failure_;
   bool concluded_ = false;

@@ -21,8 +21,6 @@ constexpr size_t kMaxIdleBodyBytes = size_t{64} << 10;
 constexpr size_t kMaxEscape = 6;
 // Of what a body holds that the prompt does not show.
 constexpr size_t kMaxOtherFieldsBytes = size_t{1} << 20;
-// What stands in front of a model's name in its path.
-constexpr absl::string_view kModelPath = "/v1/models/";
 
 absl::string_view MethodsOf(absl::string_view method) {
   return method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";

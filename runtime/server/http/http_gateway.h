@@ -42,6 +42,11 @@ class HttpGateway {
 
  private:
   using Action = void (HttpGateway::*)(HttpExchange&);
+  // From a body to another; what nobody knows of it is noted.
+  using TextConversion = absl::StatusOr<Json> (*)(Json body, const TextCodec& text,
+                                                  UnknownFields& unknown);
+  // What stands in front of a model's name in its path.
+  static constexpr absl::string_view kModelPath = "/v1/models/";
   // Who may ask for a route: what probes and scrapers ask, who have neither key nor certificate,
   // says nothing of anybody's calls.
   enum class Access { kProbe, kOpenToAll, kWithKey };
@@ -72,6 +77,7 @@ class HttpGateway {
   Json ModelJson(const std::string& name) const;
   void Models(HttpExchange& exchange);
   void Model(HttpExchange& exchange);
+  absl::StatusOr<Json> Convert(const HttpRequest& request, TextConversion conversion);
   void Tokenize(HttpExchange& exchange);
   void Detokenize(HttpExchange& exchange);
   void Health(HttpExchange& exchange);

@@ -27,7 +27,6 @@ namespace {
 constexpr int kMaxDepth = 64;
 
 absl::StatusOr<Json> TokensOf(Json body, const TextCodec& text, UnknownFields& unknown) {
-  SDAR_RETURN_IF_ERROR(CheckFields("the body", body));
   std::string prompt;
   if (body.contains("messages")) {
     SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(body));
@@ -35,19 +34,16 @@ absl::StatusOr<Json> TokensOf(Json body, const TextCodec& text, UnknownFields& u
   } else if (!ReadValue(TakeField(body, "prompt"), prompt).ok()) {
     return absl::InvalidArgumentError("prompt: expected a string, or messages instead");
   }
-  body.erase("model");
   NoteRest(body, "", unknown);
   SDAR_ASSIGN_OR_RETURN(const std::vector<TokenId> ids, text.tokenizer().Encode(prompt));
   return Json{{"count", ids.size()}, {"tokens", ids}};
 }
 
 absl::StatusOr<Json> TextOf(Json body, const TextCodec& text, UnknownFields& unknown) {
-  SDAR_RETURN_IF_ERROR(CheckFields("the body", body));
   std::vector<TokenId> ids;
   if (!ReadValue(TakeField(body, "tokens"), ids).ok()) {
     return absl::InvalidArgumentError("tokens: expected a list of token ids");
   }
-  body.erase("model");
   NoteRest(body, "", unknown);
   SDAR_ASSIGN_OR_RETURN(std::string prompt, text.DecodeIds(ids, false, "tokens"));
   return Json{{"prompt", std::move(prompt)}};
@@ -139,7 +135,7 @@ void HttpGateway::Models(HttpExchange& exchange) {
 // Names of a hub have a slash, which clients write as it is or as %2F.
 void HttpGateway::Model(HttpExchange& exchange) {
   const std::string name =
-      PercentDecoded(absl::string_view(exchange.request.path).substr(sizeof("/v1/models/") - 1));
+      PercentDecoded(absl::string_view(exchange.request.path).substr(kModelPath.size()));
   if (std::find(models_.begin(), models_.end(), name) == models_.end()) {
     return Respond(exchange, absl::NotFoundError(absl::StrCat("model: expected '", models_.front(),
                                                               "', got '", Shorten(name), "'")));
@@ -147,27 +143,24 @@ void HttpGateway::Model(HttpExchange& exchange) {
   exchange.respond(JsonResponse(ModelJson(name)));
 }
 
-void HttpGateway::Tokenize(HttpExchange& exchange) {
+absl::StatusOr<Json> HttpGateway::Convert(const HttpRequest& request, TextConversion conversion) {
   UnknownFields unknown;
-  const auto work = [&]() -> absl::StatusOr<Json> {
-    SDAR_ASSIGN_OR_RETURN(Json body, ParseJson(exchange.request.body, "the body", kMaxDepth));
-    SDAR_ASSIGN_OR_RETURN(Json out, TokensOf(std::move(body), service_.load()->text(), unknown));
-    SDAR_RETURN_IF_ERROR(CheckUnknown(unknown, exchange.request.path));
-    out["max_model_len"] = service_.load()->model_info().max_sequence_length();
-    return out;
-  };
-  Respond(exchange, work());
+  SDAR_ASSIGN_OR_RETURN(Json body, ParseJson(request.body, "the body", kMaxDepth));
+  SDAR_RETURN_IF_ERROR(CheckFields("the body", body));
+  body.erase("model");
+  SDAR_ASSIGN_OR_RETURN(Json out, conversion(std::move(body), service_.load()->text(), unknown));
+  SDAR_RETURN_IF_ERROR(CheckUnknown(unknown, request.path));
+  return out;
+}
+
+void HttpGateway::Tokenize(HttpExchange& exchange) {
+  absl::StatusOr<Json> body = Convert(exchange.request, TokensOf);
+  if (body.ok()) (*body)["max_model_len"] = service_.load()->model_info().max_sequence_length();
+  Respond(exchange, body);
 }
 
 void HttpGateway::Detokenize(HttpExchange& exchange) {
-  UnknownFields unknown;
-  const auto work = [&]() -> absl::StatusOr<Json> {
-    SDAR_ASSIGN_OR_RETURN(Json body, ParseJson(exchange.request.body, "the body", kMaxDepth));
-    SDAR_ASSIGN_OR_RETURN(Json out, TextOf(std::move(body), service_.load()->text(), unknown));
-    SDAR_RETURN_IF_ERROR(CheckUnknown(unknown, exchange.request.path));
-    return out;
-  };
-  Respond(exchange, work());
+  Respond(exchange, Convert(exchange.request, TextOf));
 }
 
 void HttpGateway::Health(HttpExchange& exchange) {

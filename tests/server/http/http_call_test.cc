@@ -2,20 +2,20 @@
 // Bodies with many prompts: how they reach the service, and what becomes of them.
 #include "runtime/server/http/http_call.h"
 
-#include <numeric>
+#include <deque>
+#include <functional>
 
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "runtime/server/api/answers/completion_answer.h"
 #include "tests/server/http/gateway_fixture.h"
 
 namespace sdar {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Lt;
-using ::testing::StartsWith;
 
 // Samples that the test answers when it likes.
 class HeldSamples {
@@ -149,6 +149,7 @@ TEST_F(HttpCallTest, ALongListIsNotWithTheServiceAtOnce) {
   for (int i = 0; i < kPrompts; ++i) {
     held_->AwaitSubmitted(std::min(kPrompts, 64 + i));
     EXPECT_LE(held_->num_held(), 64u);
+    ASSERT_GT(held_->num_held(), 0u);
     held_->AnswerOne(held_->ids().front());
   }
   EXPECT_EQ(client->Read().json()["choices"].size(), size_t{kPrompts});
@@ -221,6 +222,72 @@ TEST_F(HttpCallTest, AClientThatLeavesEndsAllItsPrompts) {
   EXPECT_EQ(held_->num_held(), 0u);
 }
 
+TEST_F(HttpCallTest, AServerThatDrainsStillAnswersAListThatItLetIn) {
+  constexpr int kPrompts = 100;
+  const auto client = Send({{"prompt", Prompts(kPrompts)}, {"max_tokens", 8}});
+  held_->AwaitSubmitted(64);
+  service_.Refuse(absl::UnavailableError("draining"));
+  EXPECT_EQ(Post("/v1/completions", {{"prompt", "late"}}).code, 503);
+  for (int i = 0; i < kPrompts; ++i) {
+    held_->AwaitSubmitted(std::min(kPrompts, 64 + i));
+    ASSERT_GT(held_->num_held(), 0u);
+    held_->AnswerOne(held_->ids().front());
+  }
+  const HttpAnswer answer = client->Read();
+  EXPECT_EQ(answer.code, 200);
+  EXPECT_EQ(answer.json()["choices"].size(), size_t{kPrompts});
+}
+
+// What was posted to an exchange, from any thread.
+class PostedWork {
+ public:
+  void Add(std::function<void()> work) {
+    absl::MutexLock lock(&mutex_);
+    work_.push_back(std::move(work));
+  }
+  // Runs the first of it; false when there is none.
+  bool RunOne() {
+    std::function<void()> work;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (work_.empty()) return false;
+      work = std::move(work_.front());
+      work_.pop_front();
+    }
+    work();
+    return true;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::deque<std::function<void()>> work_ ABSL_GUARDED_BY(mutex_);
+};
+
+// An exchange whose client has left before its handler was called.
+TEST_F(HttpCallTest, AClientThatHasLeftAlreadyLeavesNothingThatRuns) {
+  PostedWork posted;
+  HttpExchange exchange;
+  exchange.post = [&posted](std::function<void()> work) { posted.Add(std::move(work)); };
+  exchange.add_header = [](const std::string&, const std::string&) {};
+  exchange.respond = [](const HttpResponse&) {};
+  exchange.on_gone = exchange.on_ended = exchange.post;
+  ApiCall call;
+  call.prompts = {{1}, {2}};
+  call.call.fields.max_tokens = 8;
+  AnswerForm form = MakeCompletionAnswer(call, {}, text_.tokenizer());
+  const auto begun =
+      std::make_shared<HttpCall>(std::move(exchange), service_, std::move(call), std::move(form));
+  ASSERT_TRUE(begun->Start().ok());
+  EXPECT_EQ(held_->submitted(), 1);
+  const SteadyTime deadline = SteadyTime::Now() + absl::Seconds(20);
+  while (service_.num_open_calls() > 0 && SteadyTime::Now() < deadline) {
+    if (!posted.RunOne()) absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(service_.num_open_calls(), 0u);
+  EXPECT_EQ(held_->num_held(), 0u);
+  EXPECT_EQ(held_->submitted(), 1);
+}
+
 TEST_F(HttpCallTest, TheFirstPromptHasTheRequestsId) {
   const auto client = std::make_unique<HttpClient>(server_->address());
   client->Send(HttpClient::Text("POST", "/v1/completions",
@@ -249,6 +316,7 @@ TEST_F(FullQueueCallTest, AListThatFillsTheQueueWaitsForItsOwnRoom) {
   const auto client = Send({{"prompt", Prompts(8)}, {"max_tokens", 8}});
   for (int i = 1; i <= 8; ++i) {
     held_->AwaitSubmitted(i);
+    ASSERT_GT(held_->num_held(), 0u);
     held_->AnswerOne(held_->ids().front());
   }
   EXPECT_EQ(client->Read().json()["choices"].size(), 8u);

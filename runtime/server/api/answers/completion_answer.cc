@@ -39,7 +39,7 @@ class CompletionAnswer {
   std::string Say(Json news);
   void Keep(Json news);
 
-  const ApiCall call_;  // without its request
+  const ApiCall call_;
   const Tokenizer& tokenizer_;
   OpenAiChunks chunks_;
   std::vector<Choice> choices_;

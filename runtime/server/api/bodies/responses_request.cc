@@ -131,6 +131,9 @@ absl::Status TakeIncluded(Json& body, ApiCall& call) {
   SDAR_RETURN_IF_ERROR(TakeInto(body, "include", include));
   SDAR_RETURN_IF_ERROR(TakeInto(body, "top_logprobs", top));
   const bool wanted = std::find(include.begin(), include.end(), kLogprobs) != include.end();
+  for (const std::string& name : include) {
+    if (name != kLogprobs) NoteUnknown(absl::StrCat("include.", name), call.unknown_fields);
+  }
   if (wanted || top.value_or(0) > 0) call.call.fields.logprobs = top.value_or(0);
   return absl::OkStatus();
 }
