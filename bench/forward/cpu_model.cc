@@ -45,7 +45,7 @@ absl::StatusOr<CpuModel> MakeCpuModel(const CpuModelSource& source, const ModelO
   CpuBackendOptions cpu;
   SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(source.dtype));
   cpu.instruction_set = BestInstructionSet();
-  cpu.cores = ShareCores(FindAllowedCores().cpus, 1, 0, source.threads);
+  cpu.cores = ShareCores(FindAllowedCores(), 1, 0, source.threads);
   SDAR_ASSIGN_OR_RETURN(out.backend, CpuBackend::Create(cpu));
   out.backend->BindThread();
   out.communicator = MakeSingleCommunicator();

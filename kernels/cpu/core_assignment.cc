@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/core_assignment.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include <hwloc.h>
 #include <sched.h>
+
+#include "common/machine/control_group.h"
 
 namespace sdar {
 namespace {
@@ -57,17 +61,22 @@ AllowedCores FindAllowedCores() {
     if (hwloc_topology_load(topology) == 0) allowed = FromTopology(topology);
     hwloc_topology_destroy(topology);
   }
-  return allowed.cpus.empty() ? FromAffinityMask() : allowed;
+  if (allowed.cpus.empty()) allowed = FromAffinityMask();
+  allowed.limit = ControlGroup::OfThisProcess().CpuLimit().value_or(allowed.limit);
+  return allowed;
 }
 
-CoreShare ShareCores(absl::Span<const int> cpus, int num_sharers, int index, int threads_wanted) {
-  const int cores = static_cast<int>(cpus.size());
-  const int begin = cores * index / num_sharers;
-  const int end = cores * (index + 1) / num_sharers;
+CoreShare ShareCores(const AllowedCores& allowed, int num_sharers, int index, int threads_wanted) {
+  const int cores = static_cast<int>(allowed.cpus.size());
+  const bool is_limited = allowed.limit < cores;
+  const int whole = is_limited ? std::max(1, static_cast<int>(std::ceil(allowed.limit))) : cores;
+  const int begin = whole * index / num_sharers;
+  const int end = whole * (index + 1) / num_sharers;
   CoreShare share;
-  share.num_threads = threads_wanted > 0 ? threads_wanted : (cores < num_sharers ? 1 : end - begin);
-  if (cores < num_sharers || share.num_threads > end - begin) return share;
-  share.cpus.assign(cpus.begin() + begin, cpus.begin() + begin + share.num_threads);
+  share.num_threads = threads_wanted > 0 ? threads_wanted : (whole < num_sharers ? 1 : end - begin);
+  if (is_limited || whole < num_sharers || share.num_threads > end - begin) return share;
+  const auto first = allowed.cpus.begin() + begin;
+  share.cpus.assign(first, first + share.num_threads);
   share.spin = true;
   return share;
 }

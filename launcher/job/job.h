@@ -127,17 +127,19 @@ class Job {
   Neighbours FindNeighbours() const;
   absl::Status MakeDevice();
   absl::Status OpenCuda(const CudaModule& cuda, int num_devices);
-  absl::Status OpenCpu();
+  // why_no_gpu: empty where the CPU was asked for.
+  absl::Status OpenCpu(const std::string& why_no_gpu);
   absl::Status LoadWeights();
   absl::Status ChoosePages();
   absl::Status LoadModel();
   absl::Status LoadText();
   absl::Status StartWatchdog();
+  std::string OwnAddress() const;
   absl::StatusOr<std::string> Listen(const WatchdogOptions& options);
   void CallRankZero(const WatchdogOptions& options, const std::string& address);
   absl::Status JoinReplicas();
   StepProgress OwnProgress() const;
-  absl::StatusOr<CoreShare> FindCores();
+  absl::StatusOr<CoreShare> FindCores(const AllowedCores& allowed);
   int64_t PagesOf(int64_t memory_bytes) const;
   absl::Status CheckPages(int64_t pages) const;
   absl::Status MakeEngine();

@@ -10,13 +10,13 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "launcher/job/agreement.h"
 #include "launcher/job/job.h"
+#include "launcher/job/machine_report.h"
 #include "launcher/job/memory_amount.h"
 
 namespace sdar {
 
 // Ranks on one node with the same CPU mask split its cores.
-absl::StatusOr<CoreShare> Job::FindCores() {
-  const AllowedCores allowed = FindAllowedCores();
+absl::StatusOr<CoreShare> Job::FindCores(const AllowedCores& allowed) {
   const std::string mine = absl::StrCat(hosts_[static_cast<size_t>(rank())], " ", allowed.mask);
   SDAR_ASSIGN_OR_RETURN(const std::vector<std::string> all, GatherStrings(*world_, mine));
   int sharers = 0;
@@ -26,7 +26,7 @@ absl::StatusOr<CoreShare> Job::FindCores() {
     if (static_cast<int>(r) < rank()) ++index;
     ++sharers;
   }
-  return ShareCores(allowed.cpus, sharers, index, options_.threads);
+  return ShareCores(allowed, sharers, index, options_.threads);
 }
 
 // Ranks on this rank's host, and how many of them come before it.
@@ -53,7 +53,11 @@ absl::Status Job::MakeDevice() {
         "--device=cuda: ", num_devices > 0 ? "another rank" : "this machine",
         " has no GPU that CUDA can use", cuda.ok() ? "" : ": ", cuda.status().message()));
   }
-  return OpenCpu();
+  if (!is_auto) return OpenCpu("");
+  if (!cuda.ok()) return OpenCpu(std::string(cuda.status().message()));
+  return OpenCpu(enough ? "another rank has no GPU to itself"
+                        : absl::StrCat("this host has ", FindNeighbours().count, " rank(s) and ",
+                                       num_devices, " GPU(s) that CUDA can use"));
 }
 
 // A host's ranks take its GPUs in turn.
@@ -72,8 +76,17 @@ absl::Status Job::OpenCuda(const CudaModule& cuda, int num_devices) {
   return cuda.open(options, *group_, device_);
 }
 
-absl::Status Job::OpenCpu() {
-  SDAR_ASSIGN_OR_RETURN(const CoreShare cores, FindCores());
+absl::Status Job::OpenCpu(const std::string& why_no_gpu) {
+  const AllowedCores allowed = FindAllowedCores();
+  SDAR_ASSIGN_OR_RETURN(const CoreShare cores, FindCores(allowed));
+  if (is_coordinator()) {
+    spdlog::info("{}; {}", DescribeCores(allowed, cores),
+                 DescribeMemory(ControlGroup::OfThisProcess()));
+  }
+  // Hosts differ, so every rank may warn.
+  for (const std::string& text : FindMachineWarnings(allowed, options_.threads, why_no_gpu)) {
+    spdlog::warn("{}", text);
+  }
   auto set = ParseInstructionSet(options_.instruction_set);
   SDAR_ASSIGN_OR_RETURN(const int64_t common,
                         MinimumOverRanks(*world_, set.ok() ? static_cast<int64_t>(*set) : 0));

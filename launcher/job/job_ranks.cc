@@ -122,6 +122,13 @@ StepProgress Job::OwnProgress() const {
   return progress;
 }
 
+// The name under which other hosts reach this one. A pod's own name is known in its cluster's domain
+// only; a LeaderWorkerSet tells the leader's whole address, and sdar-launch has rank 0 there.
+std::string Job::OwnAddress() const {
+  const char* leader = std::getenv("LWS_LEADER_ADDRESS");
+  return leader != nullptr && *leader != '\0' ? leader : hosts_[0];
+}
+
 absl::StatusOr<std::string> Job::Listen(const WatchdogOptions& options) {
   const bool one_host = std::count(hosts_.begin(), hosts_.end(), hosts_[0]) == num_ranks();
   const auto fail = [this](const absl::Status& status) {
@@ -131,7 +138,7 @@ absl::StatusOr<std::string> Job::Listen(const WatchdogOptions& options) {
   if (num_replicas() > 1) replica_server_ = std::make_unique<ReplicaServer>(num_replicas(), fail);
   watchdog_server_ = std::make_unique<WatchdogServer>(
       options, num_ranks(), group_size(), [this] { return OwnProgress(); }, fail);
-  return watchdog_server_->Start(one_host ? "127.0.0.1" : hosts_[0],
+  return watchdog_server_->Start(one_host ? "127.0.0.1" : OwnAddress(),
                                  replica_server_ ? replica_server_->service() : nullptr);
 }
 

@@ -21,14 +21,6 @@ struct Unit {
 constexpr Unit kUnits[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
 constexpr int64_t kMaxBytes = int64_t{1} << 50;
 
-// The first number of a file; NotFound when it has none, as where a limit is "max".
-absl::StatusOr<int64_t> ReadNumber(const std::string& path) {
-  std::ifstream file(path);
-  int64_t value = 0;
-  if (file >> value) return value;
-  return absl::NotFoundError(absl::StrCat(path, ": no number"));
-}
-
 absl::StatusOr<int64_t> ReadMemAvailable(const std::string& meminfo) {
   std::ifstream file(meminfo);
   for (std::string line; std::getline(file, line);) {
@@ -72,12 +64,9 @@ absl::StatusOr<MemoryAmount> ParseMemoryAmount(absl::string_view flag, const std
                    text, "'"));
 }
 
-absl::StatusOr<int64_t> FreeMemory(const std::string& meminfo, const std::string& control_group) {
-  SDAR_ASSIGN_OR_RETURN(int64_t available, ReadMemAvailable(meminfo));
-  const absl::StatusOr<int64_t> limit = ReadNumber(control_group + "/memory.max");
-  const absl::StatusOr<int64_t> used = ReadNumber(control_group + "/memory.current");
-  if (limit.ok() && used.ok()) available = std::min(available, *limit - *used);
-  return std::max<int64_t>(available, 0);
+absl::StatusOr<int64_t> FreeMemory(const ControlGroup& group, const std::string& meminfo) {
+  SDAR_ASSIGN_OR_RETURN(const int64_t available, ReadMemAvailable(meminfo));
+  return std::min(available, group.FreeMemory().value_or(available));
 }
 
 }  // namespace sdar

@@ -8,6 +8,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
+#include "common/machine/control_group.h"
+
 namespace sdar {
 
 // Bytes, or a part of what is free.
@@ -22,9 +24,9 @@ struct MemoryAmount {
 // "1GiB", "512MiB", "1048576" (bytes) or "0.5" (of what is free). InvalidArgument names the flag.
 absl::StatusOr<MemoryAmount> ParseMemoryAmount(absl::string_view flag, const std::string& text);
 
-// Bytes that new pages of memory could take on this machine: MemAvailable, or what the control
-// group of this process still allows if that is less. NotFound when the kernel does not say.
-absl::StatusOr<int64_t> FreeMemory(const std::string& meminfo = "/proc/meminfo",
-                                   const std::string& control_group = "/sys/fs/cgroup");
+// Bytes that new pages of memory could take on this machine: MemAvailable, or what `group` still
+// allows if that is less. NotFound when the kernel does not say.
+absl::StatusOr<int64_t> FreeMemory(const ControlGroup& group = ControlGroup::OfThisProcess(),
+                                   const std::string& meminfo = "/proc/meminfo");
 
 }  // namespace sdar

@@ -4,7 +4,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "tests/launcher/process.h"
+#include "tests/common/machine/fake_machine.h"
 #include "tests/status_matchers.h"
 
 namespace sdar {
@@ -45,17 +45,21 @@ TEST(MemoryAmountTest, RefusesWhatIsNoAmountAndNamesTheFlag) {
 }
 
 TEST(FreeMemoryTest, IsTheLessOfTheMachinesAndTheControlGroups) {
-  ScratchFolder folder;
-  WriteText(folder.File("meminfo"), "MemTotal:  9000 kB\nMemAvailable:    4000 kB\n");
-  const std::string group = folder.File(".");
-  EXPECT_EQ(*FreeMemory(folder.File("meminfo"), group), 4000 << 10);
-  WriteText(folder.File("memory.max"), "max\n");
-  WriteText(folder.File("memory.current"), "1000000\n");
-  EXPECT_EQ(*FreeMemory(folder.File("meminfo"), group), 4000 << 10);
-  WriteText(folder.File("memory.max"), "3000000\n");
-  EXPECT_EQ(*FreeMemory(folder.File("meminfo"), group), 2000000);
-  EXPECT_THAT(FreeMemory(folder.File("none"), group),
+  FakeMachine machine;
+  const std::string meminfo = machine.root() + "/proc/meminfo";
+  EXPECT_THAT(FreeMemory(machine.Read(), meminfo),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("MemAvailable")));
+  machine.Write("/proc/meminfo", "MemTotal:  9000 kB\nMemAvailable:    4000 kB\n");
+  EXPECT_EQ(*FreeMemory(machine.Read(), meminfo), 4000 << 10);
+  machine.Write("/proc/self/mountinfo", FakeMachine::kUnified)
+      .Write("/proc/self/cgroup", "0::/\n")
+      .Write("/sys/fs/cgroup/memory.current", "1000000\n")
+      .Write("/sys/fs/cgroup/memory.max", "max\n");
+  EXPECT_EQ(*FreeMemory(machine.Read(), meminfo), 4000 << 10);
+  machine.Write("/sys/fs/cgroup/memory.max", "3000000\n");
+  EXPECT_EQ(*FreeMemory(machine.Read(), meminfo), 2000000);
+  machine.Write("/sys/fs/cgroup/memory.max", "9000000\n");
+  EXPECT_EQ(*FreeMemory(machine.Read(), meminfo), 4000 << 10);
 }
 
 }  // namespace
