@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include <unistd.h>
 
 #include "common/log.h"
@@ -43,7 +44,28 @@ void RemoveStaleSharedMemory() {
   }
 }
 
+std::string InMiB(std::optional<int64_t> bytes) {
+  return bytes ? absl::StrCat(*bytes >> 20, " MiB") : "unknown";
+}
+
+// A process that is killed for want of memory cannot say so itself.
+void SayIfMemoryRanOut(const ControlGroup& group, int64_t killed_before) {
+  const int64_t killed = group.OomKills() - killed_before;
+  if (killed <= 0) return;
+  spdlog::error(
+      "the kernel has killed {} process(es) of this control group, whose memory has run out: limit "
+      "{}, most in use {}",
+      killed, InMiB(group.MemoryLimit()), InMiB(group.PeakMemory()));
+}
+
 }  // namespace
+
+void PauseBeforeFailure(const LaunchOptions& options, const SignalQueue& signals) {
+  if (options.failure_pause_s <= 0) return;
+  const absl::Duration pause = absl::Seconds(options.failure_pause_s);
+  spdlog::info("ending in {}, so that this log can be read", absl::FormatDuration(pause));
+  signals.Pause(pause);
+}
 
 JobSupervisor::JobSupervisor(const LaunchOptions& options, std::vector<Host> hosts,
                              std::vector<std::string> line, std::string library,
@@ -55,13 +77,22 @@ JobSupervisor::JobSupervisor(const LaunchOptions& options, std::vector<Host> hos
       signals_(signals) {}
 
 int JobSupervisor::Run() {
+  const int exit_code = RunUntilTheEnd();
+  if (exit_code == 0 || stopping_) return exit_code;
+  PauseBeforeFailure(options_, signals_);
+  return exit_code;
+}
+
+int JobSupervisor::RunUntilTheEnd() {
   absl::Duration delay = kFirstDelay;
   while (true) {
     int exit_code = 0;
     if (!AwaitMachines(exit_code)) return exit_code;
     RemoveStaleSharedMemory();
     const SteadyTime begin = SteadyTime::Now();
+    const int64_t killed_before = group_.OomKills();
     exit_code = RunOnce();
+    SayIfMemoryRanOut(group_, killed_before);
     if (stopping_ && !is_late_) exit_code = 0;
     if (!WorthAnotherTry(exit_code)) return exit_code;
     if (SteadyTime::Now() - begin > kHealthyRun) delay = kFirstDelay;
@@ -157,14 +188,9 @@ void JobSupervisor::Escalate(const ChildProcess& job) {
 }
 
 bool JobSupervisor::Pause(absl::Duration duration) {
-  const SteadyTime deadline = SteadyTime::Now() + duration;
-  while (true) {
-    const std::optional<int> signal = signals_.Next(deadline);
-    if (!signal.has_value()) return true;
-    if (*signal == SIGCHLD) continue;
-    stopping_ = true;
-    return false;
-  }
+  if (signals_.Pause(duration)) return true;
+  stopping_ = true;
+  return false;
 }
 
 }  // namespace sdar

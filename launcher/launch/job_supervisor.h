@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 
+#include "common/machine/control_group.h"
 #include "common/steady_time.h"
 #include "launcher/launch/child_process.h"
 #include "launcher/launch/hosts.h"
@@ -15,6 +16,9 @@
 #include "launcher/launch/signal_queue.h"
 
 namespace sdar {
+
+// Waits as --failure-pause says, unless a signal to end comes.
+void PauseBeforeFailure(const LaunchOptions& options, const SignalQueue& signals);
 
 // Starts mpirun once the other machines can be reached, and again, after a delay that doubles, when
 // it fails. SIGTERM, SIGHUP and SIGUSR1 let the job drain (mpirun passes SIGUSR1 to every rank); a
@@ -33,6 +37,7 @@ class JobSupervisor {
   int Run();
 
  private:
+  int RunUntilTheEnd();
   bool AwaitMachines(int& exit_code);
   int RunOnce();
   void Stop(const ChildProcess& job, int signal);
@@ -46,6 +51,7 @@ class JobSupervisor {
   const std::vector<std::string> line_;
   const std::string library_;
   const SignalQueue& signals_;
+  const ControlGroup group_ = ControlGroup::OfThisProcess();
   int restarts_ = 0;
   bool stopping_ = false;  // a stop was asked for
   // How hard the job has been asked to end, and when to ask harder.

@@ -108,7 +108,10 @@ int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads ends no job
   InitLogging(OwnLogOptions(options));
   const absl::StatusOr<int> exit_code = Launch(options, signals);
-  return exit_code.ok() ? *exit_code : Refuse(OwnLogOptions(options), exit_code.status());
+  if (exit_code.ok()) return *exit_code;
+  const int refused = Refuse(OwnLogOptions(options), exit_code.status());
+  PauseBeforeFailure(options, signals);
+  return refused;
 }
 
 }  // namespace

@@ -52,6 +52,7 @@ absl::Status LaunchOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(CheckRange("--ssh-port", ssh_port, 65535));
   SDAR_RETURN_IF_ERROR(CheckRange("--max-restarts", max_restarts, 1 << 20));
   SDAR_RETURN_IF_ERROR(CheckSeconds("--peer-timeout", peer_timeout_s));
+  SDAR_RETURN_IF_ERROR(CheckSeconds("--failure-pause", failure_pause_s));
   return CheckSeconds("--stop-timeout", stop_timeout_s);
 }
 
@@ -90,7 +91,11 @@ void AddLaunchFlags(LaunchOptions& options, FlagSpec& spec) {
       "on-failure (not after exit code 2, which more tries do not mend) or never")(
       "max-restarts", Flag(&options.max_restarts), "restarts at most; 0: no end")(
       "stop-timeout", Flag(&options.stop_timeout_s, "SECONDS"),
-      "seconds that the job may take to drain after SIGTERM; more than its --drain-timeout");
+      "seconds that the job may take to drain after SIGTERM; more than its --drain-delay and "
+      "--drain-timeout")(
+      "failure-pause", Flag(&options.failure_pause_s, "SECONDS"),
+      "seconds to wait before an exit with a failure, so that its log can be read where whoever "
+      "sees the exit deletes the container");
   spec.Group("mpirun")("mpirun", Flag(&options.mpirun, "FILE"), "the mpirun of Open MPI 4")(
       "mpirun-arg", ListFlag(&options.mpirun_args), "further argument of mpirun; may be repeated")(
       "dry-run", SwitchFlag(&options.dry_run), "print mpirun's command line and exit");

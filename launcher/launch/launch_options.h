@@ -24,6 +24,7 @@ struct LaunchOptions {
   std::string restart = "on-failure";
   int max_restarts = 0;  // 0: no end
   double stop_timeout_s = 45;
+  double failure_pause_s = 0;
   std::string mpirun = "mpirun";
   std::vector<std::string> env;
   std::vector<std::string> mpirun_args;

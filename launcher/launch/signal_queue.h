@@ -34,6 +34,16 @@ class SignalQueue {
     }
   }
 
+  // Waits for so long. False when a signal to end has come before.
+  bool Pause(absl::Duration duration) const {
+    const SteadyTime deadline = SteadyTime::Now() + duration;
+    while (true) {
+      const std::optional<int> signal = Next(deadline);
+      if (!signal.has_value()) return true;
+      if (*signal != SIGCHLD) return false;
+    }
+  }
+
  private:
   sigset_t set_;
 };

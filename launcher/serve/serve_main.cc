@@ -152,17 +152,19 @@ absl::Status Warm(const ServeOptions& options, Job& job, GenerationService& serv
 }
 
 // Whatever is stuck, a stop that was asked for comes: the bound stands before anything is called.
-void StopOnSignals(SignalWatcher& signals, GracefulStop& stop, absl::Duration drain_timeout) {
-  signals.OnSignal(
-      [&stop, drain_bound = drain_timeout + 2 * kStopTimeout, last = 0](int signal) mutable {
-        if (signal == last) return;  // sdar-launch repeats SIGUSR1
-        last = signal;
-        const bool drain = signal == SIGUSR1;
-        ExitWithin(drain ? drain_bound : kStopTimeout, drain ? "draining" : "stopping", 1);
-        spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
-        if (drain) stop.Drain();
-        if (!drain) stop.Stop();
-      });
+void StopOnSignals(SignalWatcher& signals, GracefulStop& stop, const ServeOptions& options) {
+  const absl::Duration drain_bound =
+      absl::Seconds(options.drain_delay_s + options.drain_timeout_s) + 2 * kStopTimeout;
+  signals.OnSignal([&stop, drain_bound, sigterm_drains = options.sigterm == "drain",
+                    last = 0](int signal) mutable {
+    if (signal == last) return;  // sdar-launch repeats SIGUSR1
+    last = signal;
+    const bool drain = signal == SIGUSR1 || (signal == SIGTERM && sigterm_drains);
+    ExitWithin(drain ? drain_bound : kStopTimeout, drain ? "draining" : "stopping", 1);
+    spdlog::info("signal {}: {}", signal, drain ? "draining" : "stopping");
+    if (drain) stop.Drain();
+    if (!drain) stop.Stop();
+  });
 }
 
 // Answers until the engine has ended. An error: nobody could ask.
@@ -198,6 +200,7 @@ absl::Status Serve(const ServeOptions& options, Job& job, Outside& outside, Fron
   GenerationService service(ServiceConfig(options, job, outside), job.text(), job.router());
   TextWorkers workers{TextWorkersOptions()};
   GracefulStop::Timeouts timeouts;
+  timeouts.delay = absl::Seconds(options.drain_delay_s);
   timeouts.drain = absl::Seconds(options.drain_timeout_s);
   timeouts.answers = kFailTimeout;
   GracefulStop stop(
@@ -208,7 +211,7 @@ absl::Status Serve(const ServeOptions& options, Job& job, Outside& outside, Fron
       },
       timeouts);
   front.Set(&service);
-  StopOnSignals(signals, stop, timeouts.drain);
+  StopOnSignals(signals, stop, options);
   std::thread engine([&] {
     const absl::Status run = job.RunEngine();
     stop.EngineEnded();

@@ -8,6 +8,12 @@
 namespace sdar {
 namespace {
 
+absl::Status CheckSeconds(const char* flag, double seconds) {
+  if (seconds >= 0 && seconds <= 86400) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": expected 0 .. 86400 seconds, got ", seconds));
+}
+
 absl::Status CheckPort(absl::string_view flag, int port, int least) {
   if (port >= least && port <= 65535) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -70,7 +76,14 @@ void AddServingFlags(ServeOptions& options, FlagSpec& spec) {
       "KiB of a call's answer that may wait for a slow reader, not counting what gRPC buffers");
   spec.Group("Time limits")(
       "drain-timeout", Flag(&options.drain_timeout_s, "SECONDS"),
-      "seconds that calls in hand may take after SIGUSR1, when new ones are refused");
+      "seconds that calls in hand may take after SIGUSR1, when new ones are refused")(
+      "drain-delay", Flag(&options.drain_delay_s, "SECONDS"),
+      "seconds after SIGUSR1 in which health and /readyz say no but calls are still taken, so that "
+      "balancers go elsewhere; the drain's time begins after them")(
+      "sigterm", Flag(&options.sigterm, "stop|drain"),
+      "what SIGTERM does: stop at once, or drain as SIGUSR1 does (Slurm's scancel sends it to "
+      "every "
+      "rank)");
 }
 
 }  // namespace
@@ -79,9 +92,11 @@ absl::Status ServeOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(CheckPort("--port", port, 0));
   SDAR_RETURN_IF_ERROR(CheckPort("--http-port", http_port, -1));
   SDAR_RETURN_IF_ERROR(CheckPort("--admin-port", admin_port, -1));
-  if (!(drain_timeout_s >= 0 && drain_timeout_s <= 86400)) {
+  SDAR_RETURN_IF_ERROR(CheckSeconds("--drain-timeout", drain_timeout_s));
+  SDAR_RETURN_IF_ERROR(CheckSeconds("--drain-delay", drain_delay_s));
+  if (sigterm != "stop" && sigterm != "drain") {
     return absl::InvalidArgumentError(
-        absl::StrCat("--drain-timeout: expected 0 .. 86400 seconds, got ", drain_timeout_s));
+        absl::StrCat("--sigterm: expected stop or drain, got '", sigterm, "'"));
   }
   if (max_stream_backlog_kib >= 1 && max_stream_backlog_kib <= int64_t{1} << 20) {
     return absl::OkStatus();

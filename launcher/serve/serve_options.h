@@ -30,6 +30,8 @@ struct ServeOptions {
   std::string served_model_name;
   int64_t max_stream_backlog_kib = 1024;
   double drain_timeout_s = 30;
+  double drain_delay_s = 0;
+  std::string sigterm = "stop";
   std::string api_keys_file;
   TlsFiles tls;
 

@@ -189,6 +189,16 @@ absl::Status GenerationService::Submit(std::vector<GenerationRequest> samples,
   return absl::OkStatus();
 }
 
+void GenerationService::Retire(const absl::Status& why) {
+  absl::MutexLock lock(&mutex_);
+  if (retirement_.ok()) retirement_ = why;
+}
+
+bool GenerationService::IsLeaving() const {
+  absl::MutexLock lock(&mutex_);
+  return !retirement_.ok() || !refusal_.ok();
+}
+
 void GenerationService::Refuse(const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
   if (refusal_.ok()) refusal_ = status;
@@ -217,7 +227,7 @@ HealthView GenerationService::View() const {
   view.step_age = router_.GetStatus().total.step_age;
   view.ranks = config_.rank_health();
   absl::MutexLock lock(&mutex_);
-  view.refusal = refusal_;
+  view.refusal = refusal_.ok() ? retirement_ : refusal_;
   return view;
 }
 

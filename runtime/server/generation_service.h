@@ -55,6 +55,10 @@ class GenerationService {
   // name, lets its sender in. Every transport asks before it does anything for a caller.
   absl::Status CheckAccess(absl::string_view authorization) const;
 
+  // From now on health says NOT_SERVING for the reason `why`, while calls are still taken.
+  void Retire(const absl::Status& why);
+  // Whether the service has been retired, or refuses calls: connections should not be kept.
+  bool IsLeaving() const;
   // From now on new calls get `status`.
   void Refuse(const absl::Status& status);
   // Refuses new calls, ends the open ones with `status`, and waits for at most `timeout` until they
@@ -116,6 +120,7 @@ class GenerationService {
 
   mutable absl::Mutex mutex_;
   SteadyCondition closed_;  // open_ has become smaller
+  absl::Status retirement_ ABSL_GUARDED_BY(mutex_);
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   std::set<std::shared_ptr<GenerateStream>> open_ ABSL_GUARDED_BY(mutex_);
   // Of these, the last with an id: another may have it once that one has ended.

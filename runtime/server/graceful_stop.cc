@@ -41,8 +41,16 @@ bool GracefulStop::AwaitState(State at_least, absl::Duration timeout) {
 
 void GracefulStop::Loop() {
   AwaitState(State::kDraining, absl::InfiniteDuration());
+  if (timeouts_.delay > absl::ZeroDuration()) Retire();
   if (!AwaitState(State::kStopping, absl::ZeroDuration())) AwaitCalls();
   if (!AwaitState(State::kEnded, absl::ZeroDuration())) StopNow();
+}
+
+void GracefulStop::Retire() {
+  service_.Retire(absl::UnavailableError("the server is about to drain"));
+  spdlog::info("draining begins in {}: calls are still taken, health says that none should come",
+               absl::FormatDuration(timeouts_.delay));
+  AwaitState(State::kStopping, timeouts_.delay);
 }
 
 void GracefulStop::AwaitCalls() {

@@ -20,6 +20,9 @@ namespace sdar {
 class GracefulStop {
  public:
   struct Timeouts {
+    // New calls are still taken for so long, while health says that there should be none: a
+    // balancer needs the time to notice.
+    absl::Duration delay = absl::ZeroDuration();
     absl::Duration drain = absl::Seconds(30);          // what accepted calls may take
     absl::Duration engine = absl::Milliseconds(400);   // the engine, to end what runs
     absl::Duration answers = absl::Milliseconds(400);  // open calls, to hear that the job ends
@@ -30,7 +33,8 @@ class GracefulStop {
                Timeouts timeouts);
   ~GracefulStop();
 
-  // Refuses new calls with Unavailable, lets the open ones end for Timeouts::drain, then stops.
+  // Retires the service for Timeouts::delay, refuses new calls with Unavailable, lets the open ones
+  // end for Timeouts::drain, then stops.
   void Drain();
   // Ends the open calls with Unavailable and stops the engine; also cuts a drain short.
   void Stop();
@@ -43,6 +47,7 @@ class GracefulStop {
   void Raise(State to);
   bool AwaitState(State at_least, absl::Duration timeout);
   void Loop();
+  void Retire();
   void AwaitCalls();
   void StopNow();
 

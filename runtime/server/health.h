@@ -20,7 +20,7 @@ namespace sdar {
 
 // What is known of a job.
 struct HealthView {
-  absl::Status refusal;           // why new calls are refused; OK while they are not
+  absl::Status refusal;           // why new calls are refused, or should go elsewhere; else OK
   absl::Duration step_age;        // of the step in progress that has run longest
   std::vector<RankHealth> ranks;  // rank 0 counts as always heard
 };

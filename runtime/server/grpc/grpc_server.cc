@@ -10,6 +10,7 @@
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 
+#include "runtime/server/grpc/connection_end.h"
 #include "runtime/server/grpc/grpc_credentials.h"
 #include "sdar/v1/generation.grpc.pb.h"
 
@@ -22,8 +23,8 @@ constexpr int kMaxRequestBytes = 16 << 20;
 constexpr int kMinPingIntervalMs = 10'000;
 // Dead clients are noticed within this.
 constexpr int kKeepaliveMs = 60'000;
-// What calls that come while the server ends may take to be refused.
-constexpr std::chrono::milliseconds kLastRefusals(100);
+// What connections may take to end, with their calls, when the server ends.
+constexpr absl::Duration kLastRefusals = absl::Milliseconds(200);
 // Calls of one connection at a time; more wait in the client.
 constexpr int kMaxStreams = 4096;
 // A connection that has not begun to speak HTTP/2 by then is closed.
@@ -63,6 +64,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets s
   builder.RegisterService(&service);
   builder.RegisterService(&out->reflection_);
   out->address_ = sockets.Text();
+  out->port_ = sockets.port();
   out->server_ = builder.BuildAndStart();
   if (out->server_ == nullptr) {
     return absl::UnavailableError(absl::StrCat("gRPC: cannot serve on ", out->address_));
@@ -76,10 +78,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(ListeningSockets s
 
 GrpcServer::~GrpcServer() {
   if (server_ == nullptr) return;
-  // A call that comes at this moment is still refused by its own status; cut off at once it would
-  // be CANCELLED, which tells no client to try elsewhere.
   acceptor_.reset();
-  server_->Shutdown(std::chrono::system_clock::now() + kLastRefusals);
+  EndConnections(port_, kLastRefusals);
+  server_->Shutdown(std::chrono::system_clock::now());
   server_->Wait();
 }
 

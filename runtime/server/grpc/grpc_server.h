@@ -28,7 +28,8 @@ class GrpcServer {
                                                            const Certificates& certificates,
                                                            int max_descriptors,
                                                            grpc::Service& service);
-  // Cancels what is still open.
+  // Ends all connections: calls that come at this moment are refused, or lose their connection,
+  // which is UNAVAILABLE to clients too.
   ~GrpcServer();
 
   // HOST:PORT as it listens.
@@ -41,6 +42,7 @@ class GrpcServer {
   GrpcServer() = default;
 
   std::string address_;
+  int port_ = 0;
   // gRPC asks them for certificates at every connection, and keeps a plain pointer.
   std::shared_ptr<grpc::ServerCredentials> credentials_;
   ReflectionService reflection_;

@@ -66,7 +66,7 @@ struct HttpAdmission {
   size_t max_body_bytes = std::numeric_limits<size_t>::max();
 };
 
-// Both are called on the server's threads and must not block.
+// All are called on the server's threads and must not block.
 struct HttpHandlers {
   // Of a request without its body.
   std::function<HttpAdmission(const HttpRequest&)> admit = [](const HttpRequest&) {
@@ -74,6 +74,8 @@ struct HttpHandlers {
   };
   // Of a whole request that was admitted.
   std::function<void(HttpExchange)> handle;
+  // Whether a connection may go on after the answer that begins now.
+  std::function<bool()> may_keep = [] { return true; };
   // The answer to what is no request, by its code and a sentence.
   std::function<HttpResponse(int code, const std::string& message)> refuse;
 };

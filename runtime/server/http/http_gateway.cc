@@ -79,6 +79,10 @@ HttpHandlers HttpGateway::ProbeHandlers() {
     return Admit(request, probe_origins_, true);
   };
   handlers.handle = [this](HttpExchange exchange) { Handle(std::move(exchange)); };
+  handlers.may_keep = [this] {
+    const GenerationService* service = service_.load();
+    return service == nullptr || !service->IsLeaving();
+  };
   handlers.refuse = [](int code, const std::string& message) {
     return RefusalOf("", code, message);
   };

@@ -91,6 +91,7 @@ void HttpSession::Respond(HttpResponse answer) {
   for (auto& field : answer.headers) headers_.push_back(std::move(field));
   HttpFraming framing;
   framing.version = reader_->head().version;
+  keep_alive_ = keep_alive_ && handlers_.may_keep();
   framing.keep_alive = keep_alive_;
   if (answer.code != 204) framing.content_length = answer.body.size();
   if (answer.code == 204) answer.content_type.clear();
@@ -114,9 +115,11 @@ std::string HttpSession::BeginEvents() {
   HttpFraming framing;
   framing.version = reader_->head().version;
   framing.chunked = framing.version >= 11;
-  keep_alive_ = keep_alive_ && framing.chunked;  // else only the connection's end ends them
+  // Where the answer is not in chunks, only the connection's end ends it.
+  keep_alive_ = keep_alive_ && framing.chunked && handlers_.may_keep();
   framing.keep_alive = keep_alive_;
   headers_.emplace_back("Cache-Control", "no-cache");
+  headers_.emplace_back("X-Accel-Buffering", "no");  // nginx passes events on as they come
   return FormatHttpHead(200, "text/event-stream", headers_, framing);
 }
 
