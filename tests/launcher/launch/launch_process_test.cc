@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 #include <grpcpp/grpcpp.h>
 
+#include "common/steady_time.h"
 #include "tests/launcher/open_call.h"
 #include "tests/launcher/served_job.h"
 
@@ -73,6 +74,23 @@ TEST(LaunchProcessTest, ExitCodesOfTheJobAreItsOwn) {
   EXPECT_THAT(failed.err, HasSubstr("it has been started again 1 times"));
   EXPECT_EQ(RunProcess(Launch({"--restart=never"}, {"/bin/sh", "-c", "exit 9"})).exit_code, 9);
   EXPECT_EQ(RunProcess(Launch({}, {"/bin/true"})).exit_code, 0);
+}
+
+TEST(LaunchProcessTest, AFailureIsPausedBeforeSoThatItsLogCanBeRead) {
+  // The job fails for good; the launcher itself has nothing to start.
+  for (const char* flag : {"--restart=never", "--hostfile=/nowhere"}) {
+    const SteadyTime begin = SteadyTime::Now();
+    const Outcome outcome = RunProcess(Launch({"--failure-pause=0.5", flag}, {"/bin/false"}));
+    EXPECT_NE(outcome.exit_code, 0);
+    EXPECT_GE(SteadyTime::Now() - begin, absl::Milliseconds(500));
+    EXPECT_THAT(outcome.err, HasSubstr("ending in 500ms, so that this log can be read"));
+  }
+  const SteadyTime begin = SteadyTime::Now();
+  EXPECT_EQ(RunProcess(Launch({"--failure-pause=600"}, {"/bin/true"})).exit_code, 0);
+  ServedJob job(Launch({"--ranks=2", "--failure-pause=600"}, {"sdar-serve"}), {});
+  job.process().Signal(SIGTERM);
+  EXPECT_EQ(job.process().Wait(10), 0) << job.Log();
+  EXPECT_LT(SteadyTime::Now() - begin, absl::Seconds(300));
 }
 
 TEST(LaunchProcessTest, WhatMoreTriesDoNotMendIsNotTriedAgain) {
