@@ -7,14 +7,19 @@ import unittest
 
 import chart
 
+# https://kubernetes.io/docs/concepts/security/pod-security-standards, level restricted.
+VOLUME_KINDS = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+
 
 class Security(unittest.TestCase):
     def test_every_pod_is_restricted(self):
         for mode, values, _, template in chart.pods():
             with self.subTest(mode):
                 spec, box = template["spec"], chart.container(template)
-                for field in ("hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"):
+                for field in ("hostNetwork", "hostPID", "hostIPC", "ephemeralContainers"):
                     self.assertNotIn(field, spec)
+                if "podSecurityContext" in values:
+                    continue
                 self.assertIs(spec["securityContext"]["runAsNonRoot"], True)
                 self.assertGreater(spec["securityContext"]["runAsUser"], 0)
                 self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
@@ -24,7 +29,32 @@ class Security(unittest.TestCase):
                 for volume in spec.get("volumes", []):
                     (kind,) = set(volume) - {"name"}
                     if not (kind == "hostPath" and values["model"].get("hostPath")):
-                        self.assertIn(kind, VOLUME_KINDS)
+                        self.assertIn(kind, {*VOLUME_KINDS, *values["model"].get("source", {})})
+
+    def test_a_container_of_the_user_is_restricted_unless_it_says_otherwise(self):
+        template = chart.pod_templates(chart.rendered(chart.MODES["every wish for pods"]))["worker"]
+        wait, server, logs = chart.containers(template)
+        self.assertEqual(wait["image"], server["image"])
+        self.assertEqual(wait["securityContext"], {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}})
+        self.assertEqual((logs["image"], logs["securityContext"]), ("fluent-bit:4", {"runAsUser": 2000}))
+        self.assertNotIn("imagePullPolicy", logs)
+
+    def test_security_contexts_can_be_changed_member_by_member(self):
+        values = chart.merged(chart.MODES["cpu on one node"], {
+            "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+            "securityContext": {"readOnlyRootFilesystem": False, "capabilities": {"add": ["IPC_LOCK"]}}})
+        for role, template in chart.pod_templates(chart.rendered(values)).items():
+            with self.subTest(role):
+                self.assertEqual(template["spec"]["securityContext"], {
+                    "runAsNonRoot": True, "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": {"type": "RuntimeDefault"}})
+                self.assertEqual(chart.container(template)["securityContext"], {
+                    "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": False,
+                    "capabilities": {"drop": ["ALL"], "add": ["IPC_LOCK"]}})
+
+    def test_ssh_logs_in_as_the_user_of_the_pods(self):
+        for mode, end in (("several nodes", "ssh_config"), ("rdma as root", "ssh_config -l root")):
+            leader = chart.pod_templates(chart.rendered(chart.MODES[mode]))["leader"]
+            self.assertTrue(chart.flag(leader, "ssh-args").endswith(end), mode)
 
     def test_pods_have_no_token(self):
         for mode, _, objects, template in chart.pods():
@@ -34,7 +64,7 @@ class Security(unittest.TestCase):
                     self.assertIs(account["automountServiceAccountToken"], False)
 
     def test_secrets_and_models_are_mounted_for_reading(self):
-        writable = {"shared-memory", "tmp", "home"}
+        writable = {"shared-memory", "tmp", "home", "cache"}
         for mode, _, _, template in chart.pods():
             for mount in chart.container(template).get("volumeMounts", []):
                 with self.subTest(f"{mode}: {mount['name']}"):
@@ -67,6 +97,7 @@ class Security(unittest.TestCase):
                 if any(p["targetPort"] == "admin" for p in service["spec"]["ports"]):
                     with self.subTest(mode):
                         self.assertEqual(service["spec"].get("clusterIP"), "None")
+                        self.assertEqual(service["spec"].get("type", "ClusterIP"), "ClusterIP")
                         self.assertEqual(len(service["spec"]["ports"]), 1)
 
     def test_clients_reach_the_client_ports_and_scrapers_the_admin_port(self):
@@ -101,8 +132,10 @@ class Image(unittest.TestCase):
 
     def test_the_user_is_the_images(self):
         made = (chart.ROOT / "deploy/docker/prepare_runtime.sh").read_text()
-        for _, _, _, template in chart.pods():
+        for _, values, _, template in chart.pods():
             context = template["spec"]["securityContext"]
+            if "podSecurityContext" in values:
+                continue
             self.assertIn(f"useradd --uid {context['runAsUser']} --gid {context['runAsGroup']} ", made)
             self.assertEqual(context["fsGroup"], context["runAsGroup"])
         self.assertIn("--home-dir /home/sdar", made)
@@ -115,19 +148,28 @@ class Image(unittest.TestCase):
         self.assertEqual(int(chart.flag(templates["leader"], "ssh-port")), port["containerPort"])
         for template in (templates["leader"], templates["worker"]):
             mount = next(m for m in chart.container(template)["volumeMounts"] if m["name"] == "ssh")
-            self.assertIn(f"IdentityFile {mount['mountPath']}/ssh-privatekey\n", config)
+            self.assertIn(f"IdentityFile {mount['mountPath']}\n", config)
 
     def test_ports_of_the_leader_are_those_it_listens_on(self):
         leader = chart.pod_templates(chart.rendered(chart.MODES["cpu on one node"]))["leader"]
         ports = {p["name"]: str(p["containerPort"]) for p in chart.container(leader)["ports"]}
         self.assertEqual(ports, {"grpc": chart.flag(leader, "port"), "http": chart.flag(leader, "http-port"),
                                  "admin": chart.flag(leader, "admin-port")})
-        self.assertEqual(chart.flag(leader, "admin-host"), "0.0.0.0")
+
+    def test_all_ports_are_on_the_addresses_that_are_asked_for(self):
+        for host in ("0.0.0.0", "::", "10.0.0.1,fd00::1"):
+            values = chart.merged(chart.MODES["cpu on one node"], {"server": {"host": host}})
+            leader = chart.pod_templates(chart.rendered(values))["leader"]
+            self.assertEqual((chart.flag(leader, "host"), chart.flag(leader, "admin-host")), (host, host))
 
     def test_the_version_is_the_projects(self):
         version = re.search(r"project\(sdar VERSION ([\d.]+)", (chart.ROOT / "CMakeLists.txt").read_text()).group(1)
         leader = chart.pod_templates(chart.rendered(chart.MODES["cpu on one node"]))["leader"]
         self.assertEqual(chart.container(leader)["image"], f"sdar:{version}")
+
+    def test_a_tag_of_digits_stays_as_it_is_and_a_digest_follows_it(self):
+        for template in chart.pod_templates(chart.rendered(chart.MODES["every wish for pods"])).values():
+            self.assertEqual(chart.container(template)["image"], "sdar:20260101@sha256:" + "0a" * 32)
 
 
 if __name__ == "__main__":
