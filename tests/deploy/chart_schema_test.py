@@ -138,13 +138,15 @@ class RefusedValues(unittest.TestCase):
             self.refused("apiKeys.keys", {"apiKeys": {"keys": [key]}})
 
     def test_texts_of_a_wrong_form_are_refused(self):
-        self.refused("model.path: Does not match pattern", {"model": {"path": "../other"}})
+        for path in ("../other", "/models/8b", "a//b", "a/"):
+            self.refused(f"model.path: expected a folder within the volume, such as SDAR-8B-Chat or sdar/8b, got {path}",
+                         {"model": {"path": path}})
         self.refused("resources.memory: Does not match pattern", {"resources": {"memory": "much"}})
         self.refused("image.digest: Does not match pattern", {"image": {"digest": "0a0a"}})
         self.refused("image.tag: Invalid type. Expected: [string,integer], given: number", {"image": {"tag": 1.1}})
         self.refused("rollout.maxSurge: Does not match pattern", {"rollout": {"maxSurge": "some"}})
         self.refused("ingress.hosts.0: Does not match pattern", {"ingress": {"hosts": ["https://chat.example.org"]}})
-        self.refused("server.kvMemory: Does not match pattern", {"server": {"kvMemory": "4 GiB"}})
+        self.refused("server.kvMemory: expected an amount such as 8GiB", {"server": {"kvMemory": "4 GiB"}})
         self.refused("extraArgs.0: Does not match pattern", {"extraArgs": ["max-waiting=1"]})
 
     def test_flags_that_the_chart_sets_are_refused_as_further_ones(self):
@@ -163,6 +165,8 @@ class RefusedValues(unittest.TestCase):
                      {"nodes": 2, "ranksPerNode": 4, "server": {"tensorParallel": 3}})
         self.refused("server.device is cpu, but gpu.count = 4 GPUs would be reserved for nothing",
                      {"server": {"device": "cpu"}, "gpu": {"count": 4}})
+        self.refused("resources.limits: set gpu.count instead of nvidia.com/gpu",
+                     {"resources": {"limits": {"nvidia.com/gpu": 1}}})
         self.refused("both 0: an upgrade could not replace anything", {"rollout": {"maxSurge": 0, "maxUnavailable": "0%"}})
         self.refused("exclusiveTopology is for groups of several pods", {"exclusiveTopology": "rack"})
         self.refused("restartPolicy is for groups of several pods", {"restartPolicy": "None"})

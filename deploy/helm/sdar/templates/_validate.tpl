@@ -25,6 +25,9 @@
 {{- if ne (int $given) 1 -}}
 {{- fail "set exactly one of model.existingClaim (a PersistentVolumeClaim with the model), model.hostPath (a folder on every node) and model.source (any other volume)" -}}
 {{- end -}}
+{{- if not (regexMatch "^([^/.][^/]*(/[^/.][^/]*)*)?$" (include "sdar.text" $m.path)) -}}
+{{- fail (printf "model.path: expected a folder within the volume, such as SDAR-8B-Chat or sdar/8b, got %s" (include "sdar.text" $m.path)) -}}
+{{- end -}}
 {{- if and (hasKey (default dict $m.source) "emptyDir") (not .Values.initContainers) -}}
 {{- fail "model.source is an emptyDir, which nothing fills: add one of initContainers that mounts the volume `model` and writes to it" -}}
 {{- end -}}
@@ -32,6 +35,17 @@
 
 {{- define "sdar.validateRanks" -}}
 {{- $v := .Values -}}
+{{- range $map := list "limits" "requests" -}}
+{{- range $value, $resource := dict "gpu.count" $v.gpu.resource "rdma.enabled" $v.rdma.resource -}}
+{{- if hasKey (index $v.resources $map) $resource -}}
+{{- fail (printf "resources.%s: set %s instead of %s, as more follows from it" $map $value $resource) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $kv := include "sdar.text" $v.server.kvMemory -}}
+{{- if not (regexMatch "^([0-9]+(\\.[0-9]+)?(KiB|MiB|GiB)?)?$" $kv) -}}
+{{- fail (printf "server.kvMemory: expected an amount such as 8GiB or 512MiB, or a part of what is free such as 0.5, got %s" $kv) -}}
+{{- end -}}
 {{- if and (eq $v.server.device "cuda") (eq (int $v.gpu.count) 0) -}}
 {{- fail "server.device is cuda, but gpu.count is 0" -}}
 {{- end -}}
