@@ -77,7 +77,7 @@ class Groups(unittest.TestCase):
         objects = chart.rendered(chart.MODES["every wish for pods"])
         leader = chart.container(chart.pod_templates(objects)["leader"])
         forwarded = {a.split("=")[1] for a in leader["args"] if a.startswith("--env=")}
-        self.assertEqual(forwarded, {e["name"] for e in leader["env"]})
+        self.assertEqual(forwarded, {e["name"] for e in leader["env"]} - {"HOME"})
         alone = chart.pod_templates(chart.rendered(chart.MODES["several nodes without gpus"]))["leader"]
         self.assertEqual([a for a in chart.container(alone)["args"] if a.startswith("--env=")], [])
 
@@ -86,7 +86,7 @@ class Groups(unittest.TestCase):
                     "NCCL_SOCKET_IFNAME": "=eth0,eth1", "NCCL_IB_HCA": "mlx5"}
         templates = chart.pod_templates(chart.rendered(chart.MODES["rdma"]))
         for role in ("leader", "worker"):
-            self.assertEqual(chart.environment(templates[role]), expected)
+            self.assertEqual(chart.environment(templates[role]), {**expected, "HOME": "/home/sdar"})
         self.assertLessEqual({f"--env={name}" for name in expected}, set(chart.container(templates["leader"])["args"]))
 
     def test_a_variable_of_the_user_stands_in_for_the_charts(self):

@@ -197,6 +197,17 @@ class RefusedValues(unittest.TestCase):
         self.refused("grpcRoute needs grpcRoute.parentRefs", {"grpcRoute": {"enabled": True}})
         self.refused("inferencePool needs inferencePool.endpointPicker.name", {"inferencePool": {"enabled": True}})
 
+    def test_two_routes_for_one_name_are_refused(self):
+        route = {"enabled": True, "parentRefs": [{"name": "given-gateway"}]}
+        both = {"httpRoute": route, "grpcRoute": route, "networkPolicy": {"enabled": False}}
+        sentence = "httpRoute and grpcRoute need host names of their own"
+        self.refused(sentence, both)
+        self.refused(sentence, both, {"httpRoute": {"hostnames": ["a.example.org"]}})
+        self.refused(sentence, both, {"httpRoute": {"hostnames": ["a.example.org"]},
+                                      "grpcRoute": {"hostnames": ["b.example.org", "a.example.org"]}})
+        listener = {"grpcRoute": {"parentRefs": [{"name": "given-gateway", "sectionName": "grpc"}]}}
+        self.assertTrue(chart.rendered(chart.merged(chart.MODES["cpu on one node"], both, listener)))
+
     def test_names_that_the_chart_needs_itself_are_refused(self):
         for field in ("podLabels", "workloadLabels"):
             self.refused(f"{field}: the chart finds its own objects by the label app.kubernetes.io/name",

@@ -56,6 +56,17 @@ class Security(unittest.TestCase):
             leader = chart.pod_templates(chart.rendered(chart.MODES[mode]))["leader"]
             self.assertTrue(chart.flag(leader, "ssh-args").endswith(end), mode)
 
+    def test_the_home_of_pods_that_hold_ranks_can_be_written_to_whoever_their_user_is(self):
+        for mode, _, _, template in chart.pods():
+            if mode.endswith(": test"):
+                continue
+            with self.subTest(mode):
+                home = chart.environment(template)["HOME"]
+                (mount,) = [m for m in chart.container(template)["volumeMounts"] if m["mountPath"] == home]
+                self.assertFalse(mount.get("readOnly"))
+                (volume,) = [v for v in template["spec"]["volumes"] if v["name"] == mount["name"]]
+                self.assertIn("emptyDir", volume)
+
     def test_pods_have_no_token(self):
         for mode, _, objects, template in chart.pods():
             with self.subTest(mode):

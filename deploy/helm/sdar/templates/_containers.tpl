@@ -117,7 +117,8 @@ readinessProbe:
 
 {{/* The environment of a container that holds ranks. */}}
 {{- define "sdar.podEnv" -}}
-{{- $own := dict -}}
+{{- /* Whatever the user: the only home that may be written to. */ -}}
+{{- $own := dict "HOME" "/home/sdar" -}}
 {{- if eq (int .Values.gpu.count) 0 -}}
 {{- /* Container runtimes that go by the environment would show all GPUs of the node. */ -}}
 {{- $_ := set $own "NVIDIA_VISIBLE_DEVICES" "void" -}}

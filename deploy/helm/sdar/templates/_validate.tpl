@@ -95,6 +95,13 @@
 {{- fail (printf "%s needs %s.parentRefs: the Gateway, such as --set %s.parentRefs[0].name=NAME" . . .) -}}
 {{- end -}}
 {{- end -}}
+{{- if and $v.httpRoute.enabled $v.grpcRoute.enabled (eq (toJson $v.httpRoute.parentRefs) (toJson $v.grpcRoute.parentRefs)) -}}
+{{- $both := or (not $v.httpRoute.hostnames) (not $v.grpcRoute.hostnames) -}}
+{{- range $v.httpRoute.hostnames }}{{ if has . $v.grpcRoute.hostnames }}{{ $both = true }}{{ end }}{{ end -}}
+{{- if $both -}}
+{{- fail "httpRoute and grpcRoute need host names of their own: of two routes of different kinds for one name, a Gateway takes only the older one" -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.clients) -}}
 {{- $open := list -}}
 {{- if ne $v.service.type "ClusterIP" }}{{ $open = append $open (printf "service.type %s" $v.service.type) }}{{ end -}}
