@@ -34,12 +34,6 @@ class SshKey(unittest.TestCase):
         (secret,) = [o for o in chart.of_kind(objects, "Secret") if o["type"] == "kubernetes.io/ssh-auth"]
         return secret["data"]["ssh-privatekey"]
 
-    def checksum(self, objects):
-        sums = [chart.pod_templates(objects)[role]["metadata"]["annotations"].get("checksum/ssh-key")
-                for role in ("leader", "worker")]
-        self.assertEqual(*sums)
-        return sums[0]
-
     @unittest.skipUnless(shutil.which("ssh-keygen"), "there is no ssh-keygen")
     def test_an_installation_makes_a_key_that_ssh_reads(self):
         self.add_namespace()
@@ -56,17 +50,12 @@ class SshKey(unittest.TestCase):
         self.cluster.add(chart.NAMESPACE, "Secret", "chat-sdar-ssh", data={"ssh-privatekey": self.key(first)})
         second = self.install()
         self.assertEqual(self.key(second), self.key(first))
-        self.assertIsNotNone(self.checksum(first))
-        self.assertEqual(self.checksum(second), self.checksum(first))
+        self.assertEqual(second, first)
 
-    def test_another_key_of_the_user_means_new_groups(self):
-        sums = set()
-        for key in ("b25l", "dHdv"):
-            self.cluster.add(chart.NAMESPACE, "Secret", "given-ssh", data={"ssh-privatekey": key})
-            objects = self.install({"ssh": {"existingSecret": "given-ssh"}})
-            self.assertFalse(chart.of_kind(objects, "Secret"))
-            sums.add(self.checksum(objects))
-        self.assertEqual(len(sums), 2)
+    def test_a_key_of_the_user_is_neither_made_nor_looked_for(self):
+        objects = self.install({"ssh": {"existingSecret": "given-ssh"}})
+        self.assertFalse(chart.of_kind(objects, "Secret"))
+        self.assertEqual(self.cluster.asked, [])
 
     def test_no_key_is_made_where_none_could_be_kept(self):
         missing = chart.helm("template", GROUP, arguments=self.cluster.arguments)
@@ -78,7 +67,7 @@ class SshKey(unittest.TestCase):
         values = chart.merged(GROUP, {"ssh": {"existingSecret": "given-ssh"}})
         texts = {chart.helm("template", values).stdout for _ in range(2)}
         self.assertEqual(len(texts), 1)
-        self.assertNotIn("checksum/ssh-key", texts.pop())
+        self.assertNotIn("", texts)
 
     def test_one_node_looks_for_no_key(self):
         self.install({"nodes": 1})

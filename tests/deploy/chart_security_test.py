@@ -159,7 +159,7 @@ class Image(unittest.TestCase):
         self.assertEqual(int(chart.flag(templates["leader"], "ssh-port")), port["containerPort"])
         for template in (templates["leader"], templates["worker"]):
             mount = next(m for m in chart.container(template)["volumeMounts"] if m["name"] == "ssh")
-            self.assertIn(f"IdentityFile {mount['mountPath']}\n", config)
+            self.assertIn(f"IdentityFile {mount['mountPath']}/ssh-privatekey\n", config)
 
     def test_ports_of_the_leader_are_those_it_listens_on(self):
         leader = chart.pod_templates(chart.rendered(chart.MODES["cpu on one node"]))["leader"]

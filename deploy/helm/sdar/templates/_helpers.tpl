@@ -137,20 +137,6 @@ maxUnavailable: {{ include "sdar.count" $missing }}
 {{- include "sdar.text" .Values.ssh.existingSecret | default (printf "%s-ssh" (include "sdar.fullname" .)) -}}
 {{- end }}
 
-{{/* The private key in the ssh Secret, in base64: the one in the cluster or, without ssh.existingSecret, a new one,
-     which is made once and kept among the values for the other templates. Empty: it is not to be seen from here. */}}
-{{- define "sdar.sshKey" -}}
-{{- $old := lookup "v1" "Secret" .Release.Namespace (include "sdar.sshSecret" .) -}}
-{{- if $old -}}
-{{- index $old.data "ssh-privatekey" -}}
-{{- else if not .Values.ssh.existingSecret -}}
-{{- if not (hasKey .Values.ssh "made") -}}
-{{- $_ := set .Values.ssh "made" (genPrivateKey "ecdsa" | b64enc) -}}
-{{- end -}}
-{{- .Values.ssh.made -}}
-{{- end -}}
-{{- end }}
-
 {{- define "sdar.scaleTarget" -}}
 {{- if gt (int .Values.nodes) 1 -}}
 apiVersion: leaderworkerset.x-k8s.io/v1

@@ -70,10 +70,6 @@ spec:
 {{- $annotations := dict "kubectl.kubernetes.io/default-container" "sdar" -}}
 {{- if gt (int .Values.nodes) 1 -}}
 {{- $_ := set $annotations "linkerd.io/inject" "disabled" -}}
-{{- /* Pods read the key once, when they start: another key means new groups. */ -}}
-{{- with include "sdar.sshKey" . -}}
-{{- $_ := set $annotations "checksum/ssh-key" (sha256sum . | trunc 16) -}}
-{{- end -}}
 {{- end -}}
 {{- include "sdar.texts" (merge (dict) .Values.podAnnotations $annotations) -}}
 {{- end }}

@@ -7,8 +7,8 @@
 - {name: tmp, mountPath: /tmp}
 - {name: home, mountPath: /home/sdar}
 {{- if gt (int $v.nodes) 1 }}
-# A single file does not follow its Secret: the pods of a group keep the key with which they started.
-- {name: ssh, mountPath: /etc/sdar/ssh/ssh-privatekey, subPath: ssh-privatekey, readOnly: true}
+# A folder follows its Secret, and worker.sh follows the folder: a new key needs no new pods.
+- {name: ssh, mountPath: /etc/sdar/ssh, readOnly: true}
 {{- end }}
 {{- if include "sdar.hasApiKeys" . }}
 - {name: api-keys, mountPath: /etc/sdar/api-keys, readOnly: true}
