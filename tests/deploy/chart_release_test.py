@@ -53,6 +53,11 @@ class HelmTest(unittest.TestCase):
         self.assertEqual(pod["metadata"]["annotations"]["helm.sh/hook-delete-policy"], "before-hook-creation")
         self.assertEqual(pod["spec"]["restartPolicy"], "Never")
 
+    def test_it_runs_where_the_image_does(self):
+        templates = chart.pod_templates(chart.rendered(chart.MODES["every wish for pods"]))
+        for field in ("imagePullSecrets", "nodeSelector", "tolerations"):
+            self.assertEqual(templates["test"]["spec"][field], templates["worker"]["spec"][field])
+
     def test_no_proxy_of_a_service_mesh_outlives_it(self):
         metadata = chart.only(chart.rendered(chart.MODES["cpu on one node"]), "Pod")["metadata"]
         self.assertEqual(metadata["labels"]["sidecar.istio.io/inject"], "false")

@@ -76,29 +76,34 @@ spec:
 
 {{- define "sdar.scheduling" -}}
 {{- $v := .Values -}}
-{{- with $v.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ include "sdar.text" . | quote }}
-  {{- end }}
-{{- end }}
+{{- include "sdar.placement" . }}
 {{- range $field := list "schedulerName" "priorityClassName" "runtimeClassName" }}
 {{- with index $v $field }}
 {{ $field }}: {{ include "sdar.text" . | quote }}
 {{- end }}
 {{- end }}
-{{- with $v.nodeSelector }}
-nodeSelector:
-  {{- include "sdar.texts" . | nindent 2 }}
-{{- end }}
-tolerations:
-  {{- include "sdar.tolerations" . | nindent 2 }}
 {{- range $field := list "affinity" "topologySpreadConstraints" }}
 {{- with index $v $field }}
 {{ $field }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* Where the image can be had and may run, which holds for the pod of `helm test` too. */}}
+{{- define "sdar.placement" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ include "sdar.text" . | quote }}
+  {{- end }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- include "sdar.texts" . | nindent 2 }}
+{{- end }}
+tolerations:
+  {{- include "sdar.tolerations" . | nindent 2 }}
 {{- end }}
 
 {{- define "sdar.tolerations" -}}
