@@ -91,7 +91,7 @@ class HelmTest(unittest.TestCase):
         with http.server.HTTPServer(("127.0.0.1", 0), Server) as server, tempfile.TemporaryDirectory() as folder:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             keys = ["key-of-one-client", "key-of-another-one"]
-            (pathlib.Path(folder) / "keys").write_text("\n".join(keys) + "\n")
+            (pathlib.Path(folder) / "keys").write_text("# of clients\n\n" + "\n".join(keys) + "\n")
             values = chart.merged(chart.MODES["cpu on one node"], {"apiKeys": {"keys": keys}})
             box = chart.container(chart.pod_templates(chart.rendered(values))["test"])
             script = box["args"][0].replace("http://chat-sdar:8000", f"http://127.0.0.1:{server.server_port}")
