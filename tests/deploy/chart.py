@@ -10,73 +10,11 @@ import tempfile
 
 import yaml
 
+from chart_modes import MODES, merged
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy" / "helm" / "sdar"
 NAMESPACE = "models"
-
-_CLAIM = {"model": {"existingClaim": "given-model"}}
-
-
-def merged(*values):
-    """Values with later ones over earlier ones, maps member by member."""
-    result = {}
-    for value in values:
-        for key, member in value.items():
-            both = isinstance(member, dict) and isinstance(result.get(key), dict)
-            result[key] = merged(result[key], member) if both else member
-    return result
-
-
-_TLS = {"tls": {"existingSecret": "given-tls"}}
-_GROUP = {"nodes": 2, "gpu": {"count": 8}}
-
-# Ways to use the chart that differ in what it renders. Names of what the user has to bring begin with `given-`.
-MODES = {
-    name: merged(_CLAIM, values)
-    for name, values in {
-        "cpu on one node": {},
-        "gpus on one node": {"gpu": {"count": 4}, "replicas": 3, "server": {"tensorParallel": 2}},
-        "several nodes": _GROUP,
-        "several groups": merged(_GROUP, {"replicas": 3, "exclusiveTopology": "topology.example.org/rack"}),
-        "several nodes without gpus": {"nodes": 3, "ranksPerNode": 2, "ssh": {"existingSecret": "given-ssh"}},
-        "tls and keys": merged(_TLS, {"apiKeys": {"existingSecret": "given-keys", "key": "list"}}),
-        "tls and keys on several nodes": merged(_TLS, _GROUP, {"apiKeys": {"keys": ["key-of-one-client", "key-of-another-one"]}}),
-        "certificates of clients": merged(
-            _TLS, {"tls": {"verifyClients": True}, "monitoring": {"serviceMonitor": {"enabled": True}}}),
-        "certificates of clients and a test": merged(
-            _TLS, {"tls": {"verifyClients": True, "clientSecret": "given-client"}}),
-        "hpa": {"autoscaling": {"kind": "hpa"}},
-        "hpa of groups": merged(_GROUP, {"autoscaling": {"kind": "hpa", "minReplicas": 2}}),
-        "keda": {"autoscaling": {"kind": "keda", "keda": {"prometheusAddress": "http://prometheus:9090"}}},
-        "keda of groups": merged(
-            _GROUP, {"autoscaling": {"kind": "keda", "keda": {"prometheusAddress": "http://p:9090", "query": "sum(x)"}}}),
-        "monitoring": {"monitoring": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}},
-        "monitoring over tls": merged(
-            _TLS, {"monitoring": {"serviceMonitor": {"enabled": True}}}),
-        "rdma": merged(_GROUP, {"rdma": {"enabled": True, "hca": "mlx5", "socketInterface": "eth0"}}),
-        "folder of the nodes": {"model": {"existingClaim": "", "hostPath": "/srv/models", "path": "SDAR-8B-Chat"}},
-        "nothing optional": {
-            "service": {"headless": False}, "networkPolicy": {"enabled": False},
-            "podDisruptionBudget": {"enabled": False}, "serviceAccount": {"create": False}},
-        "every wish for pods": merged(_GROUP, {
-            "image": {"pullSecrets": ["given-registry"], "tag": "1.2"},
-            "nodeSelector": {"pool": "gpu"}, "priorityClassName": "high", "runtimeClassName": "nvidia",
-            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
-            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-                {"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["h100"]}]}]}}},
-            "topologySpreadConstraints": [{
-                "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "leader"}}}],
-            "podLabels": {"team": "a"}, "podAnnotations": {"note": "b"}, "supplementalGroups": [2000],
-            "extraEnv": [{"name": "NCCL_DEBUG", "value": "INFO"},
-                         {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-            "extraArgs": ["--max-waiting=100"], "launcher": {"mpirunArgs": ["--mca", "btl_tcp_if_include", "eth0"]},
-            "server": {"maxSequences": 64, "kvMemory": "4GiB", "device": "cuda"},
-            "model": {"servedName": "sdar-8b", "path": "a/b"}, "service": {"type": "LoadBalancer"},
-            "networkPolicy": {"clients": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
-                              "extraEgress": [{"ports": [{"port": 4318, "protocol": "TCP"}]}]}}),
-    }.items()
-}
 
 
 def helm(command, values, chart=CHART, arguments=()):
@@ -139,9 +77,32 @@ def pod_templates(objects):
     return templates
 
 
+def modes():
+    """Each mode with its values and objects."""
+    for mode, values in MODES.items():
+        yield mode, values, rendered(values)
+
+
+def pods():
+    """Each pod of each mode."""
+    for mode, values, objects in modes():
+        for role, template in pod_templates(objects).items():
+            yield f"{mode}: {role}", values, objects, template
+
+
 def container(template):
-    (result,) = template["spec"]["containers"]
+    """The chart's own container of a pod."""
+    (result,) = [c for c in template["spec"]["containers"] if c["name"] in ("sdar", "test")]
     return result
+
+
+def containers(template):
+    """All containers of a pod, also those of the user."""
+    return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
+
+
+def environment(template):
+    return {entry["name"]: entry.get("value") for entry in container(template).get("env", [])}
 
 
 def flag(template, name):

@@ -14,7 +14,7 @@ import chart
 KUBERNETES = "1.31"
 CUSTOM = {
     kind: json.loads((pathlib.Path(__file__).parent / "schemas" / f"{kind.lower()}.json").read_text())
-    for kind in ("LeaderWorkerSet", "ServiceMonitor", "ScaledObject")
+    for kind in ("LeaderWorkerSet", "ServiceMonitor", "ScaledObject", "HTTPRoute", "GRPCRoute", "InferencePool")
 }
 
 
@@ -52,11 +52,11 @@ class RenderedObjects(unittest.TestCase):
                     validate({"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], **metadata}})
 
     def test_the_checks_themselves_see_a_misspelt_field(self):
-        for values, kind in (({}, "Deployment"), ({"nodes": 2}, "LeaderWorkerSet"),
-                             ({"monitoring": {"serviceMonitor": {"enabled": True}}}, "ServiceMonitor")):
+        for mode, kind in (("cpu on one node", "Deployment"), ("several nodes", "LeaderWorkerSet"),
+                           ("monitoring", "ServiceMonitor"), ("keda", "ScaledObject"), ("ingress", "Ingress"),
+                           ("routes", "HTTPRoute"), ("routes", "GRPCRoute"), ("inference pool", "InferencePool")):
             with self.subTest(kind):
-                thing = json.loads(json.dumps(chart.only(
-                    chart.rendered(chart.merged(chart.MODES["cpu on one node"], values)), kind)))
+                thing = json.loads(json.dumps(chart.only(chart.rendered(chart.MODES[mode]), kind)))
                 thing["spec"]["replicaz"] = 1
                 with self.assertRaises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
                     validate(thing)
@@ -71,6 +71,8 @@ class RefusedValues(unittest.TestCase):
         wanted = "set exactly one of model.existingClaim"
         self.refused(wanted, {"model": {"existingClaim": ""}})
         self.refused(wanted, {"model": {"hostPath": "/srv/models"}})
+        self.refused(wanted, {"model": {"source": {"emptyDir": {}}}})
+        self.refused("an emptyDir, which nothing fills", {"model": {"existingClaim": "", "source": {"emptyDir": {}}}})
 
     def test_unknown_values_are_named(self):
         self.refused("Additional property replicaz is not allowed", {"replicaz": 2})
@@ -79,7 +81,8 @@ class RefusedValues(unittest.TestCase):
 
     def test_every_map_of_the_schema_says_what_it_may_hold(self):
         schema = json.loads((chart.CHART / "values.schema.json").read_text())
-        free = {"global", "valueFrom", "nodeAffinity", "podAffinity", "podAntiAffinity", "objects"}
+        free = {"global", "valueFrom", "nodeAffinity", "podAffinity", "podAntiAffinity", "objects", "namedObjects",
+                "source", "podSecurityContext", "securityContext"}
 
         def check(node, path):
             if isinstance(node, list):
@@ -135,13 +138,19 @@ class RefusedValues(unittest.TestCase):
             self.refused("apiKeys.keys", {"apiKeys": {"keys": [key]}})
 
     def test_texts_of_a_wrong_form_are_refused(self):
-        self.refused("model.path: Does not match pattern", {"model": {"path": "../other"}})
+        for path in ("../other", "/models/8b", "a//b", "a/"):
+            self.refused(f"model.path: expected a folder within the volume, such as SDAR-8B-Chat or sdar/8b, got {path}",
+                         {"model": {"path": path}})
         self.refused("resources.memory: Does not match pattern", {"resources": {"memory": "much"}})
-        self.refused("server.kvMemory: Does not match pattern", {"server": {"kvMemory": "4 GiB"}})
+        self.refused("image.digest: Does not match pattern", {"image": {"digest": "0a0a"}})
+        self.refused("image.tag: Invalid type. Expected: [string,integer], given: number", {"image": {"tag": 1.1}})
+        self.refused("rollout.maxSurge: Does not match pattern", {"rollout": {"maxSurge": "some"}})
+        self.refused("ingress.hosts.0: Does not match pattern", {"ingress": {"hosts": ["https://chat.example.org"]}})
+        self.refused("server.kvMemory: expected an amount such as 8GiB", {"server": {"kvMemory": "4 GiB"}})
         self.refused("extraArgs.0: Does not match pattern", {"extraArgs": ["max-waiting=1"]})
 
     def test_flags_that_the_chart_sets_are_refused_as_further_ones(self):
-        for argument in ("--port=1", "--drain-timeout=5", "--tls-key=x"):
+        for argument in ("--port=1", "--drain-timeout=5", "--drain-delay=5", "--tls-key=x"):
             self.refused(f"extraArgs: {argument} is a flag that the chart sets", {"extraArgs": [argument]})
 
     def test_values_that_contradict_each_other_are_refused(self):
@@ -154,10 +163,57 @@ class RefusedValues(unittest.TestCase):
         self.refused("ranksPerNode is 4, but a pod has gpu.count = 2 GPUs", {"ranksPerNode": 4, "gpu": {"count": 2}})
         self.refused("server.tensorParallel is 3, which does not divide the job's 8 ranks",
                      {"nodes": 2, "ranksPerNode": 4, "server": {"tensorParallel": 3}})
+        self.refused("server.device is cpu, but gpu.count = 4 GPUs would be reserved for nothing",
+                     {"server": {"device": "cpu"}, "gpu": {"count": 4}})
+        self.refused("resources.limits: set gpu.count instead of nvidia.com/gpu",
+                     {"resources": {"limits": {"nvidia.com/gpu": 1}}})
+        self.refused("both 0: an upgrade could not replace anything", {"rollout": {"maxSurge": 0, "maxUnavailable": "0%"}})
         self.refused("exclusiveTopology is for groups of several pods", {"exclusiveTopology": "rack"})
+        self.refused("restartPolicy is for groups of several pods", {"restartPolicy": "None"})
         self.refused("autoscaling.minReplicas is above autoscaling.maxReplicas",
                      {"autoscaling": {"kind": "hpa", "minReplicas": 5, "maxReplicas": 4}})
         self.refused("keda needs autoscaling.keda.prometheusAddress", {"autoscaling": {"kind": "keda"}})
+
+    def test_what_groups_cannot_do_is_refused(self):
+        group = {"nodes": 2, "ssh": {"existingSecret": "given-ssh"}}
+        self.refused("launcher.peerTimeoutSeconds (1800) must be below probes.startupBudgetSeconds (1800)",
+                     group, {"launcher": {"peerTimeoutSeconds": 1800}})
+        for user in (1000, None):
+            self.refused("podSecurityContext.runAsUser has to be 10001", group, {"podSecurityContext": {"runAsUser": user}})
+
+    def test_ways_in_that_the_network_policy_closes_are_refused(self):
+        closed = "lets clients in from elsewhere, but the NetworkPolicy lets in the pods of this namespace only"
+        parents = {"enabled": True, "parentRefs": [{"name": "given-gateway"}]}
+        for values, name in (({"service": {"type": "LoadBalancer"}}, "service.type LoadBalancer"),
+                             ({"ingress": {"enabled": True}}, "ingress"), ({"httpRoute": parents}, "httpRoute"),
+                             ({"grpcRoute": parents, "service": {"type": "NodePort"}}, "service.type NodePort, grpcRoute"),
+                             ({"inferencePool": {"enabled": True, "endpointPicker": {"name": "p"}}}, "inferencePool")):
+            self.refused(f"{name} {closed}", values)
+            taken = chart.merged(chart.MODES["cpu on one node"], values, {"networkPolicy": {"enabled": False}})
+            self.assertTrue(chart.rendered(taken))
+
+    def test_routes_and_pools_want_what_they_lead_to(self):
+        self.refused("httpRoute needs httpRoute.parentRefs", {"httpRoute": {"enabled": True}})
+        self.refused("grpcRoute needs grpcRoute.parentRefs", {"grpcRoute": {"enabled": True}})
+        self.refused("inferencePool needs inferencePool.endpointPicker.name", {"inferencePool": {"enabled": True}})
+
+    def test_two_routes_for_one_name_are_refused(self):
+        route = {"enabled": True, "parentRefs": [{"name": "given-gateway"}]}
+        both = {"httpRoute": route, "grpcRoute": route, "networkPolicy": {"enabled": False}}
+        sentence = "httpRoute and grpcRoute need host names of their own"
+        self.refused(sentence, both)
+        self.refused(sentence, both, {"httpRoute": {"hostnames": ["a.example.org"]}})
+        self.refused(sentence, both, {"httpRoute": {"hostnames": ["a.example.org"]},
+                                      "grpcRoute": {"hostnames": ["b.example.org", "a.example.org"]}})
+        listener = {"grpcRoute": {"parentRefs": [{"name": "given-gateway", "sectionName": "grpc"}]}}
+        self.assertTrue(chart.rendered(chart.merged(chart.MODES["cpu on one node"], both, listener)))
+
+    def test_names_that_the_chart_needs_itself_are_refused(self):
+        for field in ("podLabels", "workloadLabels"):
+            self.refused(f"{field}: the chart finds its own objects by the label app.kubernetes.io/name",
+                         {field: {"app.kubernetes.io/name": "x"}})
+        self.refused("extraVolumes: tmp is the name of a volume that the chart makes", {"extraVolumes": [{"name": "tmp"}]})
+        self.refused("sdar is the name of the server's container", {"extraContainers": [{"name": "sdar"}]})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,29 @@
 {{/* SPDX-License-Identifier: Apache-2.0 */}}
 
+{{/* A value as text. Numbers of a values file arrive as float64, of which 20260101 would become 2.0260101e+07. */}}
+{{- define "sdar.text" -}}
+{{- if kindIs "float64" . -}}
+{{- if eq . (floor .) }}{{ printf "%.0f" . }}{{ else }}{{ toString . }}{{ end -}}
+{{- else if not (kindIs "invalid" .) -}}
+{{- toString . -}}
+{{- end -}}
+{{- end }}
+
+{{/* A map whose values are texts. */}}
+{{- define "sdar.texts" -}}
+{{- $texts := dict -}}
+{{- range $key, $value := . -}}
+{{- $_ := set $texts $key (include "sdar.text" $value) -}}
+{{- end -}}
+{{- toYaml $texts -}}
+{{- end }}
+
+{{/* A number, or a percentage as text. */}}
+{{- define "sdar.count" -}}
+{{- $text := include "sdar.text" . -}}
+{{- if hasSuffix "%" $text }}{{ $text | quote }}{{ else }}{{ $text }}{{ end -}}
+{{- end }}
+
 {{- define "sdar.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -16,11 +40,12 @@
 {{- end }}
 
 {{- define "sdar.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}:{{ include "sdar.text" .Values.image.tag | default .Chart.AppVersion }}
+{{- with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{- define "sdar.serviceAccount" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "sdar.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- include "sdar.text" .Values.serviceAccount.name | default (ternary (include "sdar.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end }}
 
 {{/* Labels of every object. */}}
@@ -51,31 +76,65 @@ matchExpressions:
   - {key: app.kubernetes.io/component, operator: In, values: [leader, worker]}
 {{- end }}
 
+{{/* Labels and annotations of the Deployment or LeaderWorkerSet. */}}
+{{- define "sdar.workloadMetadata" -}}
+name: {{ include "sdar.workload" . }}
+labels:
+  {{- include "sdar.texts" (merge (dict) .Values.workloadLabels (include "sdar.labels" . | fromYaml)) | nindent 2 }}
+{{- $annotations := dict -}}
+{{- with .Values.exclusiveTopology -}}
+{{- $_ := set $annotations "leaderworkerset.sigs.k8s.io/exclusive-topology" . -}}
+{{- end -}}
+{{- with merge (dict) .Values.workloadAnnotations $annotations }}
+annotations:
+  {{- include "sdar.texts" . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "sdar.ranksPerNode" -}}
 {{- .Values.ranksPerNode | default (max 1 .Values.gpu.count) -}}
 {{- end }}
 
-{{/* The times of a stop, in the order in which they pass. A stopped pod first goes on for preStop seconds, in which
-     Services forget it; then the launcher gets SIGTERM and the server drains for drain.timeoutSeconds; the launcher ends
-     the job after stop seconds, and the kubelet the pod after grace. */}}
-{{- define "sdar.preStopSeconds" -}}10{{- end }}
-{{- define "sdar.stopSeconds" -}}{{ add .Values.drain.timeoutSeconds 15 }}{{- end }}
-{{- define "sdar.graceSeconds" -}}
-{{ add (include "sdar.preStopSeconds" .) (include "sdar.stopSeconds" .) 15 }}
+{{- define "sdar.device" -}}
+{{- if ne .Values.server.device "auto" }}{{ .Values.server.device }}{{ else }}{{ ternary "cuda" "cpu" (gt (int .Values.gpu.count) 0) }}{{ end -}}
 {{- end }}
+
+{{/* The times of a stop, in the order in which they pass. The launcher of a stopped pod orders a drain at once: for
+     drain.delaySeconds the server takes requests while load balancers notice that it is not ready, then it drains for
+     drain.timeoutSeconds. The launcher ends the job after stop seconds, and the kubelet the pod after grace. */}}
+{{- define "sdar.stopSeconds" -}}{{ add .Values.drain.delaySeconds .Values.drain.timeoutSeconds 15 }}{{- end }}
+{{- define "sdar.graceSeconds" -}}{{ add (include "sdar.stopSeconds" .) 15 }}{{- end }}
 {{/* How long a worker waits for the end of the ranks it holds. */}}
 {{- define "sdar.workerGraceSeconds" -}}{{ sub (include "sdar.graceSeconds" .) 5 }}{{- end }}
 
-{{- define "sdar.scheme" -}}{{ ternary "HTTPS" "HTTP" (ne .Values.tls.existingSecret "") }}{{- end }}
+{{/* How long the leader waits for the other pods; what is left of the startup budget is for loading. */}}
+{{- define "sdar.peerTimeoutSeconds" -}}
+{{- .Values.launcher.peerTimeoutSeconds | default (div (mul .Values.probes.startupBudgetSeconds 2) 3) -}}
+{{- end }}
+
+{{/* How long `helm test` asks for an answer: a start, and the drain of the pod before it. */}}
+{{- define "sdar.testSeconds" -}}{{ add .Values.probes.startupBudgetSeconds (include "sdar.graceSeconds" .) }}{{- end }}
+{{/* The same with the time to pull the image, which two pods do at the same time. */}}
+{{- define "sdar.testDeadlineSeconds" -}}{{ add (include "sdar.testSeconds" .) 1800 }}{{- end }}
+
+{{/* How an upgrade goes on, of a Deployment or a LeaderWorkerSet. */}}
+{{- define "sdar.rollout" -}}
+{{- $surge := include "sdar.text" .Values.rollout.maxSurge | default "0" -}}
+{{- $missing := include "sdar.text" .Values.rollout.maxUnavailable | default (ternary "1" "0" (has $surge (list "0" "0%"))) -}}
+maxSurge: {{ include "sdar.count" $surge }}
+maxUnavailable: {{ include "sdar.count" $missing }}
+{{- end }}
+
+{{- define "sdar.scheme" -}}{{ ternary "HTTPS" "HTTP" (ne (include "sdar.text" .Values.tls.existingSecret) "") }}{{- end }}
 
 {{- define "sdar.hasApiKeys" -}}
 {{- if or .Values.apiKeys.existingSecret .Values.apiKeys.keys }}true{{ end -}}
 {{- end }}
 {{- define "sdar.apiKeysSecret" -}}
-{{- .Values.apiKeys.existingSecret | default (printf "%s-api-keys" (include "sdar.fullname" .)) -}}
+{{- include "sdar.text" .Values.apiKeys.existingSecret | default (printf "%s-api-keys" (include "sdar.fullname" .)) -}}
 {{- end }}
 {{- define "sdar.sshSecret" -}}
-{{- .Values.ssh.existingSecret | default (printf "%s-ssh" (include "sdar.fullname" .)) -}}
+{{- include "sdar.text" .Values.ssh.existingSecret | default (printf "%s-ssh" (include "sdar.fullname" .)) -}}
 {{- end }}
 
 {{- define "sdar.scaleTarget" -}}
@@ -87,8 +146,4 @@ apiVersion: apps/v1
 kind: Deployment
 {{- end }}
 name: {{ include "sdar.workload" . }}
-{{- end }}
-
-{{- define "sdar.replicas" -}}
-{{- if eq .Values.autoscaling.kind "none" -}}{{ .Values.replicas }}{{- else -}}{{ .Values.autoscaling.minReplicas }}{{- end -}}
 {{- end }}

@@ -6,22 +6,11 @@
 {{- $v := $root.Values -}}
 metadata:
   labels:
-    {{- include "sdar.selector" $root | nindent 4 }}
-    app.kubernetes.io/component: {{ .role }}
-    {{- if gt (int $v.nodes) 1 }}
-    # A proxy between pods would stand in the way of MPI and NCCL.
-    sidecar.istio.io/inject: "false"
-    {{- end }}
-    {{- with $v.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "sdar.podLabels" . | nindent 4 }}
   annotations:
-    kubectl.kubernetes.io/default-container: sdar
-    {{- with $v.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "sdar.podAnnotations" $root | nindent 4 }}
 spec:
-  serviceAccountName: {{ include "sdar.serviceAccount" $root }}
+  serviceAccountName: {{ include "sdar.serviceAccount" $root | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ include "sdar.graceSeconds" $root }}
@@ -35,6 +24,10 @@ spec:
   {{- end }}
   securityContext:
     {{- include "sdar.podSecurity" $root | nindent 4 }}
+  {{- with $v.initContainers }}
+  initContainers:
+    {{- include "sdar.extraContainers" (dict "root" $root "containers" .) | nindent 4 }}
+  {{- end }}
   containers:
     - name: sdar
       image: {{ include "sdar.image" $root | quote }}
@@ -44,39 +37,52 @@ spec:
       {{- else }}
       {{- include "sdar.workerContainer" $root | nindent 6 }}
       {{- end }}
-      {{- with include "sdar.env" $root }}
+      {{- with include "sdar.podEnv" $root | fromYamlArray }}
       env:
-        {{- . | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
       {{- end }}
       resources:
-        {{- $resources := include "sdar.resources" $root }}
-        requests:
-          {{- $resources | nindent 10 }}
-        limits:
-          {{- $resources | nindent 10 }}
+        {{- include "sdar.resources" $root | nindent 8 }}
+      # `kubectl describe` shows why a pod ended, also after its log is gone.
+      terminationMessagePolicy: FallbackToLogsOnError
       securityContext:
-        {{- include "sdar.containerSecurity" $root | nindent 8 }}
+        {{- toYaml $v.securityContext | nindent 8 }}
       volumeMounts:
         {{- include "sdar.mounts" $root | nindent 8 }}
+    {{- with $v.extraContainers }}
+    {{- include "sdar.extraContainers" (dict "root" $root "containers" .) | nindent 4 }}
+    {{- end }}
   volumes:
     {{- include "sdar.volumes" $root | nindent 4 }}
 {{- end }}
 
+{{- define "sdar.podLabels" -}}
+{{- $labels := dict "app.kubernetes.io/component" .role -}}
+{{- if gt (int .root.Values.nodes) 1 -}}
+{{- /* A proxy between pods would stand in the way of MPI and NCCL. The second label is for Istio's ambient mode. */ -}}
+{{- $_ := set $labels "sidecar.istio.io/inject" "false" -}}
+{{- $_ := set $labels "istio.io/dataplane-mode" "none" -}}
+{{- end -}}
+{{- include "sdar.texts" (merge (dict) .root.Values.podLabels $labels (include "sdar.selector" .root | fromYaml)) -}}
+{{- end }}
+
+{{- define "sdar.podAnnotations" -}}
+{{- $annotations := dict "kubectl.kubernetes.io/default-container" "sdar" -}}
+{{- if gt (int .Values.nodes) 1 -}}
+{{- $_ := set $annotations "linkerd.io/inject" "disabled" -}}
+{{- end -}}
+{{- include "sdar.texts" (merge (dict) .Values.podAnnotations $annotations) -}}
+{{- end }}
+
 {{- define "sdar.scheduling" -}}
 {{- $v := .Values -}}
-{{- with $v.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
+{{- include "sdar.placement" . }}
+{{- range $field := list "schedulerName" "priorityClassName" "runtimeClassName" }}
+{{- with index $v $field }}
+{{ $field }}: {{ include "sdar.text" . | quote }}
 {{- end }}
-{{- with $v.priorityClassName }}
-priorityClassName: {{ . }}
 {{- end }}
-{{- with $v.runtimeClassName }}
-runtimeClassName: {{ . }}
-{{- end }}
-{{- range $field := list "nodeSelector" "affinity" "tolerations" "topologySpreadConstraints" }}
+{{- range $field := list "affinity" "topologySpreadConstraints" }}
 {{- with index $v $field }}
 {{ $field }}:
   {{- toYaml . | nindent 2 }}
@@ -84,186 +90,74 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The user is the image's (deploy/docker/prepare_runtime.sh): ssh needs one that /etc/passwd knows. */}}
-{{- define "sdar.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-{{- with .Values.supplementalGroups }}
-supplementalGroups:
-  {{- toYaml . | nindent 2 }}
+{{/* Where the image can be had and may run, which holds for the pod of `helm test` too. */}}
+{{- define "sdar.placement" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ include "sdar.text" . | quote }}
+  {{- end }}
 {{- end }}
-seccompProfile:
-  type: RuntimeDefault
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- include "sdar.texts" . | nindent 2 }}
 {{- end }}
-
-{{- define "sdar.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+tolerations:
+  {{- include "sdar.tolerations" . | nindent 2 }}
 {{- end }}
 
-{{- define "sdar.leaderContainer" -}}
-{{- $v := .Values -}}
-command: [/usr/local/bin/sdar-launch]
-args:
-  {{- if gt (int $v.nodes) 1 }}
-  - --lws-slots={{ include "sdar.ranksPerNode" . }}
-  - --ssh-args=-F /usr/local/lib/sdar/ssh_config
-  - --ssh-port=2222
-  - --peer-timeout={{ int $v.probes.startupBudgetSeconds }}
-  {{- range (include "sdar.env" . | fromYamlArray) }}
-  - --env={{ .name }}
-  {{- end }}
-  {{- else }}
-  - --ranks={{ include "sdar.ranksPerNode" . }}
-  {{- end }}
-  - --stop-timeout={{ include "sdar.stopSeconds" . }}
-  {{- range $v.launcher.mpirunArgs }}
-  - {{ printf "--mpirun-arg=%s" . | quote }}
-  {{- end }}
-  - --
-  - /usr/local/bin/sdar-serve
-  - {{ printf "--model=/models/%s" $v.model.path | trimSuffix "/" | quote }}
-  - --host=0.0.0.0
-  - --port=50051
-  - --http-port=8000
-  - --admin-host=0.0.0.0
-  - --admin-port=8001
-  - --drain-timeout={{ int $v.drain.timeoutSeconds }}
-  - --device={{ $v.server.device }}
-  {{- with $v.model.servedName }}
-  - {{ printf "--served-model-name=%s" . | quote }}
-  {{- end }}
-  {{- with $v.server.tensorParallel }}
-  - --tensor-parallel={{ int . }}
-  {{- end }}
-  {{- with $v.server.maxSequences }}
-  - --max-sequences={{ int . }}
-  {{- end }}
-  {{- with $v.server.kvMemory }}
-  - --kv-memory={{ . }}
-  {{- end }}
-  {{- if include "sdar.hasApiKeys" . }}
-  - --api-keys-file=/etc/sdar/api-keys/{{ $v.apiKeys.key }}
-  {{- end }}
-  {{- if $v.tls.existingSecret }}
-  - --tls-cert=/etc/sdar/tls/tls.crt
-  - --tls-key=/etc/sdar/tls/tls.key
-  {{- if $v.tls.verifyClients }}
-  - --tls-client-ca=/etc/sdar/tls/ca.crt
-  {{- end }}
-  {{- end }}
-  {{- range $v.extraArgs }}
-  - {{ . | quote }}
-  {{- end }}
-ports:
-  - {name: grpc, containerPort: 50051}
-  - {name: http, containerPort: 8000}
-  - {name: admin, containerPort: 8001}
-lifecycle:
-  preStop:
-    exec:
-      command: [sleep, {{ include "sdar.preStopSeconds" . | quote }}]
-startupProbe:
-  httpGet: {path: /startupz, port: admin, scheme: HTTP}
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: {{ ceil (divf $v.probes.startupBudgetSeconds 10) }}
-livenessProbe:
-  httpGet: {path: /livez, port: admin, scheme: HTTP}
-  periodSeconds: 10
-  timeoutSeconds: 10
-  failureThreshold: {{ ceil (divf $v.probes.livenessBudgetSeconds 10) }}
-  terminationGracePeriodSeconds: {{ int $v.probes.livenessGraceSeconds }}
-readinessProbe:
-  httpGet: {path: /readyz, port: admin, scheme: HTTP}
-  periodSeconds: 5
-  timeoutSeconds: 5
-  failureThreshold: 3
-{{- end }}
-
-{{/* A worker whose ranks are gone needs no probe: the job notices and ends. */}}
-{{- define "sdar.workerContainer" -}}
-command: [/usr/local/lib/sdar/worker.sh]
-args:
-  - --grace={{ include "sdar.workerGraceSeconds" . }}
-ports:
-  - {name: ssh, containerPort: 2222}
-readinessProbe:
-  tcpSocket: {port: ssh}
-  periodSeconds: 5
-  timeoutSeconds: 5
-  failureThreshold: 3
-{{- end }}
-
-{{- define "sdar.env" -}}
-{{- $v := .Values -}}
-{{- $env := list -}}
-{{- if $v.rdma.enabled -}}
-{{- with $v.rdma.hca -}}{{- $env = append $env (dict "name" "NCCL_IB_HCA" "value" .) -}}{{- end -}}
-{{- with $v.rdma.socketInterface -}}{{- $env = append $env (dict "name" "NCCL_SOCKET_IFNAME" "value" .) -}}{{- end -}}
+{{- define "sdar.tolerations" -}}
+{{- $tolerations := list -}}
+{{- $keys := list -}}
+{{- range .Values.tolerations -}}
+{{- $toleration := deepCopy . -}}
+{{- if hasKey . "value" -}}{{- $_ := set $toleration "value" (include "sdar.text" .value) -}}{{- end -}}
+{{- $tolerations = append $tolerations $toleration -}}
+{{- $keys = append $keys .key -}}
 {{- end -}}
-{{- with concat $env $v.extraEnv -}}{{- toYaml . -}}{{- end -}}
+{{- range list "node.kubernetes.io/not-ready" "node.kubernetes.io/unreachable" -}}
+{{- if not (has . $keys) -}}
+{{- $tolerations = append $tolerations (dict "key" . "operator" "Exists" "effect" "NoExecute" "tolerationSeconds" (int $.Values.nodeFailureSeconds)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $tolerations -}}
+{{- end }}
+
+{{- define "sdar.podSecurity" -}}
+{{- $context := deepCopy (default dict .Values.podSecurityContext) -}}
+{{- with .Values.supplementalGroups -}}{{- $_ := set $context "supplementalGroups" . -}}{{- end -}}
+{{- toYaml $context -}}
+{{- end }}
+
+{{/* Containers of the user: (dict "root" $ "containers" LIST). What is missing is filled in such that a container may
+     run where the chart's own may. */}}
+{{- define "sdar.extraContainers" -}}
+{{- $root := .root -}}
+{{- $containers := list -}}
+{{- range .containers -}}
+{{- $defaults := dict "image" (include "sdar.image" $root) "imagePullPolicy" $root.Values.image.pullPolicy -}}
+{{- if hasKey . "image" -}}{{- $defaults = dict -}}{{- end -}}
+{{- $_ := set $defaults "terminationMessagePolicy" "FallbackToLogsOnError" -}}
+{{- if not (hasKey . "securityContext") -}}
+{{- $_ := set $defaults "securityContext" (dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL"))) -}}
+{{- end -}}
+{{- $containers = append $containers (merge (dict) . $defaults) -}}
+{{- end -}}
+{{- toYaml $containers -}}
 {{- end }}
 
 {{- define "sdar.resources" -}}
 {{- $v := .Values -}}
-cpu: {{ $v.resources.cpu | quote }}
-memory: {{ $v.resources.memory | quote }}
-{{- if gt (int $v.gpu.count) 0 }}
-{{ $v.gpu.resource }}: {{ int $v.gpu.count }}
-{{- end }}
-{{- if $v.rdma.enabled }}
-{{ $v.rdma.resource }}: {{ int $v.rdma.count }}
-{{- end }}
-{{- end }}
-
-{{- define "sdar.mounts" -}}
-{{- $v := .Values -}}
-- {name: model, mountPath: /models, readOnly: true}
-- {name: shared-memory, mountPath: /dev/shm}
-- {name: tmp, mountPath: /tmp}
-- {name: home, mountPath: /home/sdar}
-{{- if gt (int $v.nodes) 1 }}
-- {name: ssh, mountPath: /etc/sdar/ssh, readOnly: true}
-{{- end }}
-{{- if include "sdar.hasApiKeys" . }}
-- {name: api-keys, mountPath: /etc/sdar/api-keys, readOnly: true}
-{{- end }}
-{{- if $v.tls.existingSecret }}
-- {name: tls, mountPath: /etc/sdar/tls, readOnly: true}
-{{- end }}
-{{- end }}
-
-{{/* Files of a Secret belong to root and to the pod's group, which may read them: OpenSSH then takes a private key. */}}
-{{- define "sdar.volumes" -}}
-{{- $v := .Values -}}
-- name: model
-  {{- if $v.model.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ $v.model.existingClaim }}, readOnly: true}
-  {{- else }}
-  hostPath: {path: {{ $v.model.hostPath | quote }}, type: Directory}
-  {{- end }}
-- name: shared-memory
-  emptyDir: {medium: Memory, sizeLimit: {{ $v.sharedMemory.size }}}
-- name: tmp
-  emptyDir: {}
-- name: home
-  emptyDir: {}
-{{- if gt (int $v.nodes) 1 }}
-- name: ssh
-  secret: {secretName: {{ include "sdar.sshSecret" . }}, defaultMode: 0440}
-{{- end }}
-{{- if include "sdar.hasApiKeys" . }}
-- name: api-keys
-  secret: {secretName: {{ include "sdar.apiKeysSecret" . }}, defaultMode: 0440}
-{{- end }}
-{{- if $v.tls.existingSecret }}
-- name: tls
-  secret: {secretName: {{ $v.tls.existingSecret }}, defaultMode: 0440}
-{{- end }}
+{{- $limits := dict -}}
+{{- range $name := list "cpu" "memory" -}}
+{{- with include "sdar.text" (index $v.resources $name) -}}{{- $_ := set $limits $name . -}}{{- end -}}
+{{- end -}}
+{{- if gt (int $v.gpu.count) 0 -}}{{- $_ := set $limits $v.gpu.resource $v.gpu.count -}}{{- end -}}
+{{- if $v.rdma.enabled -}}{{- $_ := set $limits $v.rdma.resource $v.rdma.count -}}{{- end -}}
+{{- /* As texts, as a 0 would count as missing. */ -}}
+{{- $limits = merge (include "sdar.texts" $v.resources.limits | fromYaml) (include "sdar.texts" $limits | fromYaml) -}}
+requests:
+  {{- toYaml (merge (include "sdar.texts" $v.resources.requests | fromYaml) $limits) | nindent 2 }}
+limits:
+  {{- toYaml $limits | nindent 2 }}
 {{- end }}
