@@ -67,10 +67,9 @@ class Groups(unittest.TestCase):
         self.assertNotIn("startupProbe", worker)
         self.assertNotIn("lifecycle", worker)
 
-    def test_pods_of_a_group_find_each_other_by_plain_names(self):
-        for role in ("leader", "worker"):
-            dns = chart.pod_templates(self.objects)[role]["spec"]["dnsConfig"]
-            self.assertEqual(dns["searches"], [f"{self.group['metadata']['name']}.models.svc.cluster.local"])
+    def test_pods_of_a_group_need_no_name_of_the_clusters_domain(self):
+        self.assertNotIn("dnsConfig", json.dumps(self.objects))
+        self.assertNotIn("cluster.local", json.dumps(self.objects))
 
     def test_ranks_on_other_pods_get_the_environment(self):
         objects = chart.rendered(chart.MODES["every wish for pods"])

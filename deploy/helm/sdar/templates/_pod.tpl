@@ -17,11 +17,6 @@ spec:
   {{- with include "sdar.scheduling" $root | trim }}
   {{- . | nindent 2 }}
   {{- end }}
-  {{- if gt (int $v.nodes) 1 }}
-  # Ranks find rank 0 by its pod's plain host name.
-  dnsConfig:
-    searches: [{{ include "sdar.workload" $root }}.{{ $root.Release.Namespace }}.svc.{{ $v.clusterDomain }}]
-  {{- end }}
   securityContext:
     {{- include "sdar.podSecurity" $root | nindent 4 }}
   {{- with $v.initContainers }}
