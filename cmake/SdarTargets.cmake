@@ -56,12 +56,16 @@ function(sdar_precompile_test target)
     $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
     $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)
-  get_property(owner GLOBAL PROPERTY SDAR_PRECOMPILED_BY)
+  set(property SDAR_PRECOMPILED_BY)
+  if(target IN_LIST SDAR_COMPUTING_TARGETS AND SDAR_SANITIZE STREQUAL "address") # other flags, another header
+    set(property SDAR_PRECOMPILED_WITH_O1_BY)
+  endif()
+  get_property(owner GLOBAL PROPERTY ${property})
   if(owner)
     target_precompile_headers(${target} REUSE_FROM ${owner})
   else()
     target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/precompiled.h)
-    set_property(GLOBAL PROPERTY SDAR_PRECOMPILED_BY ${target})
+    set_property(GLOBAL PROPERTY ${property} ${target})
   endif()
 endfunction()
 
