@@ -33,9 +33,9 @@ class Job:
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     @classmethod
-    def batch(cls, *options, flags=(), **environment):
+    def batch(cls, *options, model=MODEL, flags=(), **environment):
         """A job of sdar.sbatch with two ranks on two nodes."""
-        job = cls("sbatch", "--parsable", "--nodes=2", "--ntasks-per-node=1", *options, SBATCH, MODEL, "--threads=1", *flags,
+        job = cls("sbatch", "--parsable", "--nodes=2", "--ntasks-per-node=1", *options, SBATCH, model, "--threads=1", *flags,
                   **environment)
         job.id = int(job.process.communicate(timeout=30)[0])
         job.log = CLUSTER / f"home/sdar-{job.id}.log"
@@ -167,8 +167,7 @@ class Batch(SlurmTest):
         self.assertEqual(state, ("COMPLETED", "0:0"))
 
     def test_errors_that_are_final_end_the_job(self):
-        for flags in (["--no-such-flag"], ["--served-model-name="]):
-            job = Job.batch(flags=flags)
+        for job in (Job.batch(flags=["--no-such-flag"]), Job.batch(model="/no/such/model")):
             state = job.wait_for_end()
             self.assertEqual(state, ("FAILED", "2:0"), job.text())
             self.assertNotIn("starts again", job.text())
