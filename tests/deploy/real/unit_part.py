@@ -96,7 +96,7 @@ class Unit(real_parts.CleanTest):
 
     def test_a_stop_lets_running_requests_end(self):
         self.start()
-        with in_background(lambda: self.complete(n=16, max_tokens=1500, ignore_eos=True)) as long:
+        with in_background(lambda: self.complete(n=4, max_tokens=1500, ignore_eos=True)) as long:
             time.sleep(0.5)
             begin = time.monotonic()
             self.systemctl("stop", "sdar")
