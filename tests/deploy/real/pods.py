@@ -70,7 +70,9 @@ class Pod:
         self.grace = definition["spec"]["terminationGracePeriodSeconds"]
 
     def start(self):
-        podman("kube", "play", "--network", NETWORK, "--ip", self.address, self.file)
+        # With a hardware address that stays: neighbours would need most of a minute to notice another.
+        hardware = f"92:5d:a2:00:00:{int(self.address.split('.')[-1]):02x}"
+        podman("kube", "play", "--network", NETWORK, "--ip", self.address, "--mac-address", hardware, self.file)
 
     def remove(self):
         podman("pod", "rm", "--force", "--time", "0", self.name, check=False)
