@@ -95,15 +95,23 @@ def run(*command, check=True, timeout=120, **options):
 
 
 def processes(names=PROGRAMS):
-    """Ids of the machine's processes of these names, which have not ended."""
+    """Ids of processes of these names that these tests have started and that have not ended."""
     found = []
-    for path in glob.glob("/proc/[0-9]*/stat"):
+    for path in glob.glob("/proc/[0-9]*"):
         with contextlib.suppress(OSError):
-            text = pathlib.Path(path).read_text()
+            text = pathlib.Path(path, "stat").read_text()
             name, state = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2]
-            if name in [n[:15] for n in names] and state not in "ZX":
+            if name in [n[:15] for n in names] and state not in "ZX" and _is_ours(path):
                 found.append(int(path.split("/")[2]))
     return sorted(found)
+
+
+def _is_ours(path):
+    """Whether a process runs in a container, or has to do with the folder or the programs of these tests."""
+    if os.readlink(f"{path}/ns/pid") != os.readlink("/proc/self/ns/pid"):
+        return True
+    about = pathlib.Path(path, "cmdline").read_bytes() + pathlib.Path(path, "environ").read_bytes()
+    return any(str(place).encode() in about for place in (FOLDER, BIN))
 
 
 def traces():

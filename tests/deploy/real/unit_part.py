@@ -61,7 +61,7 @@ class Unit(real_parts.CleanTest):
     def tearDown(self):
         self.systemctl("stop", "sdar", check=False)
         self.assertEqual(self.inside("pgrep", "-u", "sdar", check=False), "")
-        self.assertEqual(self.inside("find", "/dev/shm", "/var/lib/sdar", "-type", "f"), "")
+        self.assertEqual(self.inside("find", "/dev/shm", "/var/lib/sdar", "-type", "f", check=False), "")
 
     def show(self, name):
         return self.systemctl("show", "--value", "--property", name, "sdar").strip()
