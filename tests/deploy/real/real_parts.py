@@ -115,9 +115,16 @@ def _is_ours(path):
 
 
 def traces():
-    """What a job could leave on the machine: processes, and files where Open MPI and the ranks put them."""
+    """What a job could leave on the machine: processes, and files where Open MPI and the ranks put them, which no process
+    has mapped."""
     files = {path for folder in ("/tmp", "/dev/shm") for pattern in ("ompi*", "vader*", "sdar*", "pmix*", "prte*", "sm_segment*")
              for path in glob.glob(f"{folder}/{pattern}")}
+    if files:
+        maps = ""
+        for path in glob.glob("/proc/[0-9]*/maps"):
+            with contextlib.suppress(OSError):
+                maps += pathlib.Path(path).read_text()
+        files = {file for file in files if file not in maps}
     return set(processes()), files
 
 
