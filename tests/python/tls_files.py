@@ -11,7 +11,7 @@ def openssl(*arguments):
 
 
 class Authority:
-    """Signs certificates for 127.0.0.1."""
+    """Signs certificates."""
 
     def __init__(self, folder, name):
         self.folder = pathlib.Path(folder)
@@ -19,11 +19,11 @@ class Authority:
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                 "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.certificate)
 
-    def sign(self, name, serial):
-        """Makes NAME.key and NAME.crt, whole or not at all."""
+    def sign(self, name, serial, names="IP:127.0.0.1"):
+        """Makes NAME.key and NAME.crt for these names, whole or not at all."""
         request, extensions = self.folder / "request", self.folder / "extensions"
         key, certificate = self.folder / f"{name}.key", self.folder / f"{name}.crt"
-        extensions.write_text("subjectAltName=IP:127.0.0.1\n")
+        extensions.write_text(f"subjectAltName={names}\n")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
                 "-keyout", f"{key}.new", "-out", request)
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-days", "2",
