@@ -7,7 +7,6 @@ probes themselves, and Secrets and Claims become folders of this machine, owned 
 
 import copy
 import os
-import pathlib
 import shutil
 import subprocess
 

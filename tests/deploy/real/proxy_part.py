@@ -56,8 +56,8 @@ class Job:
         delay = [f"--drain-delay={DELAY}"] if DELAY else []
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
-                [BIN / "sdar-launch", "--ranks=1", "--stop-timeout=60", "--", BIN / "sdar-serve", f"--model={MODEL}", "--threads=1",
-                 f"--port={self.grpc_port}", f"--http-port={self.http_port}", f"--admin-port={self.admin_port}",
+                [BIN / "sdar-launch", "--ranks=1", "--stop-timeout=60", "--", BIN / "sdar-serve", f"--model={MODEL}",
+                 "--threads=1", f"--port={self.grpc_port}", f"--http-port={self.http_port}", f"--admin-port={self.admin_port}",
                  "--log-level=warning", "--drain-timeout=20", *delay], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(lambda: self.server.is_ready() or self.process.poll() is not None, self.log.read_text, 60)
         assert self.process.poll() is None, self.log.read_text()
@@ -132,7 +132,7 @@ class Clients:
     def __init__(self, envoy):
         self.envoy = envoy
         self.outcomes, self.slowest_s = collections.Counter(), 0.0
-        self.stop = threading.Event()
+        self.stop, self.lock = threading.Event(), threading.Lock()
         self.threads = [threading.Thread(target=self.loop, args=(kind,)) for kind in (self.over_http, self.over_grpc)
                         for _ in range(CALLERS)]
 
@@ -151,8 +151,9 @@ class Clients:
         while not self.stop.is_set():
             begin = time.monotonic()
             outcome = (kind.__name__, call())
-            self.slowest_s = max(self.slowest_s, time.monotonic() - begin)
-            self.outcomes[outcome] += 1  # under the interpreter's lock, from a few threads: counts may not be lost
+            with self.lock:
+                self.slowest_s = max(self.slowest_s, time.monotonic() - begin)
+                self.outcomes[outcome] += 1
             if outcome[1] != "OK":
                 time.sleep(0.01)
 
