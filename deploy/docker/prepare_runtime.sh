@@ -14,5 +14,8 @@ install -d /usr/local/lib/sdar
 install -m 755 "$from/worker.sh" "$from/known_hosts.sh" /usr/local/lib/sdar/
 install -m 644 "$from/ssh_config" /usr/local/lib/sdar/
 
+# sshd as root, as RDMA may need it, parts its privileges here.
+install -d -m 755 /run/sshd
+
 # The package makes host keys, which every container would share.
 rm -f /etc/ssh/ssh_host_*

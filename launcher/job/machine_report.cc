@@ -13,7 +13,9 @@
 namespace sdar {
 namespace {
 
-std::string InGiB(int64_t bytes) {
+// In the unit that people would take.
+std::string Readable(int64_t bytes) {
+  if (bytes < int64_t{1} << 30) return absl::StrCat(bytes >> 20, " MiB");
   return absl::StrFormat("%.1f GiB", static_cast<double>(bytes) / (1 << 30));
 }
 
@@ -38,9 +40,9 @@ std::string DescribeCores(const AllowedCores& allowed, const CoreShare& share) {
 std::string DescribeMemory(const ControlGroup& group) {
   const absl::StatusOr<int64_t> free = FreeMemory(group);
   if (!free.ok()) return absl::StrCat("memory: ", free.status().message());
-  std::string text = absl::StrCat("memory: ", InGiB(*free), " are free");
+  std::string text = absl::StrCat("memory: ", Readable(*free), " are free");
   const std::optional<int64_t> limit = group.MemoryLimit();
-  if (limit) absl::StrAppend(&text, ", of ", InGiB(*limit), " that a control group allows");
+  if (limit) absl::StrAppend(&text, ", of ", Readable(*limit), " that a control group allows");
   return text;
 }
 

@@ -121,6 +121,10 @@ bool JobSupervisor::AwaitMachines(int& exit_code) {
 
 bool JobSupervisor::WorthAnotherTry(int exit_code) const {
   if (stopping_ || exit_code == 0) return false;
+  // mpirun's own lines stand between the reason and the end of the log, where people look.
+  if (exit_code == kUsageError && !last_words_.empty()) {
+    spdlog::error("the job cannot run: {}", last_words_);
+  }
   if (options_.restart == "never" || exit_code == kUsageError) return false;
   if (options_.max_restarts == 0 || restarts_ < options_.max_restarts) return true;
   spdlog::error("the job ended with exit code {}; it has been started again {} times", exit_code,
@@ -129,7 +133,8 @@ bool JobSupervisor::WorthAnotherTry(int exit_code) const {
 }
 
 int JobSupervisor::RunOnce() {
-  const auto relay = OutputRelay::Start();
+  last_words_.clear();
+  const auto relay = OutputRelay::Start(std::filesystem::path(options_.command[0]).filename());
   if (!relay.ok()) return ExitCode("sdar-launch", relay.status());
   const absl::StatusOr<ChildProcess> job = ChildProcess::Start(line_, (*relay)->writer(), library_);
   (*relay)->CloseWriter();
@@ -142,6 +147,7 @@ int JobSupervisor::RunOnce() {
     } else if (*signal != SIGCHLD) {
       Stop(*job, *signal);
     } else if (const std::optional<int> exit_code = job->Reap()) {
+      last_words_ = (*relay)->Finish();
       return *exit_code;
     }
   }

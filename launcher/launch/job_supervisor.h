@@ -53,7 +53,8 @@ class JobSupervisor {
   const SignalQueue& signals_;
   const ControlGroup group_ = ControlGroup::OfThisProcess();
   int restarts_ = 0;
-  bool stopping_ = false;  // a stop was asked for
+  std::string last_words_;  // of the last run
+  bool stopping_ = false;   // a stop was asked for
   // How hard the job has been asked to end, and when to ask harder.
   enum class Pressure { kNone, kDraining, kTerminated, kKilled };
   Pressure pressure_ = Pressure::kNone;

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -76,16 +77,17 @@ void OutputLines::Add(absl::string_view bytes) {
 
 void OutputLines::End() {
   LogLine(line_);
+  if (absl::StartsWith(line_, prefix_)) last_words_ = line_.substr(prefix_.size());
   line_.clear();
 }
 
-absl::StatusOr<std::unique_ptr<OutputRelay>> OutputRelay::Start() {
+absl::StatusOr<std::unique_ptr<OutputRelay>> OutputRelay::Start(const std::string& program) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
     return absl::InternalError(absl::StrCat("pipe: ", std::strerror(errno)));
   }
   const int stop = eventfd(0, EFD_CLOEXEC);
-  std::unique_ptr<OutputRelay> relay(new OutputRelay(ends[0], ends[1], stop));
+  std::unique_ptr<OutputRelay> relay(new OutputRelay(ends[0], ends[1], stop, program));
   if (stop < 0) return absl::InternalError(absl::StrCat("eventfd: ", std::strerror(errno)));
   try {
     relay->thread_ = std::thread([relay = relay.get()] { relay->Relay(); });
@@ -96,6 +98,12 @@ absl::StatusOr<std::unique_ptr<OutputRelay>> OutputRelay::Start() {
 }
 
 OutputRelay::~OutputRelay() {
+  Finish();
+  close(reader_);
+  if (stop_ >= 0) close(stop_);
+}
+
+const std::string& OutputRelay::Finish() {
   CloseWriter();
   const uint64_t one = 1;
   if (thread_.joinable()) {
@@ -103,8 +111,7 @@ OutputRelay::~OutputRelay() {
     }
     thread_.join();
   }
-  close(reader_);
-  if (stop_ >= 0) close(stop_);
+  return lines_.last_words();
 }
 
 void OutputRelay::CloseWriter() {
@@ -112,21 +119,20 @@ void OutputRelay::CloseWriter() {
   writer_ = -1;
 }
 
-void OutputRelay::Relay() const {
+void OutputRelay::Relay() {
   // Signals are the main thread's to take.
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, nullptr);
-  OutputLines lines;
   size_t num_bytes = 0;
   while (AwaitOutput(reader_, stop_)) {
-    if (!ReadSome(reader_, lines, num_bytes)) break;
+    if (!ReadSome(reader_, lines_, num_bytes)) break;
   }
   fcntl(reader_, F_SETFL, O_NONBLOCK);
   num_bytes = 0;
-  while (num_bytes < kMaxLastBytes && ReadSome(reader_, lines, num_bytes)) {
+  while (num_bytes < kMaxLastBytes && ReadSome(reader_, lines_, num_bytes)) {
   }
-  lines.End();
+  lines_.End();
 }
 
 }  // namespace sdar

@@ -25,7 +25,7 @@ VALUES = {
     "resources": {"cpu": "1", "memory": "512Mi"},
     "sharedMemory": {"size": "128Mi"},
     "ranksPerNode": 2,
-    "drain": {"timeoutSeconds": 30, **({"delaySeconds": 2} if "delaySeconds" in CHART_VALUES["drain"] else {})},
+    "drain": {"timeoutSeconds": 30, "delaySeconds": 2},
 }
 
 

@@ -36,13 +36,13 @@ TEST(MachineReportTest, CoresAreReportedWithWhatTheControlGroupTakes) {
 TEST(MachineReportTest, MemoryIsReportedWithTheControlGroupsLimit) {
   FakeMachine machine;
   EXPECT_THAT(DescribeMemory(machine.Read()),
-              AllOf(HasSubstr("GiB are free"), Not(HasSubstr("of "))));
+              AllOf(HasSubstr("iB are free"), Not(HasSubstr("of "))));
   machine.Write("/proc/self/mountinfo", FakeMachine::kUnified)
       .Write("/proc/self/cgroup", "0::/\n")
       .Write("/sys/fs/cgroup/memory.current", "0\n")
       .Write("/sys/fs/cgroup/memory.max", "107374182\n");
   EXPECT_EQ(DescribeMemory(machine.Read()),
-            "memory: 0.1 GiB are free, of 0.1 GiB that a control group allows");
+            "memory: 102 MiB are free, of 102 MiB that a control group allows");
 }
 
 TEST(MachineReportTest, MoreThreadsThanTheControlGroupHasTimeForAreWarnedOf) {

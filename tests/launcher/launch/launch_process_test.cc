@@ -97,6 +97,8 @@ TEST(LaunchProcessTest, WhatMoreTriesDoNotMendIsNotTriedAgain) {
   const Outcome outcome = RunProcess(Launch({}, {"sdar-serve", "--model=/nowhere"}));
   EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
   EXPECT_THAT(outcome.err, Not(HasSubstr("follows in")));
+  const size_t last_line = outcome.err.rfind('\n', outcome.err.size() - 2) + 1;
+  EXPECT_THAT(outcome.err.substr(last_line), HasSubstr("error the job cannot run: /nowhere"));
 }
 
 TEST(LaunchProcessTest, AMissingMpirunIsOneClearLine) {

@@ -51,20 +51,28 @@ void Print(int descriptor, const std::string& text) {
 }
 
 TEST_F(OutputRelayTest, LinesOfTheLogAreHandedOnAsTheyAre) {
-  OutputLines lines;
+  OutputLines lines("sdar-serve");
   lines.Add(absl::StrCat(kOwnText, "\n", kOwnJson, "\n"));
   EXPECT_THAT(Logged(), ElementsAre(kOwnText, kOwnJson));
 }
 
 TEST_F(OutputRelayTest, OtherLinesBecomeWarningsAndCannotForgeLines) {
-  OutputLines lines;
+  OutputLines lines("sdar-serve");
   lines.Add("mpirun was unable to start\r\n\n   \n\x1b[31mred\x85\n");
   EXPECT_THAT(Logged(), ElementsAre(EndsWith("warning mpirun was unable to start"),
                                     EndsWith("warning \\x1b[31mred\\x85")));
 }
 
+TEST_F(OutputRelayTest, TheProgramsLastWordsAreRemembered) {
+  OutputLines lines("sdar-serve");
+  EXPECT_EQ(lines.last_words(), "");
+  lines.Add("sdar-serve: first\nsdar-serve: no such ");
+  lines.Add("model\nmpirun: a rank has ended\n----\n");
+  EXPECT_EQ(lines.last_words(), "no such model");
+}
+
 TEST_F(OutputRelayTest, LinesThatComeInPartsArePutTogether) {
-  OutputLines lines;
+  OutputLines lines("sdar-serve");
   for (const char c : absl::StrCat(kOwnText, "\nthe end")) lines.Add(std::string(1, c));
   EXPECT_THAT(Logged(), ElementsAre(kOwnText));
   lines.End();
@@ -72,7 +80,7 @@ TEST_F(OutputRelayTest, LinesThatComeInPartsArePutTogether) {
 }
 
 TEST_F(OutputRelayTest, ALineWithoutEndIsLoggedInParts) {
-  OutputLines lines;
+  OutputLines lines("sdar-serve");
   for (int i = 0; i < 1000; ++i) lines.Add(std::string(1024, 'x'));
   EXPECT_THAT(Logged(), SizeIs(3));  // of 256 KiB each; as much less is still to come
   lines.Add("\nnext\n");
@@ -80,7 +88,7 @@ TEST_F(OutputRelayTest, ALineWithoutEndIsLoggedInParts) {
 }
 
 TEST_F(OutputRelayTest, NothingIsLostAtTheEnd) {
-  auto relay = OutputRelay::Start();
+  auto relay = OutputRelay::Start("sdar-serve");
   ASSERT_TRUE(relay.ok()) << relay.status();
   for (int i = 0; i < 100; ++i) Print((*relay)->writer(), absl::StrCat("line ", i, "\n"));
   Print((*relay)->writer(), "no line end");
@@ -90,7 +98,7 @@ TEST_F(OutputRelayTest, NothingIsLostAtTheEnd) {
 }
 
 TEST_F(OutputRelayTest, ItsEndDoesNotWaitForWhoeverHoldsThePipeOpen) {
-  auto relay = OutputRelay::Start();
+  auto relay = OutputRelay::Start("sdar-serve");
   ASSERT_TRUE(relay.ok()) << relay.status();
   const int left_over = dup((*relay)->writer());
   Print(left_over, "a line\n");

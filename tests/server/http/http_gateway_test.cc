@@ -102,6 +102,7 @@ TEST_F(HttpGatewayTest, LogsEveryFinishedRequestWithoutItsWords) {
       Complete(absl::StrCat("X-Request-Id: mine\r\ntraceparent: ", kTraceparent, "\r\n")).code,
       200);
   EXPECT_EQ(Complete("traceparent: nonsense\r\n", {{"n", 2}}).code, 200);
+  workers_.Stop();
   server_.reset();
   const std::vector<std::string> lines = absl::StrSplit(log_.str(), '\n', absl::SkipEmpty());
   ASSERT_EQ(lines.size(), 2u);
@@ -266,6 +267,7 @@ TEST_F(HttpGatewayTest, AnUnknownFieldIsLoggedOnce) {
   EXPECT_EQ(Complete("", {{"frobnicate", 1}}).code, 200);
   EXPECT_EQ(Complete("", {{"frobnicate", 2}}).code, 200);
   EXPECT_EQ(Post("/tokenize", {{"prompt", "a"}, {"add_special_tokens", true}}).code, 200);
+  workers_.Stop();
   server_.reset();
   const std::string log = log_.str();
   const size_t first = log.find("frobnicate");
