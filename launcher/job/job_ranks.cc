@@ -122,8 +122,9 @@ StepProgress Job::OwnProgress() const {
   return progress;
 }
 
-// The name under which other hosts reach this one. A pod's own name is known in its cluster's domain
-// only; a LeaderWorkerSet tells the leader's whole address, and sdar-launch has rank 0 there.
+// The name under which other hosts reach this one. A pod's own name is known in its cluster's
+// domain only; a LeaderWorkerSet tells the leader's whole address, and sdar-launch has rank 0
+// there.
 std::string Job::OwnAddress() const {
   const char* leader = std::getenv("LWS_LEADER_ADDRESS");
   return leader != nullptr && *leader != '\0' ? leader : hosts_[0];
