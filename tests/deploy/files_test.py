@@ -147,6 +147,8 @@ class Dockerfile(unittest.TestCase):
             subprocess.run([script, "20261101T000000Z", folder], check=True)
             self.assertEqual(list(sources.iterdir()), [])
             lines = (sources.parent / "sources.list").read_text().splitlines()
+            # A snapshot's index is older than it says it is good for.
+            self.assertIn('Check-Valid-Until "false"', (sources.parent / "apt.conf.d/80snapshot").read_text())
         self.assertEqual(len(lines), 3)
         for line in lines:
             self.assertRegex(line, r"^deb http://snapshot\.debian\.org/archive/debian(-security)?/20261101T000000Z bookworm")
@@ -377,6 +379,9 @@ class Slurm(unittest.TestCase):
     def test_a_drain_fits_into_kill_wait_unless_it_is_given(self):
         self.assertIn("--drain-timeout=35", self.lines("/srv/model"))
         self.assertNotIn("--drain-timeout=35", self.lines("/srv/model", "--drain-timeout=120"))
+        lines = self.lines("/srv/model", SDAR_DRAIN_DELAY="08")
+        self.assertIn("--drain-delay=08", lines)
+        self.assertIn("--drain-timeout=27", lines)
 
     def test_parameters_reach_open_mpi_4_and_5(self):
         job = self.start("env", "/srv/model")
@@ -421,7 +426,7 @@ class Flags(unittest.TestCase):
         unit = re.search(r"^ExecStart=(.*\n.*)$", UNIT, re.M).group(1).split()
         launch.update(a for a in unit[:unit.index("--")] if a.startswith("--"))
         serve.update(a for a in unit[unit.index("--"):] if a.startswith("--") and a != "--")
-        serve.update(re.findall(r"--(?:model|host|port|http-port|admin-port|drain-timeout|sigterm)(?==)", SBATCH.read_text()))
+        serve.update(re.findall(r"--(?:model|host|port|http-port|admin-port|drain-delay|drain-timeout|sigterm)(?==)", SBATCH.read_text()))
         return {"sdar-launch": launch, "sdar-serve": serve}
 
     def test_each_flag_is_in_the_help_of_its_program(self):
