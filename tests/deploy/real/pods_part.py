@@ -60,6 +60,15 @@ class PodTest(real_parts.CleanTest):
     def wait_for_ready(cls):
         wait_until(cls.server.is_ready, lambda: "ready\n" + "\n".join(pod.logs()[-3000:] for pod in cls.pods))
 
+    def check_the_job_starts_again(self, lost, help_up=lambda: None):
+        """After something was killed: it is noticed, and the job serves again."""
+        begin = time.monotonic()
+        wait_until(lambda: not self.server.is_ready(), f"the {lost} is missed", 10, 0.01)
+        missed = time.monotonic() - begin
+        help_up()
+        self.wait_for_ready()
+        print(f"    a killed {lost} is noticed after {missed:.2f} s, ready again after {time.monotonic() - begin:.1f} s")
+
     def check_answer(self):
         status, text = self.server.complete()
         self.assertEqual(status, 200, text)
@@ -127,11 +136,7 @@ class Deployment(PodTest):
         with Callers(self.server.complete) as callers:
             time.sleep(0.3)
             os.kill(ranks[1], signal.SIGKILL)
-            begin = time.monotonic()
-            wait_until(lambda: not self.server.is_ready(), "the rank is missed", 10, 0.01)
-            missed = time.monotonic() - begin
-            self.wait_for_ready()
-        print(f"    a killed rank is noticed after {missed:.2f} s, ready again after {time.monotonic() - begin:.1f} s")
+            self.check_the_job_starts_again("rank")
         self.check_every_call_ended_well_or_was_told_to_try_again(callers)
         self.assertFalse(set(ranks) & set(self.leader.ranks()))
         self.assertEqual(len(self.leader.files()), files, self.leader.files())
@@ -196,11 +201,7 @@ class GroupOfTwo(PodTest):
         files = [len(pod.files()) for pod in self.pods]
         ranks = self.workers[-1].ranks()
         os.kill(ranks[0], signal.SIGKILL)
-        begin = time.monotonic()
-        wait_until(lambda: not self.server.is_ready(), "the rank is missed", 10, 0.01)
-        missed = time.monotonic() - begin
-        self.wait_for_ready()
-        print(f"    a killed rank is noticed after {missed:.2f} s, ready again after {time.monotonic() - begin:.1f} s")
+        self.check_the_job_starts_again("rank")
         self.check_answer()
         self.assertEqual([len(pod.files()) for pod in self.pods], files)
 
@@ -232,13 +233,7 @@ class GroupOfThree(PodTest):
     def test_a_killed_worker_is_noticed_and_the_job_starts_again_with_it(self):
         worker = self.workers[-1]
         podman.podman("kill", "--signal", "KILL", worker.container)
-        begin = time.monotonic()
-        wait_until(lambda: not self.server.is_ready(), "the worker is missed", 10, 0.01)
-        missed = time.monotonic() - begin
-        if not worker.state()["Running"]:
-            podman.podman("start", worker.container)
-        self.wait_for_ready()
-        print(f"    a killed worker is noticed after {missed:.2f} s, ready again after {time.monotonic() - begin:.1f} s")
+        self.check_the_job_starts_again("worker", lambda: worker.state()["Running"] or podman.podman("start", worker.container))
         self.check_answer()
 
 
