@@ -139,6 +139,7 @@ class Job {
   void CallRankZero(const WatchdogOptions& options, const std::string& address);
   absl::Status JoinReplicas();
   StepProgress OwnProgress() const;
+  void WarnOfMachine(const AllowedCores& allowed, const std::string& why_no_gpu) const;
   absl::StatusOr<CoreShare> FindCores(const AllowedCores& allowed);
   int64_t PagesOf(int64_t memory_bytes) const;
   absl::Status CheckPages(int64_t pages) const;

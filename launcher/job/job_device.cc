@@ -60,9 +60,18 @@ absl::Status Job::MakeDevice() {
                                        num_devices, " GPU(s) that CUDA can use"));
 }
 
+// Hosts differ, so every rank may warn.
+void Job::WarnOfMachine(const AllowedCores& allowed, const std::string& why_no_gpu) const {
+  for (const std::string& text : FindMachineWarnings(allowed, options_.threads, why_no_gpu)) {
+    spdlog::warn("{}", text);
+  }
+}
+
 // A host's ranks take its GPUs in turn.
 absl::Status Job::OpenCuda(const CudaModule& cuda, int num_devices) {
+  WarnOfMachine(FindAllowedCores(), "");
   if (is_coordinator()) {
+    spdlog::info("{}", DescribeMemory(ControlGroup::OfThisProcess()));
     spdlog::warn("the CUDA backend was tested without a GPU: compare answers with --device=cpu");
   }
   const Neighbours neighbours = FindNeighbours();
@@ -83,10 +92,7 @@ absl::Status Job::OpenCpu(const std::string& why_no_gpu) {
     spdlog::info("{}; {}", DescribeCores(allowed, cores),
                  DescribeMemory(ControlGroup::OfThisProcess()));
   }
-  // Hosts differ, so every rank may warn.
-  for (const std::string& text : FindMachineWarnings(allowed, options_.threads, why_no_gpu)) {
-    spdlog::warn("{}", text);
-  }
+  WarnOfMachine(allowed, why_no_gpu);
   auto set = ParseInstructionSet(options_.instruction_set);
   SDAR_ASSIGN_OR_RETURN(const int64_t common,
                         MinimumOverRanks(*world_, set.ok() ? static_cast<int64_t>(*set) : 0));
