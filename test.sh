@@ -3,8 +3,8 @@
 #   ./test.sh           packages, release build, ctest without what is labelled slow
 #   ./test.sh --full    all of ctest, a soak, chaos, lint, sanitizers, fuzz targets, a build on a fresh machine, the image's
 #                       root, the Debian package, and deployments on podman, systemd, Slurm and Envoy
-#   ./test.sh --ci      of --full what takes 45 minutes on two cores: with one test of whole processes under AddressSanitizer, and of the
-#                       deployments the image and Envoy
+#   ./test.sh --ci      --full in less time: one test of whole processes under AddressSanitizer, and of the deployments the image
+#                       and Envoy
 # SDAR_JOBS sets how many compilers and tests run at once (default: the cores of this machine).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -10,8 +10,8 @@ function(sdar_compile_options target)
   sdar_sanitize(${target})
 endfunction()
 
-# What tests spend their time in. Under a sanitizer these are compiled with -O1, all else with -O0, which takes a third of
-# the time (server/http under AddressSanitizer: 11 s instead of 30). So are tests in every preset but debug.
+# What tests spend their time in. Under a sanitizer these are compiled with -O1, all else with -O0, which takes less time
+# (server/http with AddressSanitizer alone: 11 s of processor time instead of 27). So are the tests of a release build.
 set(SDAR_COMPUTING_TARGETS
   sdar_checkpoint sdar_common sdar_cuda_on_host sdar_diffusion sdar_engine sdar_jinja sdar_kernels sdar_model sdar_parallel
   sdar_request sdar_schedule sdar_step sdar_text
@@ -90,9 +90,8 @@ function(sdar_cc_binary)
 endfunction()
 
 # sdar_cc_test(NAME test SRCS ... DEPS ... [PREFIX text] [LABELS label] [RANKS n ...] [SOAK] [GPU]): with RANKS the whole test
-# program runs under mpirun once per rank count; without, each of its tests is a ctest of its own, but under a sanitizer,
-# where a process takes 0.2 s to start, the whole program is one. With SOAK the program
-# is one test labelled `soak` that only `ctest -C Soak` runs. PREFIX tells apart tests that several programs have.
+# program runs under mpirun once per rank count; without, each of its tests is a ctest of its own. Under a sanitizer, where a
+# process takes long to start, the whole program is one. With SOAK the program is one test labelled `soak` that only `ctest -C Soak` runs. PREFIX tells apart tests that several programs have.
 # The label is `unit` unless another is given; `concurrency` has the tests run under TSan as well, `slow` not under ASan.
 # One label only: gtest_discover_tests passes no lists on. Tests are shown no GPU unless they say GPU, so that
 # --device=auto means the same everywhere.

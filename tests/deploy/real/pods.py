@@ -18,7 +18,6 @@ from podman import NETWORK, SUBNET, inspect, logs, podman
 KEYS = FOLDER / "secrets"
 REPOSITORY, TAG = IMAGE.split(":")
 
-CHART_VALUES = yaml.safe_load((chart.CHART / "values.yaml").read_text())
 VALUES = {
     "image": {"repository": REPOSITORY, "tag": TAG, "pullPolicy": "Never"},
     "model": {"existingClaim": "models", "path": "sdar-tiny"},
