@@ -55,8 +55,14 @@ if [ -n "$cache" ] && [ -d "$cache" ]; then
   mount --bind "$cache" "$fresh/root/ccache"
 fi
 
+# What names an object in the cache must be set as it is outside.
+settings=(CCACHE_DIR=/ccache "CCACHE_MAXSIZE=$(ccache --get-config max_size 2> /dev/null || echo 5G)")
+if base=$(ccache --get-config base_dir 2> /dev/null) && [ -n "$base" ]; then
+  settings+=("CCACHE_BASEDIR=$base")
+fi
+[ "$(ccache --get-config hash_dir 2> /dev/null)" != false ] || settings+=(CCACHE_NOHASHDIR=1)
 in_root() {
-  env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C.UTF-8 CCACHE_DIR=/ccache CCACHE_MAXSIZE=5G \
+  env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C.UTF-8 "${settings[@]}" \
     chroot "$fresh/root" bash -c "cd '$checkout' && $1"
 }
 in_root "cmake --preset release > configure.log 2>&1 || { tail -20 configure.log; exit 1; }"
