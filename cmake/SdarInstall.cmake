@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 
 # What users run. sdar-bench is among them because it puts load on a server; the other benchmarks measure this code.
-set(SDAR_PROGRAMS sdar-serve sdar-launch sdar-client sdar-generate sdar-score sdar-tokenize sdar-checkpoint sdar-replay)
+set(SDAR_PROGRAMS sdar-serve sdar-launch sdar-client sdar-generate sdar-score sdar-tokenize sdar-grammar sdar-checkpoint sdar-replay)
 if(SDAR_BENCH)
   list(APPEND SDAR_PROGRAMS sdar-bench)
 endif()

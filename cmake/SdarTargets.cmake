@@ -13,7 +13,8 @@ endfunction()
 # What tests spend their time in. Under a sanitizer these are compiled with -O1, all else with -O0, which takes less time
 # (server/http with AddressSanitizer alone: 11 s of processor time instead of 27). So are the tests of a release build.
 set(SDAR_COMPUTING_TARGETS
-  sdar_checkpoint sdar_common sdar_cuda_on_host sdar_diffusion sdar_engine sdar_jinja sdar_kernels sdar_model sdar_parallel
+  sdar_checkpoint sdar_common sdar_cuda_on_host sdar_diffusion sdar_engine sdar_grammar_automaton sdar_grammar_regular
+  sdar_grammar_schema sdar_jinja sdar_kernels sdar_model sdar_parallel
   sdar_request sdar_schedule sdar_step sdar_text
   common_test cuda_on_host_test cuda_test diffusion_test kernels_test model_cuda_on_host_test model_cuda_test model_test
   schedule_test text_test)

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/grammar/automaton/scan_dfa.h"
+
+#include <algorithm>
+#include <climits>
+#include <deque>
+#include <functional>
+#include <queue>
+#include <utility>
+
+namespace sdar::grammar {
+namespace {
+
+constexpr char32_t kAscii = 128;
+
+int CostOfCharacter(const CharacterRanges& ranges, char32_t c) {
+  int cost = INT_MAX;
+  for (const CharacterRange& range : ranges) {
+    if (c >= range.first && c <= range.last) cost = std::min(cost, range.cost);
+  }
+  return cost;
+}
+
+// The least cost of a character of first .. last; INT_MAX where the ranges hold none.
+int CostOfEdge(const CharacterRanges& ranges, const Dfa::Edge& edge) {
+  int cost = INT_MAX;
+  for (const CharacterRange& range : ranges) {
+    if (edge.first <= range.last && edge.last >= range.first) cost = std::min(cost, range.cost);
+  }
+  return cost;
+}
+
+// A prefix of a word, with the least that a whole word costs.
+struct Prefix {
+  int64_t least;
+  int64_t spent;
+  ScanDfa::State state;
+  bool whole;  // the word ends here
+  std::u32string text;
+  bool operator>(const Prefix& other) const {
+    return std::tie(least, text, whole) > std::tie(other.least, other.text, other.whole);
+  }
+};
+
+using PrefixQueue = std::priority_queue<Prefix, std::vector<Prefix>, std::greater<>>;
+
+}  // namespace
+
+ScanDfa::ScanDfa(Dfa dfa, Writing writing) : dfa_(std::move(dfa)), writing_(writing) {
+  const auto num_states = static_cast<size_t>(dfa_.num_states());
+  if (num_states <= 4096) {
+    ascii_.assign(num_states * kAscii, Dfa::kDead);
+    for (size_t s = 0; s < num_states; ++s) {
+      for (const Dfa::Edge& edge : dfa_.Edges(static_cast<State>(s))) {
+        for (char32_t c = edge.first; c < kAscii && c <= edge.last; ++c) {
+          ascii_[s * kAscii + c] = edge.target;
+        }
+      }
+    }
+  }
+  FindLeast();
+  FindFree();
+  FindWords();
+}
+
+absl::Span<const ScanDfa::Edge> ScanDfa::Edges(State state, EdgeBuffer& buffer) const {
+  if (!lengths_) return dfa_.Edges(state);
+  const State next = NextLength(state);
+  if (next == Dfa::kDead) return {};
+  buffer = {{{0, 0xD7FF, next}, {0xE000, 0x10FFFF, next}}};
+  return buffer;
+}
+
+// Beyond min without a limit, more characters do not matter.
+ScanDfa::State ScanDfa::NextLength(State state) const {
+  if (lengths_->max < 0) return static_cast<State>(std::min<int64_t>(state + 1, lengths_->min));
+  return state < lengths_->max ? state + 1 : Dfa::kDead;
+}
+
+int ScanDfa::FreeOfLengths(State state) const {
+  if (writing_ != Writing::kJsonString) return 0;
+  return lengths_->max < 0 ? INT_MAX : static_cast<int>(lengths_->max - state);
+}
+
+ScanDfa::State ScanDfa::Next(State state, char32_t code_point) const {
+  if (lengths_) return NextLength(state);
+  if (code_point < kAscii && !ascii_.empty()) {
+    return ascii_[static_cast<size_t>(state) * kAscii + code_point];
+  }
+  return dfa_.Next(state, code_point);
+}
+
+std::vector<std::vector<ScanDfa::State>> ScanDfa::Sources() const {
+  std::vector<std::vector<State>> sources(static_cast<size_t>(dfa_.num_states()));
+  for (State s = 0; s < dfa_.num_states(); ++s) {
+    for (const Dfa::Edge& edge : dfa_.Edges(s)) {
+      std::vector<State>& to = sources[static_cast<size_t>(edge.target)];
+      if (to.empty() || to.back() != s) to.push_back(s);
+    }
+  }
+  return sources;
+}
+
+// Dijkstra's algorithm from the accepting states backwards.
+void ScanDfa::FindLeast() {
+  const CharacterRanges ranges = RangesOf(writing_, kNoCharacter);
+  const std::vector<std::vector<State>> sources = Sources();
+  least_.assign(static_cast<size_t>(dfa_.num_states()), kNever);
+  using Entry = std::pair<int64_t, State>;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
+  for (State s = 0; s < dfa_.num_states(); ++s) {
+    if (dfa_.Accepts(s)) open.emplace(least_[static_cast<size_t>(s)] = 0, s);
+  }
+  while (!open.empty()) {
+    const auto [cost, state] = open.top();
+    open.pop();
+    if (cost > least_[static_cast<size_t>(state)]) continue;
+    for (const State source : sources[static_cast<size_t>(state)]) {
+      int edge_cost = INT_MAX;
+      for (const Dfa::Edge& edge : dfa_.Edges(source)) {
+        if (edge.target == state) edge_cost = std::min(edge_cost, CostOfEdge(ranges, edge));
+      }
+      int64_t& least = least_[static_cast<size_t>(source)];
+      if (edge_cost != INT_MAX && cost + edge_cost < least) {
+        open.emplace(least = cost + edge_cost, source);
+      }
+    }
+  }
+}
+
+bool ScanDfa::TakesAnything(State state) const {
+  constexpr std::pair<char32_t, char32_t> kFree[] = {
+      {0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0xD7FF}, {0xE000, 0x10FFFF}};
+  for (const auto& [first, last] : kFree) {
+    char32_t at = first;
+    for (const Dfa::Edge& edge : dfa_.Edges(state)) {
+      if (edge.first <= at && edge.last >= at) at = edge.last + 1;
+      if (at == 0xD800) at = 0xE000;
+    }
+    if (at <= last) return false;
+  }
+  return true;
+}
+
+// A state is free for one character more than the least free of those that follow.
+void ScanDfa::FindFree() {
+  free_.assign(static_cast<size_t>(dfa_.num_states()), INT_MAX);
+  if (writing_ != Writing::kJsonString) {
+    std::fill(free_.begin(), free_.end(), 0);
+    return;
+  }
+  const std::vector<std::vector<State>> sources = Sources();
+  std::deque<State> open;
+  for (State s = 0; s < dfa_.num_states(); ++s) {
+    if (TakesAnything(s)) continue;
+    free_[static_cast<size_t>(s)] = 0;
+    open.push_back(s);
+  }
+  for (; !open.empty(); open.pop_front()) {
+    for (const State source : sources[static_cast<size_t>(open.front())]) {
+      if (free_[static_cast<size_t>(source)] != INT_MAX) continue;
+      free_[static_cast<size_t>(source)] = free_[static_cast<size_t>(open.front())] + 1;
+      open.push_back(source);
+    }
+  }
+}
+
+// Counts from the ends backwards; a state on a circle or before one has many.
+void ScanDfa::FindWords() {
+  const auto num_states = static_cast<size_t>(dfa_.num_states());
+  words_.assign(num_states, kManyWords);
+  std::vector<int> waiting(num_states, 0);
+  std::vector<State> ready;
+  for (State s = 0; s < dfa_.num_states(); ++s) {
+    std::vector<State> targets;
+    for (const Dfa::Edge& edge : dfa_.Edges(s)) targets.push_back(edge.target);
+    std::sort(targets.begin(), targets.end());
+    targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
+    waiting[static_cast<size_t>(s)] = static_cast<int>(targets.size());
+    if (targets.empty()) ready.push_back(s);
+  }
+  const std::vector<std::vector<State>> sources = Sources();
+  while (!ready.empty()) {
+    const State state = ready.back();
+    ready.pop_back();
+    int64_t words = dfa_.Accepts(state) ? 1 : 0;
+    for (const Dfa::Edge& edge : dfa_.Edges(state)) {
+      const int64_t width = int64_t{edge.last} - int64_t{edge.first} + 1;
+      words =
+          std::min<int64_t>(kManyWords, words + width * words_[static_cast<size_t>(edge.target)]);
+    }
+    words_[static_cast<size_t>(state)] = static_cast<int>(words);
+    for (const State source : sources[static_cast<size_t>(state)]) {
+      if (--waiting[static_cast<size_t>(source)] == 0) ready.push_back(source);
+    }
+  }
+}
+
+int64_t ScanDfa::LeastFrom(State state, BegunCharacter begun) const {
+  if (begun == kNoCharacter) return Least(state);
+  const CharacterRanges ranges = RangesOf(writing_, begun);
+  int64_t least = kNever;
+  EdgeBuffer buffer;
+  for (const Edge& edge : Edges(state, buffer)) {
+    const int cost = CostOfEdge(ranges, edge);
+    if (cost != INT_MAX) least = std::min(least, cost + Least(edge.target));
+  }
+  return least;
+}
+
+// Best-first over prefixes; an edge of many characters gives as many as words are wanted, of each
+// cost, which is enough because words that differ only there cost the same.
+std::vector<CheapWord> ScanDfa::CheapestWords(State state, BegunCharacter begun, int count) const {
+  std::vector<CheapWord> words;
+  const CharacterRanges all = RangesOf(writing_, kNoCharacter);
+  PrefixQueue open;
+  const auto extend = [&](const Prefix& from, const CharacterRanges& ranges) {
+    EdgeBuffer buffer;
+    for (const Edge& edge : Edges(from.state, buffer)) {
+      for (const CharacterRange& range : ranges) {
+        char32_t c = std::max(edge.first, range.first);
+        for (int n = 0; n < count && c <= std::min(edge.last, range.last); ++c) {
+          if (CostOfCharacter(ranges, c) != range.cost) continue;
+          ++n;
+          const int64_t spent = from.spent + range.cost;
+          open.push({spent + Least(edge.target), spent, edge.target, false, from.text + c});
+        }
+      }
+    }
+  };
+  if (begun == kNoCharacter) {
+    open.push({Least(state), 0, state, false, {}});
+  } else {
+    extend({0, 0, state, false, {}}, RangesOf(writing_, begun));
+  }
+  for (int step = 0; step < kMaxCheapSteps && !open.empty(); ++step) {
+    const Prefix best = open.top();
+    open.pop();
+    if (best.whole) {
+      if (!words.empty() && words.back().text == best.text) continue;
+      words.push_back({best.text, best.spent});
+      if (static_cast<int>(words.size()) >= count) break;
+      continue;
+    }
+    if (Accepts(best.state)) open.push({best.spent, best.spent, best.state, true, best.text});
+    extend(best, all);
+  }
+  return words;
+}
+
+size_t ScanDfa::MemoryBytes() const {
+  size_t bytes = ascii_.size() * sizeof(State) + least_.size() * 16;
+  for (State s = 0; s < dfa_.num_states(); ++s) {
+    bytes += dfa_.Edges(s).size() * sizeof(Dfa::Edge) + sizeof(std::vector<Dfa::Edge>);
+  }
+  return bytes;
+}
+
+int64_t CostOf(Writing writing, absl::Span<const char32_t> text) {
+  const CharacterRanges ranges = RangesOf(writing, kNoCharacter);
+  int64_t cost = 0;
+  for (const char32_t c : text) cost += CostOfCharacter(ranges, c);
+  return cost;
+}
+
+}  // namespace sdar::grammar
