@@ -25,7 +25,10 @@ struct LogitRowSpec {
       output_counts;  // distinct ids and how often the output holds them
   absl::Span<const std::pair<TokenId, float>> bias;  // distinct ids
   absl::Span<const TokenId>
-      forbidden;             // may not be chosen, in addition to those forbidden for every row
+      forbidden;  // may not be chosen, in addition to those forbidden for every row
+  // Where not empty, only ids whose bit is set may be chosen: id t is bit t % 64 of word t / 64. As
+  // many words as the vocabulary needs.
+  absl::Span<const uint64_t> allowed;
   TokenId asked = kNoToken;  // its z is reported
   bool draws = false;        // find the largest z + Gumbel
   DrawKey draw_key;

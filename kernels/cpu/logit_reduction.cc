@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -65,6 +66,25 @@ int32_t Forbid(absl::Span<const TokenId> ids, const ShardRow& row) {
     if (z == nullptr || *z == kMinusInfinity) continue;
     *z = kMinusInfinity;
     ++count;
+  }
+  return count;
+}
+
+// Forbids the ids whose bits are not set.
+int32_t ForbidOthers(absl::Span<const uint64_t> allowed, const ShardRow& row) {
+  int32_t count = 0;
+  const absl::Span<float> z = row.z();
+  for (size_t begin = 0; !allowed.empty() && begin < z.size();) {
+    const auto first = static_cast<size_t>(row.IdAt(begin));
+    const size_t n = std::min(64 - first % 64, z.size() - begin);
+    const uint64_t in_row = (n == 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1) << first % 64;
+    for (uint64_t others = ~allowed[first / 64] & in_row; others != 0; others &= others - 1) {
+      float& value = z[begin + static_cast<size_t>(std::countr_zero(others)) - first % 64];
+      if (value == kMinusInfinity) continue;
+      value = kMinusInfinity;
+      ++count;
+    }
+    begin += n;
   }
   return count;
 }
@@ -159,7 +179,8 @@ LogitSummary SummarizeRow(const SimdKernels& kernels, int64_t first_id,
   out.max = kernels.max(logits.data(), n);
   kernels.exp_sums(logits.data(), n, out.max, &out.sum_exp, &out.sum_weighted);
   if (const float* z = spec.asked == kNoToken ? nullptr : row.Find(spec.asked)) out.asked_z = *z;
-  out.num_allowed = static_cast<int32_t>(n) - Forbid(forbidden, row) - Forbid(spec.forbidden, row);
+  out.num_allowed = static_cast<int32_t>(n) - Forbid(forbidden, row) - Forbid(spec.forbidden, row) -
+                    ForbidOthers(spec.allowed, row);
   TakeCandidates(kernels, row, out);
   if (out.num_candidates > 0) {
     double unused;

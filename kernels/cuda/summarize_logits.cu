@@ -86,13 +86,20 @@ __device__ Sums ExpSums(const float* z, int64_t columns, float max) {
   return {BlockSum<kThreads>(mine.exp), BlockSum<kThreads>(mine.weighted)};
 }
 
-__device__ void Forbid(const SummarySpecs& specs, const RowSpec& spec, float* z) {
+__device__ void Forbid(const SummarySpecs& specs, const RowSpec& spec, int64_t columns, float* z) {
   const int thread = static_cast<int>(threadIdx.x);
   for (int32_t i = specs.forbidden_begin + thread; i < specs.forbidden_end; i += kThreads) {
     z[specs.columns[i]] = MinusInfinity();
   }
   for (int32_t i = spec.forbidden_begin + thread; i < spec.forbidden_end; i += kThreads) {
     z[specs.columns[i]] = MinusInfinity();
+  }
+  __syncthreads();
+  if (spec.allowed_begin < 0) return;
+  for (int64_t c = thread; c < columns; c += kThreads) {
+    const int64_t bit = specs.first_bit + c;
+    const auto word = static_cast<uint32_t>(specs.columns[spec.allowed_begin + bit / 32]);
+    if ((word >> bit % 32 & 1) == 0) z[c] = MinusInfinity();
   }
   __syncthreads();
 }
@@ -250,7 +257,7 @@ __global__ void __launch_bounds__(kThreads)
   const Sums sums = ExpSums(z, columns, max);
   const float asked_z = spec.asked_column >= 0 ? z[spec.asked_column] : MinusInfinity();
   __syncthreads();
-  Forbid(specs, spec, z);
+  Forbid(specs, spec, columns, z);
   const int num_allowed = CountAllowed(z, columns);
   const int wanted = num_allowed < kMaxCandidates ? num_allowed : kMaxCandidates;
   double allowed_sum = 0;

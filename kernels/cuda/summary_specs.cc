@@ -29,6 +29,7 @@ SummarySpecs PackedSpecs::At(const void* device) const {
   specs.forbidden_begin = forbidden_begin_;
   specs.forbidden_end = forbidden_end_;
   specs.first_id = static_cast<int32_t>(first_id_);
+  specs.first_bit = specs.first_id % 32;
   return specs;
 }
 
@@ -46,6 +47,17 @@ void PackedSpecs::AddColumns(const Ids& ids, int32_t& begin, int32_t& end) {
   end = static_cast<int32_t>(columns_.size());
 }
 
+// The words that hold this shard's ids, among the columns.
+int32_t PackedSpecs::AddAllowed(absl::Span<const uint64_t> allowed) {
+  if (allowed.empty() || num_columns_ == 0) return -1;
+  const auto begin = static_cast<int32_t>(columns_.size());
+  for (int64_t word = first_id_ / 32; word * 32 < first_id_ + num_columns_; ++word) {
+    const uint64_t both = allowed[static_cast<size_t>(word / 2)];
+    columns_.push_back(static_cast<int32_t>(static_cast<uint32_t>(both >> word % 2 * 32)));
+  }
+  return begin;
+}
+
 RowSpec PackedSpecs::PackRow(const LogitRowSpec& row) {
   RowSpec packed = {};
   packed.inverse_temperature = row.inverse_temperature;
@@ -53,6 +65,7 @@ RowSpec PackedSpecs::PackRow(const LogitRowSpec& row) {
   AddColumns(row.repetition_penalty == 1 ? absl::Span<const TokenId>() : row.repeated,
              packed.repeated_begin, packed.repeated_end);
   AddColumns(row.forbidden, packed.forbidden_begin, packed.forbidden_end);
+  packed.allowed_begin = AddAllowed(row.allowed);
   packed.lowered_begin = static_cast<int32_t>(changes_.size());
   for (const auto& [id, count] : row.output_counts) {
     const float amount = row.frequency_penalty * static_cast<float>(count) + row.presence_penalty;

@@ -24,6 +24,7 @@ struct RowSpec {
   int32_t lowered_begin, lowered_end;      // of changes: frequency and presence penalties
   int32_t raised_begin, raised_end;        // of changes: bias
   int32_t forbidden_begin, forbidden_end;  // of columns; those of every row come besides
+  int32_t allowed_begin;                   // of columns: words of 32 ids, see below; -1: all are
   int32_t asked_column;                    // -1: none here
   int32_t draws;
   uint32_t seed_low, seed_high;
@@ -37,6 +38,9 @@ struct SummarySpecs {
   const LogitChange* changes = nullptr;
   int32_t forbidden_begin = 0, forbidden_end = 0;  // of every row, of columns
   int32_t first_id = 0;
+  // Bits of who is allowed begin with the word that holds this shard's first id: column c is bit
+  // (first_bit + c) % 32 of word (first_bit + c) / 32.
+  int32_t first_bit = 0;
 };
 
 // The host's side of it.
@@ -53,6 +57,7 @@ class PackedSpecs {
   // Where the ids lie in `columns` that are in this shard.
   template <typename Ids>
   void AddColumns(const Ids& ids, int32_t& begin, int32_t& end);
+  int32_t AddAllowed(absl::Span<const uint64_t> allowed);
   RowSpec PackRow(const LogitRowSpec& row);
   int32_t ColumnOf(TokenId id) const;
 

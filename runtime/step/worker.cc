@@ -125,6 +125,10 @@ absl::Status Worker::CheckSegment(const Segment& segment) const {
   for (uint32_t page : segment.new_pages()) {
     if (page >= cache.num_pages) return BadPlan("page ", page, " of ", cache.num_pages);
   }
+  if (segment.mask() > masks_.size() ||
+      (segment.mask() > 0 && masks_[segment.mask() - 1].empty())) {
+    return BadPlan("mask ", segment.mask() - 1, ", which no plan has brought");
+  }
   for (uint32_t id : segment.token_ids()) {
     if (id >= model_.config().vocab_size) return BadPlan("token id ", id);
   }
@@ -152,6 +156,7 @@ absl::Status Worker::CheckPlace(const Slot& slot, const Segment& segment) const 
 }
 
 absl::StatusOr<StepResult> Worker::Forward(const StepPlan& plan) {
+  SDAR_RETURN_IF_ERROR(TakeMasks(plan));
   StepRows rows;
   rows.forbidden = forbidden_;
   std::vector<SegmentPenalties> penalties;
@@ -170,6 +175,23 @@ absl::StatusOr<StepResult> Worker::Forward(const StepPlan& plan) {
   SDAR_ASSIGN_OR_RETURN(result.summaries, model_.Forward(rows));
   last_logit_rows_ = static_cast<int32_t>(result.summaries.size());
   return result;
+}
+
+absl::Status Worker::TakeMasks(const StepPlan& plan) {
+  const auto vocab = static_cast<size_t>(model_.config().vocab_size);
+  for (const sdar::v1::TokenMask& mask : plan.masks()) {
+    if (mask.index() >= kMaxTokenMasks || mask.bits().size() > (vocab + 7) / 8) {
+      return BadPlan("mask ", mask.index(), " of ", kMaxTokenMasks, " with ", mask.bits().size(),
+                     " bytes for ", vocab, " ids");
+    }
+    if (masks_.size() <= mask.index()) masks_.resize(mask.index() + 1);
+    std::vector<uint64_t>& words = masks_[mask.index()];
+    words.assign((vocab + 63) / 64, 0);
+    for (size_t i = 0; i < mask.bits().size(); ++i) {
+      words[i / 8] |= uint64_t{static_cast<uint8_t>(mask.bits()[i])} << i % 8 * 8;
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<StepResult> Worker::Resolve(const StepPlan& plan) {
@@ -285,6 +307,7 @@ void Worker::AppendRows(const Segment& segment, const SegmentPenalties& penaltie
 
   const int num_written = NumWritten(segment);
   int asked = 0;
+  uint32_t mask = segment.mask();  // of the first masked row, then 0
   for (int i = 0; i < segment.token_ids_size(); ++i) {
     const int64_t position = int64_t{segment.first_position()} + i;
     int64_t kv_slot = -1;
@@ -298,6 +321,7 @@ void Worker::AppendRows(const Segment& segment, const SegmentPenalties& penaltie
       if (asked < segment.asked_ids_size()) {
         spec.asked = static_cast<TokenId>(segment.asked_ids(asked++));
       }
+      if (mask > 0) spec.allowed = masks_[std::exchange(mask, 0) - 1];
       rows.logit_specs.push_back(spec);
     }
     rows.token_ids.push_back(static_cast<TokenId>(segment.token_ids(i)));

@@ -14,7 +14,9 @@
 
 namespace sdar {
 
-inline constexpr uint32_t kStepPlanVersion = 2;
+inline constexpr uint32_t kStepPlanVersion = 3;
+// Masks that a rank keeps at most: more than a step can have rows.
+inline constexpr size_t kMaxTokenMasks = 65536;
 
 // What a step gives back, the same on every rank.
 struct StepResult {
@@ -56,6 +58,7 @@ class Worker {
   absl::Status CheckHeader(const sdar::v1::StepPlan& plan) const;
   absl::Status CheckSegment(const sdar::v1::Segment& segment) const;
   absl::StatusOr<StepResult> Forward(const sdar::v1::StepPlan& plan);
+  absl::Status TakeMasks(const sdar::v1::StepPlan& plan);
   absl::StatusOr<StepResult> Resolve(const sdar::v1::StepPlan& plan);
   absl::Status CheckPlace(const Slot& slot, const sdar::v1::Segment& segment) const;
   void UpdateSlot(const sdar::v1::Segment& segment);
@@ -70,6 +73,7 @@ class Worker {
   SdarModel& model_;
   std::vector<Slot> slots_;
   std::vector<TokenId> forbidden_;
+  std::vector<std::vector<uint64_t>> masks_;  // by index; empty: there is none
   uint64_t next_step_ = 0;
   int32_t last_logit_rows_ = 0;
 };

@@ -65,6 +65,9 @@ class LogitTest : public BackendTest {
     Penalize(spec, expected_.z);
     for (TokenId id : forbidden) expected_.allowed[static_cast<size_t>(id)] = false;
     for (TokenId id : spec.forbidden) expected_.allowed[static_cast<size_t>(id)] = false;
+    for (size_t id = 0; !spec.allowed.empty() && id < vocab; ++id) {
+      if ((spec.allowed[id / 64] >> id % 64 & 1) == 0) expected_.allowed[id] = false;
+    }
     const LogitSummary got = Summarize(logits, spec, forbidden, sizes);
     CheckSums(got);
     CheckCandidates(got);
@@ -199,6 +202,29 @@ TEST_P(LogitTest, AShardMayBeForbiddenWhole) {
   LogitRowSpec spec;
   spec.draws = true;
   Check(10, spec, {0, 1, 2}, {3, 7});
+}
+
+TEST_P(LogitTest, OnlyAllowedIdsAreChosenWhereverTheShardsBegin) {
+  std::vector<uint64_t> allowed((300 + 63) / 64);
+  for (uint64_t& word : allowed) word = random()() & random()();
+  allowed[1] = 0;
+  allowed[2] = ~uint64_t{0};
+  const std::vector<TokenId> of_the_row = {150};
+  LogitRowSpec spec;
+  spec.allowed = allowed;
+  spec.forbidden = of_the_row;
+  spec.draws = true;
+  for (const std::vector<size_t>& sizes :
+       {std::vector<size_t>{300}, {64, 236}, {1, 99, 200}, {70, 50, 180}, {131, 169}}) {
+    Check(300, spec, {0, 9, 180}, sizes);
+  }
+}
+
+TEST_P(LogitTest, NothingMayBeAllowed) {
+  const std::vector<uint64_t> allowed(2);
+  LogitRowSpec spec;
+  spec.allowed = allowed;
+  Check(100, spec, {}, {40, 60});
 }
 
 TEST_P(LogitTest, AForbiddenIdMayBeAskedFor) {

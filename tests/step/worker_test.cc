@@ -69,6 +69,10 @@ TEST(WorkerTest, RefusesPlansThatCannotBe) {
       {[](StepPlan& p) { p.mutable_segments(0)->set_new_pages(0, 4); }, "page 4"},
       {[](StepPlan& p) { p.mutable_segments(0)->set_phase(Segment::PHASE_UNSPECIFIED); }, "phase"},
       {[](StepPlan& p) { p.clear_segments(); }, "rows"},
+      {[](StepPlan& p) { p.mutable_segments(0)->set_mask(1); },
+       "mask 0, which no plan has brought"},
+      {[](StepPlan& p) { p.add_masks()->set_bits(std::string(41, 0)); }, "41 bytes for 320 ids"},
+      {[](StepPlan& p) { p.add_masks()->set_index(1u << 30); }, "of 65536"},
       {[](StepPlan& p) {
          p.set_kind(StepPlan::RESOLVE);
          p.add_resolve_rows(0);
@@ -135,6 +139,31 @@ TEST(WorkerTest, ForbiddenIdsAreNeverCandidates) {
     ASSERT_THAT(result, IsOk());
     EXPECT_EQ(result->summaries[0].num_allowed, 10);
     for (int i = 0; i < 10; ++i) EXPECT_GE(result->summaries[0].candidates[i].id, 310);
+  });
+}
+
+TEST(WorkerTest, AMaskHoldsForTheFirstMaskedRowUntilAnotherReplacesIt) {
+  WithWorker([](Worker& worker) {
+    StepPlan plan = ValidPlan();
+    sdar::v1::TokenMask& mask = *plan.add_masks();
+    mask.set_index(3);
+    mask.set_bits(std::string(1, 0) + "\x06");  // ids 9 and 10
+    Segment& segment = *plan.mutable_segments(0);
+    segment.set_token_ids(0, 5);
+    segment.set_masked("\x0E");
+    segment.set_mask(4);
+    auto result = worker.Execute(plan);
+    ASSERT_THAT(result, IsOk());
+    ASSERT_EQ(result->summaries.size(), 3u);
+    EXPECT_EQ(result->summaries[0].num_allowed, 2);
+    EXPECT_EQ(result->summaries[1].num_allowed, 320);
+    plan.clear_masks();
+    segment.clear_sampling();
+    segment.clear_new_pages();
+    plan.set_step_id(1);
+    result = worker.Execute(plan);
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->summaries[0].num_allowed, 2);
   });
 }
 
