@@ -29,14 +29,19 @@ int BlockState::FinalPrefix() const {
   return end;
 }
 
-std::vector<int> BlockState::Advance(const RemaskingOptions& options,
-                                     absl::Span<const Choice> choices) {
+std::vector<int> BlockState::Due(const RemaskingOptions& options,
+                                 absl::Span<const Choice> choices) const {
   SDAR_CHECK(choices.size() == masked_positions_.size());
   absl::InlinedVector<MaskedPosition, 16> masked;
   for (size_t i = 0; i < choices.size(); ++i) {
     masked.push_back({masked_positions_[i], choices[i].confidence, choices[i].entropy});
   }
-  std::vector<int> reveals = SelectReveals(options, step_, masked);
+  return SelectReveals(options, step_, masked);
+}
+
+std::vector<int> BlockState::Advance(const RemaskingOptions& options,
+                                     absl::Span<const Choice> choices) {
+  std::vector<int> reveals = Due(options, choices);
   Reveal(reveals, choices);
   return reveals;
 }

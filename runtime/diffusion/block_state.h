@@ -49,10 +49,13 @@ class BlockState {
   int FinalPrefix() const;
   const RevealedToken& token(int position) const { return tokens_[static_cast<size_t>(position)]; }
 
+  // The positions that the strategy reveals in this step, ascending. choices: as of Advance.
+  std::vector<int> Due(const RemaskingOptions& options, absl::Span<const Choice> choices) const;
   // Chooses positions by the strategy, reveals their choices and moves to the next step. choices:
   // one per masked position, ascending. Returns the revealed positions.
   std::vector<int> Advance(const RemaskingOptions& options, absl::Span<const Choice> choices);
-  // Advance with the positions chosen already. Requires: reveals are masked positions, ascending.
+  // Advance with positions that are chosen already. Requires: reveals are masked positions,
+  // ascending.
   void Reveal(absl::Span<const int> reveals, absl::Span<const Choice> choices);
 
   // Whether both have the same step, the same masked positions and the same tokens at the others:

@@ -115,11 +115,38 @@ bool DraftPredictor::Finish(Draft& draft) const {
   return true;
 }
 
+// The one way on where choices depend on each other.
+std::vector<Draft> DraftPredictor::FollowForeseen(const BlockState& state,
+                                                  const std::vector<TokenId>& finished,
+                                                  int depth) const {
+  const Forecast& forecast = *ForecastOf(!finished.empty());
+  std::vector<LogitSummary> summaries;
+  for (int position : state.MaskedPositions()) {
+    summaries.push_back(forecast.summaries[static_cast<size_t>(position)]);
+    if (summaries.back().num_candidates == 0) return {};
+  }
+  const std::optional<ForeseenStep> step = basis_.foresee(state, finished, summaries);
+  if (!step) return {};
+  Draft draft{state, finished};
+  draft.depth = depth;
+  draft.foreign = forecast.foreign || !finished.empty();
+  draft.certainty = 1;
+  const absl::Span<const int> masked = state.MaskedPositions();
+  for (size_t i = 0; i < masked.size(); ++i) {
+    const bool revealed = std::binary_search(step->reveals.begin(), step->reveals.end(), masked[i]);
+    if (revealed) draft.certainty *= step->choices[i].confidence;
+  }
+  draft.state.Reveal(step->reveals, step->choices);
+  if (draft.state.IsDone() && !Finish(draft)) return {};
+  return {std::move(draft)};
+}
+
 std::vector<Draft> DraftPredictor::Follow(const BlockState& state,
                                           const std::vector<TokenId>& finished, int depth) {
   const bool next_block = !finished.empty();
-  const Forecast* forecast = next_block ? basis_.next : basis_.active;
+  const Forecast* forecast = ForecastOf(next_block);
   if (forecast == nullptr || forecast->empty()) return {};
+  if (basis_.foresee) return FollowForeseen(state, finished, depth);
   const std::vector<Ranked>& at = ChoicesAt(next_block, state.step());
   std::vector<Ranked> ranked;
   std::vector<Choice> best;

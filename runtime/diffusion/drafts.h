@@ -5,6 +5,8 @@
 #pragma once
 
 #include <array>
+#include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -55,6 +57,17 @@ struct Draft {
   bool begins_next_block() const { return in_next_block() && state.step() == 0; }
 };
 
+// What a step would reveal of a block.
+struct ForeseenStep {
+  std::vector<int> reveals;     // positions, ascending
+  std::vector<Choice> choices;  // one per masked position
+};
+// Foresees a step of a block from its masked positions' summaries; `finished` are the tokens of the
+// active block where the block follows it. Absent: nothing is known.
+using Foresight = std::function<std::optional<ForeseenStep>(
+    const BlockState& block, absl::Span<const TokenId> finished,
+    absl::Span<const LogitSummary> summaries)>;
+
 // What the states of one sequence are guessed by.
 struct DraftBasis {
   const RemaskingOptions* remasking = nullptr;
@@ -63,6 +76,7 @@ struct DraftBasis {
   const Forecast* next = nullptr;    // of the block after it
   int64_t first_position = 0;        // of the active block
   TokenId mask_token = kNoToken;
+  Foresight foresee;       // null: every position is chosen by itself
   bool ends_here = false;  // the sequence ends with the active block, whatever its tokens
   // End the sequence from position first_stop on; ascending.
   absl::Span<const TokenId> stop_ids;
@@ -85,10 +99,15 @@ class DraftPredictor {
  private:
   using Ranked = std::vector<Choice>;  // the best and, where there is one, the second
 
+  std::vector<Draft> FollowForeseen(const BlockState& state, const std::vector<TokenId>& finished,
+                                    int depth) const;
   std::vector<Draft> Follow(const BlockState& state, const std::vector<TokenId>& finished,
                             int depth);
   const std::vector<Ranked>& ChoicesAt(bool next_block, int step);
   bool Finish(Draft& draft) const;
+  const Forecast* ForecastOf(bool next_block) const {
+    return next_block ? basis_.next : basis_.active;
+  }
 
   DraftBasis basis_;
   std::array<std::vector<std::vector<Ranked>>, 2> choices_;  // [block][step][position]

@@ -95,21 +95,27 @@ bool NeedsAllLogits(const LogitSummary& summary, const SamplingOptions& options)
   return !late.inside || early.kept != late.kept;
 }
 
-Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const DrawKey& key) {
-  SDAR_CHECK(summary.num_candidates > 0);
+absl::Span<const Candidate> KeptCandidates(const LogitSummary& summary,
+                                           const SamplingOptions& options) {
   absl::Span<const Candidate> candidates = CandidatesOf(summary);
-  if (options.greedy()) return ChoiceOf(candidates[0].id, candidates[0].z, summary);
-  if (!options.cuts()) {
-    SDAR_CHECK(summary.drawn_id != kNoToken);
-    return ChoiceOf(summary.drawn_id, summary.drawn_z, summary);
-  }
+  if (options.greedy() || !options.cuts() || candidates.empty()) return candidates;
   double total = summary.allowed_sum_exp;
   if (options.top_k > 0 && options.top_k < summary.num_allowed) {
     const auto k = std::min(static_cast<size_t>(options.top_k), candidates.size());
     candidates = candidates.subspan(0, k);
     if (options.top_p < 1) total = SumExp(candidates);
   }
-  return Draw(candidates.subspan(0, FindCut(candidates, total, options).kept), summary, key);
+  return candidates.subspan(0, FindCut(candidates, total, options).kept);
+}
+
+Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const DrawKey& key) {
+  SDAR_CHECK(summary.num_candidates > 0);
+  if (options.greedy()) {
+    return ChoiceOf(summary.candidates[0].id, summary.candidates[0].z, summary);
+  }
+  if (options.cuts()) return Draw(KeptCandidates(summary, options), summary, key);
+  SDAR_CHECK(summary.drawn_id != kNoToken);
+  return ChoiceOf(summary.drawn_id, summary.drawn_z, summary);
 }
 
 std::vector<Choice> ForeseeChoices(const LogitSummary& summary, const SamplingOptions& options,
@@ -138,8 +144,7 @@ std::vector<Choice> ForeseeChoices(const LogitSummary& summary, const SamplingOp
   return choices;
 }
 
-Choice ChooseFromLogits(absl::Span<const float> z, const LogitSummary& summary,
-                        const SamplingOptions& options, const DrawKey& key) {
+std::vector<Candidate> KeptOfLogits(absl::Span<const float> z, const SamplingOptions& options) {
   std::vector<Candidate> all;
   for (size_t i = 0; i < z.size(); ++i) {
     if (!std::isfinite(z[i])) continue;  // forbidden, or NaN, which no order holds
@@ -149,8 +154,13 @@ Choice ChooseFromLogits(absl::Span<const float> z, const LogitSummary& summary,
   if (options.top_k > 0 && static_cast<size_t>(options.top_k) < all.size()) {
     all.resize(static_cast<size_t>(options.top_k));
   }
-  const size_t kept = FindCut(all, SumExp(all), options).kept;
-  return Draw(absl::MakeConstSpan(all).subspan(0, kept), summary, key);
+  if (!all.empty()) all.resize(FindCut(all, SumExp(all), options).kept);
+  return all;
+}
+
+Choice ChooseFromLogits(absl::Span<const float> z, const LogitSummary& summary,
+                        const SamplingOptions& options, const DrawKey& key) {
+  return Draw(KeptOfLogits(z, options), summary, key);
 }
 
 }  // namespace sdar

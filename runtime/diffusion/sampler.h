@@ -30,6 +30,13 @@ Choice ChoiceOf(TokenId id, float z, const LogitSummary& summary);
 // needed.
 bool NeedsAllLogits(const LogitSummary& summary, const SamplingOptions& options);
 
+// What the cuts leave of a row's candidates, all of them where nothing is cut; as the cuts leave it
+// of the whole row unless NeedsAllLogits. A view of `summary`.
+absl::Span<const Candidate> KeptCandidates(const LogitSummary& summary,
+                                           const SamplingOptions& options);
+// What they leave of the whole row, in the order of Precedes. z as ChooseFromLogits takes it.
+std::vector<Candidate> KeptOfLogits(absl::Span<const float> z, const SamplingOptions& options);
+
 // Chooses by the summary alone. Requires: a merged summary with num_allowed > 0 and
 // !NeedsAllLogits; where options draw without cuts, a summary that drew with the same key.
 Choice Choose(const LogitSummary& summary, const SamplingOptions& options, const DrawKey& key);

@@ -182,6 +182,7 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
   released_.clear();
   ++counters_.steps.forward_passes;
   num_summaries_ = 0;
+  masks_.BeginPlan();
   for (Planned& planned : planned_) AddSegments(planned, plan);
   int64_t rows = 0;
   for (const sdar::v1::Segment& segment : plan.segments()) rows += segment.token_ids_size();
@@ -311,6 +312,7 @@ void Scheduler::AddSegments(Planned& planned, sdar::v1::StepPlan& plan) {
     sdar::v1::Segment& segment = *plan.add_segments();
     segment.set_slot(static_cast<uint32_t>(running.slot.value()));
     running.sequence->FillDraft(planned_draft.draft, planned_draft.writes, segment);
+    AddMask(*running.sequence, &planned_draft.draft, plan);
     planned_draft.first_summary = num_summaries_;
     num_summaries_ += planned_draft.draft.state.MaskedPositions().size();
     ++counters_.steps.drafts;
@@ -326,6 +328,7 @@ void Scheduler::AddOwnSegments(Planned& planned, sdar::v1::StepPlan& plan) {
     sdar::v1::Segment& segment = *plan.add_segments();
     segment.set_slot(slot);
     sequence.FillSegment(planned.pending_rows, planned.denoise, segment);
+    if (planned.denoise) AddMask(sequence, nullptr, plan);
   }
   for (int64_t i = 0; i < planned.num_targets; ++i) {
     sdar::v1::Segment& segment = *plan.add_segments();
@@ -336,6 +339,14 @@ void Scheduler::AddOwnSegments(Planned& planned, sdar::v1::StepPlan& plan) {
   planned.num_summaries = planned.denoise ? sequence.block().MaskedPositions().size()
                                           : static_cast<size_t>(planned.num_targets);
   num_summaries_ += planned.num_summaries;
+}
+
+// Says what the first masked position of the plan's last segment may become.
+void Scheduler::AddMask(const Sequence& sequence, const Draft* draft, sdar::v1::StepPlan& plan) {
+  const std::shared_ptr<const grammar::TokenMask> mask = sequence.MaskOf(draft);
+  if (mask == nullptr) return;
+  const uint32_t index = masks_.IndexOf(*mask, plan);
+  plan.mutable_segments(plan.segments_size() - 1)->set_mask(index + 1);
 }
 
 // Tells the ranks with the sequence's first segment of the plan what they do not know of its slot.

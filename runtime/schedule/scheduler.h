@@ -15,6 +15,7 @@
 #include "common/logit_summary.h"
 #include "common/steady_time.h"
 #include "runtime/schedule/draft_planner.h"
+#include "runtime/schedule/mask_table.h"
 #include "runtime/schedule/page_allocator.h"
 #include "runtime/schedule/prefix_cache.h"
 #include "runtime/schedule/sequence.h"
@@ -71,7 +72,7 @@ class Scheduler {
   bool FillPlan(sdar::v1::StepPlan& plan);
 
   // Logit rows of the last plan that the next Apply uses and whose choice needs whole logits.
-  std::vector<int32_t> RowsToResolve(absl::Span<const LogitSummary> summaries) const;
+  std::vector<int32_t> RowsToResolve(absl::Span<const LogitSummary> summaries);
 
   // Advances the sequences of the last plan by one denoising step, or by the targets that it read.
   // summaries: one per masked row, in the plan's order. True when drafts came true: then another
@@ -111,6 +112,8 @@ class Scheduler {
     int at = -1;               // the draft; -1: the true state
     size_t first_summary = 0;  // of the step's logit rows
     size_t num_summaries = 0;
+    // What a grammar chooses by them, where no row has to be resolved for it.
+    std::optional<GuidedChoices> guided = {};
   };
   // Rows that are left in the step being planned.
   struct RowBudget {
@@ -132,11 +135,20 @@ class Scheduler {
   bool MakeRoom(int64_t num_pages, const Running& wanting);
   void AddSegments(Planned& planned, sdar::v1::StepPlan& plan);
   void AddOwnSegments(Planned& planned, sdar::v1::StepPlan& plan);
+  void AddMask(const Sequence& sequence, const Draft* draft, sdar::v1::StepPlan& plan);
   static void Announce(Running& running, sdar::v1::Segment& segment);
   static absl::Status CheckLogits(const Sequence& sequence,
                                   absl::Span<const LogitSummary> summaries);
   void ChooseTokens(const Sequence& sequence, absl::Span<const LogitSummary> summaries,
                     size_t first, const ResolvedLogits& resolved);
+  void AddUndecided(Planned& planned, absl::Span<const LogitSummary> summaries,
+                    std::vector<int32_t>& rows);
+  static std::optional<GuidedChoices> ChooseGuided(Planned& planned,
+                                                   absl::Span<const LogitSummary> own,
+                                                   const ResolvedLogits& resolved);
+  absl::StatusOr<StepOutcome> ApplyLogits(Planned& planned, int64_t committed_rows,
+                                          absl::Span<const LogitSummary> own,
+                                          const ResolvedLogits& resolved);
   bool ApplyNext(Planned& planned, absl::Span<const LogitSummary> summaries,
                  const ResolvedLogits& resolved);
   static void NoteNextBlock(const Planned& planned, absl::Span<const LogitSummary> summaries);
@@ -149,6 +161,7 @@ class Scheduler {
   SchedulerConfig config_;
   PageAllocator pages_;
   PrefixCache cache_;
+  MaskTable masks_;
   absl::btree_map<Seniority, std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Running>> running_;
   absl::btree_set<std::pair<SteadyTime, SequenceId>> deadlines_;

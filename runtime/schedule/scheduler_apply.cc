@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The second half of a step: what its outcome does to the sequences.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -9,19 +10,52 @@
 
 namespace sdar {
 
-std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> summaries) const {
+std::vector<int32_t> Scheduler::RowsToResolve(absl::Span<const LogitSummary> summaries) {
   std::vector<int32_t> rows;
-  for (const Planned& planned : planned_) {
+  for (Planned& planned : planned_) {
     if (planned.running == nullptr || planned.running->sequence->scores()) continue;
+    const auto own = summaries.subspan(planned.first_summary, planned.num_summaries);
+    // Else the sequence ends in Apply.
+    if (!std::all_of(own.begin(), own.end(), IsUsable)) continue;
     const SamplingOptions& sampling = planned.running->sequence->request().sampling;
-    for (size_t i = 0; i < planned.num_summaries; ++i) {
-      const size_t row = planned.first_summary + i;
-      const bool usable = IsUsable(summaries[row]);  // else the sequence ends in Apply
-      if (usable && NeedsAllLogits(summaries[row], sampling))
-        rows.push_back(static_cast<int32_t>(row));
+    const size_t before = rows.size();
+    for (size_t i = 0; i < own.size(); ++i) {
+      if (NeedsAllLogits(own[i], sampling)) {
+        rows.push_back(static_cast<int32_t>(planned.first_summary + i));
+      }
     }
+    const bool guided = planned.running->sequence->guide() != nullptr && !own.empty();
+    if (guided) AddUndecided(planned, own, rows);
+    if (rows.size() > before) planned.guided.reset();
   }
   return rows;
+}
+
+// Rows about to be revealed as a token whose logit nobody knows: no candidate of theirs was valid.
+void Scheduler::AddUndecided(Planned& planned, absl::Span<const LogitSummary> own,
+                             std::vector<int32_t>& rows) {
+  const Sequence& sequence = *planned.running->sequence;
+  planned.guided = ChooseGuided(planned, own, {});
+  if (!planned.guided) return;
+  const std::vector<int> due = sequence.DueOf(*planned.guided);
+  const absl::Span<const int> masked = sequence.block().MaskedPositions();
+  for (size_t i = 0; i < masked.size(); ++i) {
+    const auto row = static_cast<int32_t>(planned.first_summary + i);
+    const bool undecided = !planned.guided->known[i] &&
+                           std::binary_search(due.begin(), due.end(), masked[i]) &&
+                           std::find(rows.begin(), rows.end(), row) == rows.end();
+    if (undecided) rows.push_back(row);
+  }
+}
+
+std::optional<GuidedChoices> Scheduler::ChooseGuided(Planned& planned,
+                                                     absl::Span<const LogitSummary> own,
+                                                     const ResolvedLogits& resolved) {
+  if (planned.guided) return std::exchange(planned.guided, std::nullopt);
+  return planned.running->sequence->ChooseGuided(own, [&](size_t masked_index) {
+    const auto row = resolved.find(static_cast<int32_t>(planned.first_summary + masked_index));
+    return row == resolved.end() ? absl::Span<const float>() : absl::MakeConstSpan(row->second);
+  });
 }
 
 bool Scheduler::Apply(absl::Span<const LogitSummary> summaries, const ResolvedLogits& resolved) {
@@ -55,21 +89,36 @@ bool Scheduler::ApplyNext(Planned& planned, absl::Span<const LogitSummary> summa
     Cancel(sequence.id(), status);
     return false;
   }
-  StepOutcome outcome;
-  if (sequence.scores()) {
-    outcome = sequence.ApplyScores(committed_rows, own);
-  } else {
-    ChooseTokens(sequence, own, planned.first_summary, resolved);
-    outcome = sequence.Apply(committed_rows, choices_, own);
+  const absl::StatusOr<StepOutcome> outcome = ApplyLogits(planned, committed_rows, own, resolved);
+  if (!outcome.ok()) {
+    Cancel(sequence.id(), outcome.status());
+    return false;
   }
-  Count(outcome);
+  Count(*outcome);
   OfferPages(running);
-  if (outcome.ended) {
+  if (outcome->ended) {
     deadlines_.erase({sequence.request().deadline, sequence.id()});
     Leave(running);
     return false;
   }
   return FollowDraft(planned);
+}
+
+absl::StatusOr<StepOutcome> Scheduler::ApplyLogits(Planned& planned, int64_t committed_rows,
+                                                   absl::Span<const LogitSummary> own,
+                                                   const ResolvedLogits& resolved) {
+  Sequence& sequence = *planned.running->sequence;
+  if (sequence.scores()) return sequence.ApplyScores(committed_rows, own);
+  if (sequence.guide() == nullptr || own.empty()) {
+    ChooseTokens(sequence, own, planned.first_summary, resolved);
+    return sequence.Apply(committed_rows, choices_, own);
+  }
+  const std::optional<GuidedChoices> chosen = ChooseGuided(planned, own, resolved);
+  if (!chosen) {
+    return absl::InternalError(absl::StrCat("no token that the structure allows was found for the ",
+                                            "positions from ", sequence.num_known(), " on"));
+  }
+  return sequence.ApplyGuided(committed_rows, *chosen, own);
 }
 
 // Nothing can be chosen from logits that are not finite; other sequences may have better ones.

@@ -49,6 +49,7 @@ Sequence::Sequence(SequenceId id, GenerationRequest request, UpdateCallback call
       num_scanned_(block_.num_given()),
       next_target_(prompt_length()) {
   usage_.prompt_tokens = prompt_length();
+  if (request_.grammar != nullptr) guide_.emplace(request_.grammar, request_.stopping.max_tokens);
 }
 
 absl::Span<const TokenId> Sequence::reusable() const {
@@ -102,6 +103,12 @@ DraftBasis Sequence::draft_basis() const {
   basis.ends_here = num_known() + block_length() >= prompt_length() + request_.stopping.max_tokens;
   basis.stop_ids = request_.stopping.stop_ids;
   basis.first_stop = prompt_length() + request_.stopping.min_tokens;
+  if (guide_) {
+    basis.foresee = [this](const BlockState& block, absl::Span<const TokenId> finished,
+                           absl::Span<const LogitSummary> summaries) {
+      return ForeseeGuided(block, finished, summaries);
+    };
+  }
   return basis;
 }
 
@@ -181,10 +188,15 @@ DrawKey Sequence::KeyFor(int position) const {
 StepOutcome Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choices,
                             absl::Span<const LogitSummary> summaries) {
   num_committed_ += pending_rows;
+  return choices.empty() ? StepOutcome()
+                         : Take(block_.Due(request_.remasking, choices), choices, summaries);
+}
+
+StepOutcome Sequence::Take(absl::Span<const int> reveals, absl::Span<const Choice> choices,
+                           absl::Span<const LogitSummary> summaries) {
   StepOutcome outcome;
-  if (choices.empty()) return outcome;
   SequenceUpdate update;
-  outcome.revealed = Denoise(choices, summaries, update);
+  outcome.revealed = Denoise(reveals, choices, summaries, update);
   if (block_.IsDone()) {
     outcome.block_steps = block_.step();
     if (scanner_.ended()) {
@@ -203,6 +215,8 @@ StepOutcome Sequence::Apply(int64_t pending_rows, absl::Span<const Choice> choic
 
 // Moves on to the next block.
 void Sequence::FinishBlock() {
+  if (guide_)
+    guide_->FinishBlock(block_.token_ids().subspan(static_cast<size_t>(block_.num_given())));
   known_.insert(known_.end(), block_.token_ids().begin(), block_.token_ids().end());
   block_ = NewBlock();
   num_scanned_ = block_.num_given();
@@ -210,21 +224,21 @@ void Sequence::FinishBlock() {
   forecast_.foreign = true;
 }
 
-int Sequence::Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
-                      SequenceUpdate& update) {
+int Sequence::Denoise(absl::Span<const int> reveals, absl::Span<const Choice> choices,
+                      absl::Span<const LogitSummary> summaries, SequenceUpdate& update) {
   NoteSteps(1);
   const absl::Span<const int> before = block_.MaskedPositions();
   const absl::InlinedVector<int, 16> masked(before.begin(), before.end());
-  const std::vector<int> revealed = block_.Advance(request_.remasking, choices);
+  block_.Reveal(reveals, choices);
   if (request_.drafts != 0) {
     forecast_.Set(block_length(), masked, summaries);
     forecast_.foreign = false;
   }
   if (request_.top_logprobs > 0) AddTop(masked, summaries);
-  if (request_.trace) Trace(masked, choices, revealed, update);
+  if (request_.trace) Trace(masked, choices, reveals, update);
   if (request_.provisional) update.provisional = Provisional(masked, choices);
   ScanFinalTokens(update);
-  return static_cast<int>(revealed.size());
+  return static_cast<int>(reveals.size());
 }
 
 std::vector<TokenLogprob> Sequence::TopOf(const LogitSummary& summary) const {

@@ -11,6 +11,7 @@
 #include "common/steady_time.h"
 #include "runtime/diffusion/block_state.h"
 #include "runtime/diffusion/drafts.h"
+#include "runtime/guided/guide.h"
 #include "runtime/request/generation_request.h"
 #include "runtime/schedule/output_scanner.h"
 #include "sdar/v1/step_plan.pb.h"
@@ -89,12 +90,25 @@ class Sequence {
   // Options and key for choosing the token of a masked position of the active block.
   DrawKey KeyFor(int position) const;
   const BlockState& block() const { return block_; }
+  // What leads it through its grammar; null where it has none.
+  const Guide* guide() const { return guide_ ? &*guide_ : nullptr; }
+  // What the first masked position of the active block, or of a draft's, may become; null:
+  // anything.
+  std::shared_ptr<const grammar::TokenMask> MaskOf(const Draft* draft) const;
+  // Chooses for the masked positions of the active block. Requires: guide().
+  std::optional<GuidedChoices> ChooseGuided(absl::Span<const LogitSummary> summaries,
+                                            Guide::ResolvedRows resolved) const;
+  // The positions of the active block that these choices reveal, ascending. Requires: guide().
+  std::vector<int> DueOf(const GuidedChoices& chosen) const;
 
   // Takes the outcome of the segment that FillSegment made, or of a draft that came true: committed
   // rows, and with `choices` (one per masked position, with their summaries) a denoising step.
   // Reports to the callback.
   StepOutcome Apply(int64_t pending_rows, absl::Span<const Choice> choices,
                     absl::Span<const LogitSummary> summaries);
+  // The same by choices of ChooseGuided.
+  StepOutcome ApplyGuided(int64_t pending_rows, const GuidedChoices& chosen,
+                          absl::Span<const LogitSummary> summaries);
   // A forward pass had rows of it; to be told before its first Apply.
   void NotePass() { ++usage_.forward_passes; }
 
@@ -146,8 +160,14 @@ class Sequence {
   BlockState NewBlock() const;
   void FillOutputCounts(sdar::v1::SamplingRecord& record) const;
   // Returns the number of positions it revealed.
-  int Denoise(absl::Span<const Choice> choices, absl::Span<const LogitSummary> summaries,
-              SequenceUpdate& update);
+  int Denoise(absl::Span<const int> reveals, absl::Span<const Choice> choices,
+              absl::Span<const LogitSummary> summaries, SequenceUpdate& update);
+  StepOutcome Take(absl::Span<const int> reveals, absl::Span<const Choice> choices,
+                   absl::Span<const LogitSummary> summaries);
+  GuidePlace PlaceOfDraft(absl::Span<const TokenId> finished) const;
+  std::optional<ForeseenStep> ForeseeGuided(const BlockState& block,
+                                            absl::Span<const TokenId> finished,
+                                            absl::Span<const LogitSummary> summaries) const;
   std::vector<TokenLogprob> TopOf(const LogitSummary& summary) const;
   void AddTop(absl::Span<const int> masked, absl::Span<const LogitSummary> summaries);
   void Trace(absl::Span<const int> masked, absl::Span<const Choice> choices,
@@ -167,6 +187,7 @@ class Sequence {
   int64_t num_committed_ = 0;
   BlockState block_;
   int num_scanned_;  // positions of the active block that the scanner has seen or that were given
+  std::optional<Guide> guide_;
   std::optional<SequenceId> leader_;
   Forecast forecast_;       // of the active block's masked positions; only with drafts
   Forecast next_forecast_;  // of the block after it
