@@ -103,7 +103,8 @@ Json RecordOf(const Generation& generation, size_t index) {
                      {"denoising_steps", finished.usage().denoising_steps()},
                      {"forward_passes", finished.usage().forward_passes()},
                      {"cached_tokens", finished.usage().cached_tokens()},
-                     {"preemptions", finished.usage().preemptions()}};
+                     {"preemptions", finished.usage().preemptions()},
+                     {"forced_tokens", finished.usage().forced_tokens()}};
   record["seed"] = finished.seed();
   if (!sample.logprobs.empty()) record["logprobs"] = LogprobsOf(sample);
   return record;

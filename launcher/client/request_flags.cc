@@ -17,6 +17,7 @@
 #include "google/protobuf/message.h"
 
 #include "boost/program_options.hpp"
+#include "common/json.h"
 #include "common/shorten.h"
 #include "common/status_macros.h"
 #include "common/utf8.h"
@@ -61,6 +62,10 @@ constexpr FieldFlag kFieldFlags[] = {
     {"stop_token_ids", "token ids that end it, such as 7,11"},
     {"ignore_eos", "do not stop at the model's end tokens"},
     {"skip_special_tokens", "leave special tokens out of the text"},
+    {"structure",
+     "what the answer must be: {\"json_schema\": SCHEMA}, {\"json_object\": true}, {\"regex\": "
+     "TEXT} "
+     "or {\"choice\": [TEXT, ..]}"},
     {"logprobs", "with --json: logprobs of the tokens and of this many alternatives"},
 };
 
@@ -140,9 +145,36 @@ absl::Status SetEnum(const FieldDescriptor& field, const std::string& text, Mess
   return absl::OkStatus();
 }
 
+// {"KIND": VALUE} of a Structure.
+absl::Status SetStructure(absl::string_view text, sdar::v1::Structure& structure) {
+  constexpr char kExpected[] = "an object with one of json_schema, json_object, regex and choice";
+  SDAR_ASSIGN_OR_RETURN(const Json json, ParseJson(text, "the structure"));
+  if (!json.is_object() || json.size() != 1) return Refused(kExpected, text);
+  const std::string& kind = json.begin().key();
+  const Json& value = json.begin().value();
+  if (kind == "json_schema") {
+    structure.set_json_schema(value.is_string() ? value.get<std::string>() : DumpJson(value));
+  } else if (kind == "json_object" && value == true) {
+    structure.set_json_object(true);
+  } else if (kind == "regex" && value.is_string()) {
+    structure.set_regex(value.get<std::string>());
+  } else if (kind == "choice" && value.is_array()) {
+    for (const Json& one : value) {
+      if (!one.is_string()) return Refused("texts to choose from", text);
+      structure.mutable_choice()->add_texts(one.get<std::string>());
+    }
+  } else {
+    return Refused(kExpected, text);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SetField(const FieldDescriptor& field, const std::string& text, Message& message) {
   const auto& reflection = *message.GetReflection();
   switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return SetStructure(text, *google::protobuf::DynamicCastToGenerated<sdar::v1::Structure>(
+                                    reflection.MutableMessage(&message, &field)));
     case FieldDescriptor::CPPTYPE_BOOL:
       if (text != "true" && text != "false") return Refused("true or false", text);
       reflection.SetBool(&message, &field, text == "true");
@@ -168,6 +200,7 @@ absl::Status SetField(const FieldDescriptor& field, const std::string& text, Mes
 // What --help shows for the value, and completion offers.
 std::string ValueOf(const FieldDescriptor& field) {
   if (field.name() == "drafts") return "auto|off|N";
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) return "JSON";
   if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) return absl::StrJoin(NamesOf(field), "|");
   return field.is_repeated() ? "ID,..." : "N";
 }

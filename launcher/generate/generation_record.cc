@@ -11,7 +11,8 @@ Json UsageJson(const SequenceUsage& usage) {
   return {
       {"prompt_tokens", usage.prompt_tokens},     {"completion_tokens", usage.completion_tokens},
       {"denoising_steps", usage.denoising_steps}, {"forward_passes", usage.forward_passes},
-      {"cached_tokens", usage.cached_tokens},     {"preemptions", usage.preemptions}};
+      {"cached_tokens", usage.cached_tokens},     {"preemptions", usage.preemptions},
+      {"forced_tokens", usage.forced_tokens}};
 }
 
 Json TraceJson(const std::vector<TraceStep>& trace) {

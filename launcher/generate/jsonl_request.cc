@@ -85,6 +85,9 @@ absl::StatusOr<JsonlRequest> ParseJsonlRequest(absl::string_view line, int line_
       return absl::InvalidArgumentError(absl::StrCat(key, ": ", status.message()));
     }
   }
+  if (request.fields.structure && record.value("enable_thinking", Json()) == true) {
+    request.fields.structure->after_thinking = true;
+  }
   SDAR_ASSIGN_OR_RETURN(request.prompt, ReadPrompt(record, text));
   return request;
 }

@@ -16,6 +16,7 @@
 #include "launcher/job/memory_amount.h"
 #include "launcher/job/progress_bar.h"
 #include "launcher/job/start_deadline.h"
+#include "launcher/job/structures.h"
 #include "parallel/local_communicator.h"
 
 namespace sdar {
@@ -256,6 +257,7 @@ absl::Status Job::MakeEngine() {
   engine.scheduler.prefix_cache = options_.prefix_cache;
   engine.scheduler.max_prefill_rows = options_.max_prefill_rows;
   limits_.forbidden = ForbiddenIds(text_->tokenizer(), mask_token_, config().vocab_size);
+  defaults_.structures = MakeStructureCompiler(text_->tokenizer(), limits_);
   engine.limits = limits_;
   engine.mask_token = mask_token_;
   engine_ = std::make_unique<Engine>(engine, text_->tokenizer(), *worker_, *channel_);

@@ -152,8 +152,18 @@ void Job::CallRankZero(const WatchdogOptions& options, const std::string& addres
 absl::Status Job::JoinReplicas() {
   if (num_replicas() == 1) return absl::OkStatus();
   if (!is_coordinator() && engine_ != nullptr) {
+    // Rank 0 has compiled the structures of what it sends, so that none fails here.
+    Replica engine = ReplicaOf(*engine_);
+    engine.submit =
+        [this, submit = engine.submit](
+            std::vector<Submission> samples) -> absl::StatusOr<std::vector<SequenceId>> {
+      for (Submission& sample : samples) {
+        SDAR_RETURN_IF_ERROR(CompileStructure(defaults_.structures.get(), sample.request));
+      }
+      return submit(std::move(samples));
+    };
     replica_client_ = std::make_unique<ReplicaClient>(
-        replica(), rank_zero_, ReplicaOf(*engine_),
+        replica(), rank_zero_, std::move(engine),
         [this](const absl::Status& status) { engine_->Stop(status); });
   }
   return AgreeOnStatus(*world_, is_coordinator() ? replica_server_->AwaitReplicas(kConnectTimeout)

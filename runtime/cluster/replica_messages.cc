@@ -145,6 +145,7 @@ void FillEnd(const SequenceEnd& end, SteadyTime now, SequenceNews::End& message)
   message.set_forward_passes(end.usage.forward_passes);
   message.set_cached_tokens(end.usage.cached_tokens);
   message.set_preemptions(end.usage.preemptions);
+  message.set_forced_tokens(end.usage.forced_tokens);
   if (end.usage.started != SteadyTime::InfiniteFuture()) {
     message.set_started_age_nanos(absl::ToInt64Nanoseconds(now - end.usage.started));
   }
@@ -165,6 +166,7 @@ SequenceEnd EndOf(const SequenceNews::End& message, SteadyTime now) {
   end.usage.forward_passes = message.forward_passes();
   end.usage.cached_tokens = message.cached_tokens();
   end.usage.preemptions = message.preemptions();
+  end.usage.forced_tokens = message.forced_tokens();
   if (message.has_started_age_nanos()) {
     end.usage.started = now - absl::Nanoseconds(message.started_age_nanos());
   }
@@ -200,6 +202,7 @@ SequenceRequest ToMessage(const GenerationRequest& request, SteadyTime now) {
   FillBiases(request.sampling.logit_bias, message);
   for (const std::string& stop : request.stopping.stop) message.add_stop(stop);
   AddAll(request.stopping.stop_ids, *message.mutable_stop_ids());
+  message.set_structure(request.structure);
   if (request.deadline != SteadyTime::InfiniteFuture()) {
     message.set_timeout_nanos(absl::ToInt64Nanoseconds(request.deadline - now));
   }
@@ -216,6 +219,7 @@ GenerationRequest FromMessage(const SequenceRequest& message, SteadyTime now) {
   request.sampling.logit_bias = BiasesOf(message);
   request.stopping.stop.assign(message.stop().begin(), message.stop().end());
   request.stopping.stop_ids = ToVector(message.stop_ids());
+  request.structure = message.structure();
   if (message.has_timeout_nanos()) {
     request.deadline = now + absl::Nanoseconds(message.timeout_nanos());
   }

@@ -13,7 +13,8 @@
 namespace sdar {
 
 // Moments travel as the time between them and `now`, because hosts' clocks have nothing in common:
-// they arrive later by what the message took. All else arrives to the bit. FromMessage is the
+// they arrive later by what the message took. All else arrives to the bit, but for a compiled
+// grammar, which the receiver makes of the structure again. FromMessage is the
 // inverse of ToMessage for the same `now`.
 sdar::v1::SequenceRequest ToMessage(const GenerationRequest& request, SteadyTime now);
 GenerationRequest FromMessage(const sdar::v1::SequenceRequest& message, SteadyTime now);

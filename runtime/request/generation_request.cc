@@ -9,6 +9,7 @@
 
 #include "common/context_length.h"
 #include "common/status_macros.h"
+#include "runtime/grammar/tokens/token_grammar.h"
 
 namespace sdar {
 namespace {
@@ -84,6 +85,21 @@ absl::Status ValidateLength(const GenerationRequest& request, const RequestLimit
                                Asked(request, longest));
 }
 
+// An answer that must be valid needs its tokens, and ends where it is complete.
+absl::Status ValidateStructure(const GenerationRequest& request) {
+  if (request.grammar == nullptr) return absl::OkStatus();
+  const StoppingOptions& stopping = request.stopping;
+  if (stopping.min_tokens > 0) {
+    return absl::InvalidArgumentError(
+        "min_tokens: a structured answer ends where it is complete, so it must be 0");
+  }
+  const int64_t least = request.grammar->LeastTokens(request.grammar->start()) + 1;
+  if (stopping.max_tokens >= least) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("max_tokens: the shortest answer of this structure takes ", least,
+                   " tokens with its end, got ", stopping.max_tokens));
+}
+
 // What only a request that generates has.
 absl::Status ValidateGeneration(const GenerationRequest& request, const RequestLimits& limits) {
   if (request.prompt.empty()) return absl::InvalidArgumentError("prompt: it is empty");
@@ -96,6 +112,7 @@ absl::Status ValidateGeneration(const GenerationRequest& request, const RequestL
   SDAR_RETURN_IF_ERROR(ValidateLength(request, limits));
   SDAR_RETURN_IF_ERROR(ValidateStopping(request.stopping));
   SDAR_RETURN_IF_ERROR(CheckSomethingIsAllowed(request.stopping, limits));
+  SDAR_RETURN_IF_ERROR(ValidateStructure(request));
   return request.sampling.Validate(limits.vocab_size);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@
 #include "runtime/diffusion/decoding_options.h"
 
 namespace sdar {
+
+namespace grammar {
+class TokenGrammar;
+}  // namespace grammar
 
 struct StoppingOptions {
   int64_t max_tokens = 0;         // output tokens at most; at least 1
@@ -36,6 +41,10 @@ struct GenerationRequest {
   SamplingOptions sampling;
   RemaskingOptions remasking;
   StoppingOptions stopping;
+  // What the answer must be, as grammar::StructureSpec::ToText, and the same compiled; empty and
+  // null: anything.
+  std::string structure;
+  std::shared_ptr<grammar::TokenGrammar> grammar;
   bool skip_special_tokens = true;
   int top_logprobs = 0;      // alternatives to report with every token
   bool trace = false;        // report every denoising step
@@ -113,6 +122,7 @@ struct SequenceUsage {
   int64_t denoising_steps = 0;
   int64_t forward_passes = 0;
   int64_t cached_tokens = 0;  // prompt tokens whose K/V came from the prefix cache
+  int64_t forced_tokens = 0;  // revealed at once, since no valid answer could go on otherwise
   int64_t preemptions = 0;    // times its pages were taken and later recomputed
   SteadyTime started = SteadyTime::InfiniteFuture();     // when it first had a slot
   SteadyTime first_step = SteadyTime::InfiniteFuture();  // when its first denoising step was done

@@ -10,6 +10,7 @@
 
 #include "common/draw_key.h"
 #include "common/status_macros.h"
+#include "runtime/grammar/structure/structure_compiler.h"
 
 namespace sdar {
 namespace {
@@ -115,6 +116,20 @@ absl::StatusOr<DraftCount> ParseDrafts(absl::string_view text) {
       absl::StrCat("drafts: expected auto, off or a number, got '", text, "'"));
 }
 
+absl::Status CompileStructure(grammar::StructureCompiler* structures, GenerationRequest& request) {
+  if (request.structure.empty()) return absl::OkStatus();
+  if (structures == nullptr) return absl::InvalidArgumentError("this job has no text");
+  const SharedList<TokenId>& stop_ids = request.stopping.stop_ids;
+  if (stop_ids.empty()) {
+    return absl::InvalidArgumentError(
+        "a structured answer ends with an end token, and ignore_eos leaves none");
+  }
+  SDAR_ASSIGN_OR_RETURN(const grammar::StructureSpec spec,
+                        grammar::StructureSpec::FromText(request.structure));
+  SDAR_ASSIGN_OR_RETURN(request.grammar, structures->Compile(spec, stop_ids));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields& fields,
                                                              std::vector<TokenId> prompt,
                                                              const RequestDefaults& defaults,
@@ -141,6 +156,18 @@ absl::StatusOr<std::vector<GenerationRequest>> BuildRequests(const RequestFields
   const int64_t drafts = fields.drafts ? fields.drafts->value : defaults.drafts;
   request.drafts =
       static_cast<int>(std::clamp<int64_t>(drafts, kAutomaticDrafts - 1, kMaxDrafts + 1));
+  if (fields.structure) {
+    grammar::StructureSpec structure = *fields.structure;
+    if (defaults.structures != nullptr && defaults.structures->EndsInThinking(request.prompt)) {
+      structure.after_thinking = true;
+    }
+    request.structure = structure.ToText();
+  }
+  if (const absl::Status compiled = CompileStructure(defaults.structures.get(), request);
+      !compiled.ok()) {
+    return absl::Status(compiled.code(),
+                        absl::StrCat(fields.structure->field, ": ", compiled.message()));
+  }
   SDAR_RETURN_IF_ERROR(ValidateRequest(request, limits));
 
   const uint64_t seed = fields.seed ? *fields.seed : FreshSeed();

@@ -3,6 +3,7 @@
 // lines.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,9 +13,14 @@
 #include "absl/strings/string_view.h"
 
 #include "runtime/checkpoint/generation_config.h"
+#include "runtime/grammar/structure/structure_spec.h"
 #include "runtime/request/generation_request.h"
 
 namespace sdar {
+
+namespace grammar {
+class StructureCompiler;
+}  // namespace grammar
 
 // GenerationRequest::drafts as a user gives it: a number, or where it is text "auto" or "off".
 struct DraftCount {
@@ -43,6 +49,7 @@ struct RequestFields {
       logprobs;  // absent: none; k: the tokens' and those of the k most probable ids
   std::optional<int64_t> priority;
   std::optional<DraftCount> drafts;
+  std::optional<grammar::StructureSpec> structure;
 };
 
 // Calls visit(name, member) for every field. The names are those of JSON and of the protobuf
@@ -73,6 +80,7 @@ void VisitFields(Fields& fields, Visitor&& visit) {
   visit("logprobs", fields.logprobs);
   visit("priority", fields.priority);
   visit("drafts", fields.drafts);
+  visit("structure", fields.structure);
 }
 
 inline constexpr int64_t kMaxSamples = 128;
@@ -82,6 +90,8 @@ struct RequestDefaults {
   GenerationDefaults generation;  // temperature, top_k and top_p count only when it says do_sample
   int64_t block_length = 4;
   int drafts = 0;
+  // Null: no request may have a structure.
+  std::shared_ptr<grammar::StructureCompiler> structures = nullptr;
 };
 
 // What a request is decoded with that leaves these fields out.
@@ -91,6 +101,10 @@ RemaskingOptions DefaultRemasking(const RequestDefaults& defaults);
 // "auto", "off" or a number of drafts, as GenerationRequest has it. InvalidArgument says what was
 // expected; the range is ValidateRequest's.
 absl::StatusOr<DraftCount> ParseDrafts(absl::string_view text);
+
+// Compiles the structure of a request that has one, for its own stop ids. InvalidArgument says what
+// is wrong with it, or what of it cannot be had exactly. structures: null where there are none.
+absl::Status CompileStructure(grammar::StructureCompiler* structures, GenerationRequest& request);
 
 // The samples of one request: `n` of them, with seeds derived from the request's, or from a fresh
 // one. InvalidArgument names the field; ValidateRequest's errors.

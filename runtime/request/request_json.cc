@@ -6,6 +6,7 @@
 #include "common/json_fields.h"
 #include "common/shorten.h"
 #include "common/status_macros.h"
+#include "runtime/request/structure_json.h"
 
 namespace sdar {
 namespace {
@@ -54,6 +55,11 @@ absl::Status ReadField(const Json& value, std::optional<DraftCount>& out) {
   return absl::OkStatus();
 }
 
+absl::Status ReadField(const Json& value, std::optional<grammar::StructureSpec>& out) {
+  SDAR_ASSIGN_OR_RETURN(out, ReadStructure(value));
+  return absl::OkStatus();
+}
+
 // Whether a reader has given the field a value before.
 template <typename T>
 bool IsGiven(const std::optional<T>& member) {
@@ -87,10 +93,48 @@ absl::flat_hash_map<std::string, JsonReader> ReadersOf(Fields& fields) {
   return readers;
 }
 
+// How other servers spell the structure of an answer.
+absl::StatusOr<std::optional<grammar::StructureSpec>> ReadSchemaField(const Json& value) {
+  return ReadSchemaStructure(value);
+}
+absl::StatusOr<std::optional<grammar::StructureSpec>> ReadRegexField(const Json& value) {
+  return ReadRegexStructure(value);
+}
+absl::StatusOr<std::optional<grammar::StructureSpec>> ReadChoiceField(const Json& value) {
+  return ReadChoiceStructure(value);
+}
+absl::StatusOr<std::optional<grammar::StructureSpec>> ReadOutputsField(const Json& value) {
+  return ReadStructuredOutputs(value);
+}
+struct StructureField {
+  const char* name;
+  absl::StatusOr<std::optional<grammar::StructureSpec>> (*read)(const Json&);
+};
+constexpr StructureField kStructureFields[] = {{"response_format", ReadResponseFormat},  // OpenAI
+                                               {"guided_json", ReadSchemaField},         // vLLM
+                                               {"guided_regex", ReadRegexField},
+                                               {"guided_choice", ReadChoiceField},
+                                               {"structured_outputs", ReadOutputsField},
+                                               {"json_schema", ReadSchemaField},  // SGLang
+                                               {"regex", ReadRegexField}};
+
 }  // namespace
 
 absl::flat_hash_map<std::string, JsonReader> RequestFieldReaders(RequestFields& fields) {
   auto readers = ReadersOf(fields);
+  for (const StructureField& field : kStructureFields) {
+    readers.emplace(
+        field.name,
+        [&fields, name = field.name, read = field.read](const Json& value) -> absl::Status {
+          SDAR_ASSIGN_OR_RETURN(std::optional<grammar::StructureSpec> structure, read(value));
+          if (structure && fields.structure) {
+            return absl::InvalidArgumentError("the structure is given twice, by two names");
+          }
+          if (structure) structure->field = name;
+          if (structure) fields.structure = std::move(structure);
+          return absl::OkStatus();
+        });
+  }
   for (const Alias& alias : kAliases) readers.emplace(alias.theirs, readers.at(alias.ours));
   return readers;
 }

@@ -30,6 +30,7 @@ void FillUsage(const SequenceUsage& from, sdar::v1::Usage& usage) {
   usage.set_forward_passes(static_cast<uint32_t>(from.forward_passes));
   usage.set_cached_tokens(static_cast<uint32_t>(from.cached_tokens));
   usage.set_preemptions(static_cast<uint32_t>(from.preemptions));
+  usage.set_forced_tokens(static_cast<uint32_t>(from.forced_tokens));
 }
 
 }  // namespace

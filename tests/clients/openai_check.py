@@ -87,9 +87,23 @@ class ChatsAndCompletionsTest(OpenAiTest):
                                {"role": "tool", "tool_call_id": call.id, "content": WEATHER}]
         self.assertEqual(self.chat(**fields).choices[0].message.content, WEATHER_ANSWER)
 
+    def test_an_answer_is_parsed_into_a_type(self):
+        answer = self.client.chat.completions.parse(model=NAME, messages=MESSAGES, response_format=Person, max_tokens=200)
+        self.assertIsInstance(answer.choices[0].message.parsed, Person)
+        answer = self.client.responses.parse(model=NAME, input=QUESTION, text_format=Person, max_output_tokens=200)
+        self.assertIsInstance(answer.output_parsed, Person)
+
+    def test_a_tool_that_must_be_called_is_called(self):
+        for choice in ("required", {"type": "function", "function": {"name": "get_weather"}}):
+            answer = self.chat(messages=[{"role": "user", "content": QUESTION}], max_tokens=100, tool_choice=choice,
+                               tools=[{"type": "function", "function": TOOL}])
+            for call in answer.choices[0].message.tool_calls:
+                self.assertEqual(call.function.name, "get_weather")
+                self.assertIsInstance(json.loads(call.function.arguments), dict)
+
     def test_errors_are_of_the_kinds_that_the_package_knows(self):
         for fields in ({"temperature": -1}, {"messages": []},
-                       {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}}):
+                       {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "strung"}}}}):
             with self.subTest(fields), self.assertRaises(openai.BadRequestError) as caught:
                 self.chat(**fields)
             self.assertEqual(caught.exception.type, "invalid_request_error")

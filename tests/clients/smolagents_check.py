@@ -39,9 +39,7 @@ class SmolagentsTest(ChatJobTest):
         self.assertEqual("".join(delta.content or "" for delta in deltas), ANSWER)
 
     def test_a_tool_is_called(self):
-        # The package asks for "required" unless it is told otherwise, and the server cannot force a call.
-        model = OpenAIModel(**self.settings, tool_choice="auto")
-        answer = model(user(WEATHER_QUESTION), tools_to_call_from=[GetWeather()])
+        answer = self.model(user(WEATHER_QUESTION), tools_to_call_from=[GetWeather()])
         (call,) = answer.tool_calls
         self.assertEqual((call.function.name, call.function.arguments), ("get_weather", '{"city":"Lima"}'))
 

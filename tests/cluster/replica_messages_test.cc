@@ -39,6 +39,7 @@ GenerationRequest FullRequest() {
   request.sampling.logit_bias = {{5, 0.1f}, {6, -std::numeric_limits<float>::infinity()}};
   request.remasking = {8, 3, RemaskingStrategy::kEntropyBounded, 2 * kThird, kThird / 7};
   request.stopping = {100, 3, {"stop", std::string("\xff\x00x", 3)}, {1, 2}};
+  request.structure = "{\"kind\":0}";
   request.skip_special_tokens = false;
   request.top_logprobs = 9;
   request.trace = true;
@@ -72,6 +73,7 @@ TEST(ReplicaMessagesTest, ARequestArrivesAsItWas) {
   EXPECT_EQ(got.stopping.min_tokens, sent.stopping.min_tokens);
   EXPECT_EQ(got.stopping.stop, sent.stopping.stop);
   EXPECT_EQ(got.stopping.stop_ids, sent.stopping.stop_ids);
+  EXPECT_EQ(got.structure, sent.structure);
   EXPECT_EQ(got.skip_special_tokens, sent.skip_special_tokens);
   EXPECT_EQ(got.top_logprobs, sent.top_logprobs);
   EXPECT_EQ(got.trace, sent.trace);
@@ -82,7 +84,9 @@ TEST(ReplicaMessagesTest, ARequestArrivesAsItWas) {
 }
 
 TEST(ReplicaMessagesTest, EveryMemberOfARequestHasAFieldOfTheMessage) {
-  constexpr size_t kParts = 3;  // sampling, remasking and stopping are no fields, their members are
+  // Sampling, remasking and stopping are no fields, their members are; nor is the grammar, which
+  // is made of the structure.
+  constexpr size_t kParts = 4;
   constexpr size_t kMembers = MemberCount<GenerationRequest>() - kParts +
                               MemberCount<SamplingOptions>() + MemberCount<RemaskingOptions>() +
                               MemberCount<StoppingOptions>();
@@ -148,7 +152,7 @@ TEST(ReplicaMessagesTest, AnEndArrivesAsItWas) {
                          FinishReason::kStop,
                          0,
                          "",
-                         {1, 2, 3, 4, 5, 6, kSent - absl::Nanoseconds(7)}};
+                         {1, 2, 3, 4, 5, 7, 6, kSent - absl::Nanoseconds(7)}};
   const SequenceUpdate got = RoundTrip(sent);
   ASSERT_TRUE(got.end.has_value());
   EXPECT_THAT(got.end->status, StatusIs(absl::StatusCode::kDeadlineExceeded, "late"));
@@ -160,6 +164,7 @@ TEST(ReplicaMessagesTest, AnEndArrivesAsItWas) {
   EXPECT_EQ(got.end->usage.denoising_steps, 3);
   EXPECT_EQ(got.end->usage.forward_passes, 4);
   EXPECT_EQ(got.end->usage.cached_tokens, 5);
+  EXPECT_EQ(got.end->usage.forced_tokens, 7);
   EXPECT_EQ(got.end->usage.preemptions, 6);
   EXPECT_EQ(got.end->usage.started, kReceived - absl::Nanoseconds(7));
   EXPECT_FALSE(got.provisional.has_value());

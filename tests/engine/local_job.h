@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 
 #include "launcher/generate/generation_record.h"
+#include "launcher/job/structures.h"
 #include "runtime/engine/engine.h"
 #include "runtime/request/request_fields.h"
 #include "runtime/text/text_codec.h"
@@ -133,6 +134,7 @@ class LocalJob {
     auto generation = LoadGenerationConfig(folder, model.config());
     if (!generation.ok()) return generation.status();
     defaults_ = {*generation, model.config().block_size.value_or(4), options.drafts};
+    defaults_.structures = MakeStructureCompiler(text_->tokenizer(), config.limits);
     Engine engine(config, text_->tokenizer(), worker, channel);
     engine_ = &engine;
     SetReady();

@@ -31,19 +31,21 @@ function allow(from, rooms,   i, list, n) {
   for (i = 1; i <= n; ++i) allowed[from, list[i]] = 1
 }
 BEGIN {
-  everything = "common proto kernels parallel jinja text diffusion checkpoint model request schedule step engine" \
+  everything = "common proto kernels parallel jinja text grammar guided diffusion checkpoint model request schedule step engine" \
     " cluster metrics traces server api grpc http"
-  programs = "checkpoint client generate launch replay score serve tokenize"
+  programs = "checkpoint client generate grammar launch replay score serve tokenize"
   allow("common", "")
   allow("kernels", "common")
   allow("parallel", "common")
   allow("jinja", "common")
   allow("text", "jinja common")
   allow("diffusion", "common")
+  allow("grammar", "common")
+  allow("guided", "grammar diffusion common")
   allow("checkpoint", "common")
   allow("model", "checkpoint kernels parallel common")
-  allow("request", "checkpoint diffusion common")
-  allow("schedule", "request diffusion text proto common")
+  allow("request", "checkpoint diffusion grammar common")
+  allow("schedule", "request guided grammar diffusion text proto common")
   allow("step", "model diffusion kernels parallel proto common")
   allow("engine", "schedule step request text common")
   allow("cluster", "engine request step proto common")
@@ -51,7 +53,7 @@ BEGIN {
   allow("traces", "request common")
   allow("server", "metrics traces cluster engine request diffusion text proto common")
   allow("grpc", "server cluster request text proto common")
-  allow("api", "server cluster request text proto common")
+  allow("api", "server cluster request grammar text proto common")
   allow("http", "api server cluster request text proto common")
   allow("launcher", everything)
   names = ""

@@ -184,12 +184,68 @@ def _fill(message: Any, params: SamplingParams) -> None:
             continue
         if field.name == "logit_bias":
             message.logit_bias.update(_logit_bias(value))
+        elif field.name == "structure":
+            _fill_structure(message.structure, value)
         elif field.name == "stop":
             message.stop.extend(_stops(value))
         elif field.name == "stop_token_ids":
             message.stop_token_ids.extend(_ids(field.name, value))
         else:
             setattr(message, field.name, _scalar(field, value))
+
+
+_STRUCTURES = ("json_schema", "json_object", "regex", "choice", "tools")
+_STRUCTURE_OPTIONS = {"may_answer": "tools", "one_call": "tools"}
+
+
+def _fill_structure(message: pb.Structure, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"structure: expected a mapping, got {_shown(value)}")
+    kinds = [key for key in value if key in _STRUCTURES]
+    for key in value:
+        if key not in _STRUCTURES and key != "after_thinking" and _STRUCTURE_OPTIONS.get(key) not in kinds:
+            raise InvalidRequest(f"structure: expected one of {', '.join(_STRUCTURES)}, got {str(key)[:64]!r}")
+    if len(kinds) != 1:
+        raise InvalidRequest(f"structure: expected one of {', '.join(_STRUCTURES)}, got {len(kinds)}")
+    kind, what = kinds[0], value[kinds[0]]
+    if kind == "json_schema":
+        message.json_schema = what if isinstance(what, str) else _json("structure.json_schema", what)
+    elif kind == "json_object":
+        message.json_object = _flag("structure.json_object", what)
+    elif kind == "regex":
+        message.regex = _text("structure.regex", what)
+    elif kind == "choice":
+        message.choice.texts.extend(_texts("structure.choice", what))
+    else:
+        _fill_tools(message.tools, value)
+    message.after_thinking = _flag("structure.after_thinking", value.get("after_thinking", False))
+
+
+def _fill_tools(message: pb.Structure.Tools, value: Mapping[str, Any]) -> None:
+    tools = value["tools"]
+    if isinstance(tools, str) or not isinstance(tools, Sequence):
+        raise InvalidRequest(f"structure.tools: expected a list, got {_shown(tools)}")
+    for number, tool in enumerate(tools):
+        name = f"structure.tools[{number}]"
+        if not isinstance(tool, Mapping) or "name" not in tool or set(tool) - {"name", "parameters"}:
+            raise InvalidRequest(f"{name}: expected a mapping with name and parameters, got {_shown(tool)}")
+        added = message.tools.add(name=_text(f"{name}.name", tool["name"]))
+        if tool.get("parameters") is not None:
+            added.parameters_json = _json(f"{name}.parameters", tool["parameters"])
+    message.may_answer = _flag("structure.may_answer", value.get("may_answer", False))
+    message.one_call = _flag("structure.one_call", value.get("one_call", False))
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name}: expected True or False, got {_shown(value)}")
+    return value
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidRequest(f"{name}: expected a list of texts, got {_shown(value)}")
+    return [_text(f"{name}[{number}]", one) for number, one in enumerate(value)]
 
 
 def _scalar(field: Any, value: Any) -> Any:

@@ -44,6 +44,8 @@ class SamplingParams:
     skip_special_tokens: leave special tokens out of the text.
     logprobs: 0 .. 20: report log-probabilities, entropies and steps, and this many alternatives.
     provisional: also report the block after every denoising step.
+    structure: what the answer must be, exactly: {"json_schema": a schema}, {"json_object": True}, {"regex": a pattern},
+        {"choice": [texts]}, or {"tools": [{"name": .., "parameters": a schema}], "may_answer": bool, "one_call": bool}.
     priority: -100 .. 100; higher goes first.
     drafts: "auto", "off" or 0 .. 64 guessed states; the answer is the same.
     timeout_seconds: from now to the last token, > 0.
@@ -77,6 +79,7 @@ class SamplingParams:
     skip_special_tokens: Optional[bool]
     logprobs: Optional[int]
     provisional: Optional[bool]
+    structure: Optional[Mapping[str, Any]]
     priority: Optional[int]
     drafts: Union[int, str, None]
     timeout_seconds: Optional[float]
@@ -107,6 +110,7 @@ class SamplingParams:
         skip_special_tokens: Optional[bool] = None,
         logprobs: Optional[int] = None,
         provisional: Optional[bool] = None,
+        structure: Optional[Mapping[str, Any]] = None,
         priority: Optional[int] = None,
         drafts: Union[int, str, None] = None,
         timeout_seconds: Optional[float] = None,
@@ -140,6 +144,7 @@ class SamplingParams:
         self.skip_special_tokens = skip_special_tokens
         self.logprobs = logprobs
         self.provisional = provisional
+        self.structure = structure
         self.priority = priority
         self.drafts = drafts
         self.timeout_seconds = timeout_seconds

@@ -21,6 +21,7 @@ class Usage:
 
     cached_tokens: prompt tokens whose keys and values came from the prefix cache.
     preemptions: how often the sequence lost its K/V pages and was recomputed.
+    forced_tokens: of the completion, revealed at once because its structure allowed no other text.
     """
 
     prompt_tokens: int
@@ -29,6 +30,7 @@ class Usage:
     forward_passes: int
     cached_tokens: int
     preemptions: int
+    forced_tokens: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,57 @@ absl::StatusOr<TokenId> ToTokenId(absl::string_view field, uint32_t id) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": expected a token id, got ", id));
 }
 
+absl::StatusOr<grammar::StructureSpec> TranslateTools(const sdar::v1::Structure::Tools& tools) {
+  grammar::StructureSpec spec;
+  spec.kind = grammar::StructureSpec::Kind::kTools;
+  spec.must_call = !tools.may_answer();
+  spec.many_calls = !tools.one_call();
+  for (const sdar::v1::Structure::Tool& tool : tools.tools()) {
+    if (tool.name().empty()) {
+      return absl::InvalidArgumentError("structure.tools: a tool has no name");
+    }
+    spec.tools.push_back({tool.name(), tool.parameters_json()});
+  }
+  if (spec.tools.empty()) return absl::InvalidArgumentError("structure.tools: there are none");
+  return spec;
+}
+
+absl::StatusOr<grammar::StructureSpec> TranslateKind(const sdar::v1::Structure& structure) {
+  using Kind = grammar::StructureSpec::Kind;
+  using sdar::v1::Structure;
+  grammar::StructureSpec spec;
+  switch (structure.kind_case()) {
+    case Structure::kJsonSchema:
+      spec.kind = Kind::kJsonSchema;
+      spec.text = structure.json_schema();
+      return spec;
+    case Structure::kRegex:
+      spec.kind = Kind::kRegex;
+      spec.text = structure.regex();
+      return spec;
+    case Structure::kChoice:
+      spec.kind = Kind::kChoice;
+      spec.choices.assign(structure.choice().texts().begin(), structure.choice().texts().end());
+      if (spec.choices.empty()) return absl::InvalidArgumentError("structure.choice: it is empty");
+      return spec;
+    case Structure::kTools:
+      return TranslateTools(structure.tools());
+    case Structure::kJsonObject:
+      if (structure.json_object()) return spec;
+      [[fallthrough]];
+    default:
+      return absl::InvalidArgumentError(
+          "structure: expected one of json_schema, json_object, regex, choice and tools");
+  }
+}
+
+absl::StatusOr<grammar::StructureSpec> TranslateStructure(const sdar::v1::Structure* structure) {
+  if (structure == nullptr) return absl::InternalError("structure: it is no Structure");
+  SDAR_ASSIGN_OR_RETURN(grammar::StructureSpec spec, TranslateKind(*structure));
+  spec.after_thinking = structure->after_thinking();
+  return spec;
+}
+
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
@@ -52,6 +103,14 @@ class FieldReader {
       return absl::InvalidArgumentError(absl::StrCat(field_.name(), ": unknown value ", number));
     }
     SDAR_ASSIGN_OR_RETURN(out, ParseRemaskingStrategy(absl::AsciiStrToLower(value->name())));
+    return absl::OkStatus();
+  }
+  absl::Status Read(std::optional<grammar::StructureSpec>& out) const {
+    if (!reflection_.HasField(message_, &field_)) return absl::OkStatus();
+    const Message& structure = reflection_.GetMessage(message_, &field_);
+    SDAR_ASSIGN_OR_RETURN(
+        out, TranslateStructure(
+                 google::protobuf::DynamicCastToGenerated<sdar::v1::Structure>(&structure)));
     return absl::OkStatus();
   }
   absl::Status Read(std::vector<std::string>& out) const {

@@ -29,8 +29,8 @@ constexpr int kMaxDepth = 64;
 absl::StatusOr<Json> TokensOf(Json body, const TextCodec& text, UnknownFields& unknown) {
   std::string prompt;
   if (body.contains("messages")) {
-    SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(body));
-    SDAR_ASSIGN_OR_RETURN(prompt, text.RenderChat(chat));
+    SDAR_ASSIGN_OR_RETURN(const ApiChat chat, TakeChat(body));
+    SDAR_ASSIGN_OR_RETURN(prompt, text.RenderChat(chat.request));
   } else if (!ReadValue(TakeField(body, "prompt"), prompt).ok()) {
     return absl::InvalidArgumentError("prompt: expected a string, or messages instead");
   }

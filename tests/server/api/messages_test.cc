@@ -87,7 +87,7 @@ TEST(MessagesRequestTest, WhatCannotBeIsRefusedByTheFieldsName) {
       {"{" + user + R"(, "tools": [{"type": "web_search_20250305", "name": "w"}]})",
        "tools[0].type: "},
       {"{" + user + R"(, "tools": [{"name": "w", "input_schema": 3}]})", "tools[0].input_schema: "},
-      {"{" + user + R"(, "tool_choice": {"type": "any"}})", "tool_choice.type: "},
+      {"{" + user + R"(, "tool_choice": {"type": "any"}})", "tool_choice: a call is asked for"},
       {"{" + user + R"(, "n": 2})", "n: "},
   };
   for (const auto& [body, named] : cases) {

@@ -168,7 +168,7 @@ TEST(OpenAiRequestTest, ChatsThatCannotBeAreRefusedByTheFieldsName) {
       {R"("parallel_tool_calls": 1)", "parallel_tool_calls: "},
       {R"("n": 2, "best_of": 3)", "best_of: expected as many as n, 2"},
       {R"("continue_final_message": true)", "continue_final_message: expected false"},
-      {R"("guided_json": {})", "guided_json: expected null"},
+      {R"("guided_grammar": "x")", "guided_grammar: expected null"},
       {R"("functions": [{}])", "functions: "},
       {R"("top_logprobs": 3)", "top_logprobs: only with logprobs"},
       {R"("logprobs": 3)", "logprobs: expected true or false"},

@@ -34,6 +34,10 @@ void SetField(Message& message, const FieldDescriptor& field) {
   const auto& reflection = *message.GetReflection();
   if (field.is_map()) {
     reflection.AddMessage(&message, &field);
+  } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    sdar::v1::Structure structure;
+    structure.set_json_object(true);
+    reflection.MutableMessage(&message, &field)->CopyFrom(structure);
   } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
     reflection.AddString(&message, &field, "x");
   } else if (field.is_repeated()) {
@@ -89,6 +93,39 @@ TEST(RequestTranslationTest, EveryFieldOfTheMessageSetsTheMemberOfItsNameAndNoOt
     }
   }
   EXPECT_EQ(read, MemberCount<RequestFields>());
+}
+
+TEST(RequestTranslationTest, StructuresOfEveryKindAreRead) {
+  using Kind = grammar::StructureSpec::Kind;
+  const auto read = [](const sdar::v1::Structure& structure) {
+    sdar::v1::GenerateRequest request;
+    *request.mutable_output()->mutable_structure() = structure;
+    return TranslateFields(request);
+  };
+  sdar::v1::Structure structure;
+  structure.set_json_schema("{}");
+  structure.set_after_thinking(true);
+  EXPECT_EQ(read(structure)->structure->kind, Kind::kJsonSchema);
+  EXPECT_EQ(read(structure)->structure->text, "{}");
+  EXPECT_TRUE(read(structure)->structure->after_thinking);
+  structure.set_regex("a+");
+  EXPECT_EQ(read(structure)->structure->kind, Kind::kRegex);
+  structure.mutable_choice()->add_texts("x");
+  EXPECT_EQ(read(structure)->structure->choices.size(), 1u);
+  auto& tools = *structure.mutable_tools();
+  tools.add_tools()->set_name("f");
+  tools.set_may_answer(true);
+  EXPECT_EQ(read(structure)->structure->kind, Kind::kTools);
+  EXPECT_FALSE(read(structure)->structure->must_call);
+  EXPECT_TRUE(read(structure)->structure->many_calls);
+  tools.add_tools();
+  EXPECT_FALSE(read(structure).ok()) << "a tool without a name";
+  structure.mutable_choice()->clear_texts();
+  EXPECT_FALSE(read(structure).ok());
+  structure.set_json_object(false);
+  EXPECT_FALSE(read(structure).ok());
+  structure.Clear();
+  EXPECT_FALSE(read(structure).ok());
 }
 
 TEST(RequestTranslationTest, AbsentFieldsStayAbsent) {

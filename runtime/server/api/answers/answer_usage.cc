@@ -14,6 +14,7 @@ void AnswerUsage::AddSample(size_t prompt, const sdar::v1::Usage& usage) {
   cached_[prompt] = std::max<int64_t>(cached_[prompt], usage.cached_tokens());
   denoising_steps_ += usage.denoising_steps();
   forward_passes_ += usage.forward_passes();
+  forced_tokens_ += usage.forced_tokens();
 }
 
 void AnswerUsage::AddScores(const sdar::v1::Usage& usage) {
@@ -28,6 +29,7 @@ int64_t AnswerUsage::cached_tokens() const {
 void AnswerUsage::AddWork(Json& usage) const {
   usage["denoising_steps"] = denoising_steps_;
   usage["forward_passes"] = forward_passes_;
+  if (forced_tokens_ > 0) usage["forced_tokens"] = forced_tokens_;
 }
 
 Json AnswerUsage::ToJson() const {

@@ -37,6 +37,7 @@ class AnswerUsage {
   int64_t completion_tokens_ = 0;
   int64_t denoising_steps_ = 0;
   int64_t forward_passes_ = 0;
+  int64_t forced_tokens_ = 0;
   std::vector<int64_t> cached_;  // by prompt
 };
 

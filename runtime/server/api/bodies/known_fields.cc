@@ -22,7 +22,9 @@ constexpr const char* kBystanders[] = {
     "spaces_between_special_tokens",
     // Of routers.
     "bootstrap_host", "bootstrap_port", "bootstrap_room", "kv_transfer_params", "rid",
-    "data_parallel_rank", "log_metrics"};
+    "data_parallel_rank", "log_metrics",
+    // There is one way to follow a structure.
+    "guided_decoding_backend"};
 
 // Would change the answer, and cannot be had. Only the values that ask for what is done anyway are
 // taken: null and those listed, as JSON.
@@ -31,7 +33,6 @@ struct Restricted {
   const char* values;  // a JSON array
 };
 constexpr Restricted kRestricted[] = {
-    {"response_format", R"([{"type": "text"}])"},
     {"modalities", R"([["text"], []])"},
     {"audio", "[]"},
     {"web_search_options", "[]"},
@@ -56,13 +57,9 @@ constexpr Restricted kRestricted[] = {
     {"use_beam_search", "[false]"},
     {"length_penalty", "[1]"},
     {"early_stopping", "[false]"},
-    {"structured_outputs", "[]"},
-    {"guided_json", "[]"},
-    {"guided_regex", "[]"},
-    {"guided_choice", "[]"},
     {"guided_grammar", "[]"},
-    {"json_schema", "[]"},
-    {"regex", "[]"},
+    {"guided_whitespace_pattern", "[]"},
+    {"structural_tag", "[]"},
     {"ebnf", "[]"},
     {"grammar", R"([""])"},
     {"lora_path", "[]"},

@@ -132,7 +132,7 @@ absl::StatusOr<Json> TakeCustomTools(Json& body) {
   return out;
 }
 
-// {"type": "auto" or "none", "disable_parallel_tool_use": ..}
+// {"type": "auto", "any", "tool" or "none", "name": .., "disable_parallel_tool_use": ..}
 absl::Status TakeChoiceOfTools(Json& body, bool& parallel_calls) {
   Json choice = TakeField(body, "tool_choice");
   if (choice.is_null()) return absl::OkStatus();
@@ -141,10 +141,15 @@ absl::Status TakeChoiceOfTools(Json& body, bool& parallel_calls) {
   SDAR_RETURN_IF_ERROR(InField("tool_choice", TakeInto(choice, "disable_parallel_tool_use", one)));
   parallel_calls = !one;
   const Json type = TakeField(choice, "type");
-  if (type != "auto" && type != "none") {
-    return InField("tool_choice.type", Mistyped("\"auto\" or \"none\"", type));
+  if (type == "tool") {
+    SDAR_ASSIGN_OR_RETURN(std::string name, ReadTextMember("tool_choice", choice, "name"));
+    body["tool_choice"] = {{"type", "function"}, {"name", std::move(name)}};
+    return absl::OkStatus();
   }
-  body["tool_choice"] = type;
+  if (type != "auto" && type != "any" && type != "none") {
+    return InField("tool_choice.type", Mistyped("\"auto\", \"any\", \"tool\" or \"none\"", type));
+  }
+  body["tool_choice"] = type == "any" ? Json("required") : type;
   return absl::OkStatus();
 }
 
@@ -170,12 +175,13 @@ absl::StatusOr<ApiCall> ParseMessages(Json body, absl::Span<const std::string> m
   bool parallel_calls = true;
   SDAR_RETURN_IF_ERROR(TakeChoiceOfTools(body, parallel_calls));
   SDAR_RETURN_IF_ERROR(TakeThinking(body));
-  SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(body));
+  SDAR_ASSIGN_OR_RETURN(ApiChat chat, TakeChat(body));
+  chat.choice.parallel_calls = parallel_calls;
   Json stop = TakeField(body, "stop_sequences");
   if (!stop.is_null()) body["stop"] = std::move(stop);
   SDAR_RETURN_IF_ERROR(TakeRequestFields(body, out));
   if (out.samples_per_prompt() != 1) return absl::InvalidArgumentError("n: expected 1");
-  SDAR_RETURN_IF_ERROR(SetChat(chat, parallel_calls, text, out));
+  SDAR_RETURN_IF_ERROR(SetChat(chat, text, out));
   return out;
 }
 

@@ -79,14 +79,6 @@ absl::StatusOr<Json> TakeMessages(Json& body) {
   return messages;
 }
 
-// True when the model may call them.
-absl::StatusOr<bool> TakeToolChoice(Json& body) {
-  const Json choice = TakeField(body, "tool_choice");
-  if (choice.is_null() || choice == "auto") return true;
-  if (choice == "none") return false;
-  return InField("tool_choice", Mistyped("\"auto\" or \"none\"", choice));
-}
-
 absl::Status TakeVariables(Json& body, ChatRequest& chat) {
   constexpr char kField[] = "chat_template_kwargs";
   Json variables = TakeField(body, kField);
@@ -171,22 +163,28 @@ absl::Status TakeRequestFields(Json& body, ApiCall& out) {
   return CheckBestOf(best_of, out.call.fields);
 }
 
-absl::StatusOr<ChatRequest> TakeChat(Json& body) {
-  ChatRequest chat;
+absl::StatusOr<ApiChat> TakeChat(Json& body) {
+  ApiChat out;
+  ChatRequest& chat = out.request;
   SDAR_ASSIGN_OR_RETURN(chat.messages, TakeMessages(body));
-  SDAR_ASSIGN_OR_RETURN(const bool may_call, TakeToolChoice(body));
+  SDAR_ASSIGN_OR_RETURN(out.choice, TakeToolChoice(body));
   Json tools = TakeField(body, "tools");
   if (!tools.is_null() && !tools.is_array()) return InField("tools", Mistyped("a list", tools));
-  if (may_call && !tools.empty()) chat.tools = std::move(tools);
+  if (out.choice.may_call && !tools.empty()) chat.tools = std::move(tools);
   SDAR_RETURN_IF_ERROR(TakeVariables(body, chat));
   SDAR_RETURN_IF_ERROR(TakeInto(body, "add_generation_prompt", chat.add_generation_prompt));
   SDAR_RETURN_IF_ERROR(TakeInto(body, "chat_template", chat.template_name));
-  return chat;
+  return out;
 }
 
-absl::Status SetChat(const ChatRequest& chat, bool parallel_calls, const TextCodec& text,
-                     ApiCall& out) {
+absl::Status SetChat(const ApiChat& api_chat, const TextCodec& text, ApiCall& out) {
   out.chat = true;
+  const ChatRequest& chat = api_chat.request;
+  RequestFields& fields = out.call.fields;
+  SDAR_RETURN_IF_ERROR(SetToolStructure(chat.tools, api_chat.choice, fields.structure));
+  if (fields.structure && chat.variables.value("enable_thinking", Json()) == true) {
+    fields.structure->after_thinking = true;
+  }
   auto prompt = text.RenderChat(chat);
   if (!prompt.ok()) {
     // Most of its errors name their field.
@@ -200,8 +198,8 @@ absl::Status SetChat(const ChatRequest& chat, bool parallel_calls, const TextCod
   out.splitting.stream_tool_calls = out.stream;
   out.splitting.starts_in_reasoning =
       absl::EndsWith(absl::StripTrailingAsciiWhitespace(*prompt), "<think>");
-  out.one_tool_call = out.splitting.tool_calls && !parallel_calls;
-  if (out.one_tool_call) out.call.fields.stop.emplace_back(kToolCallEnd);
+  out.one_tool_call = out.splitting.tool_calls && !api_chat.choice.parallel_calls;
+  if (out.one_tool_call && !fields.structure) fields.stop.emplace_back(kToolCallEnd);
   return absl::OkStatus();
 }
 
@@ -210,13 +208,12 @@ absl::StatusOr<ApiCall> ParseChatCompletion(Json rest, absl::Span<const std::str
   ApiCall out;
   SDAR_RETURN_IF_ERROR(TakeCommonFields(rest, models, out));
   SDAR_RETURN_IF_ERROR(TakeStreamOptions(rest, out));
-  SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(rest));
-  bool parallel_calls = true;
-  SDAR_RETURN_IF_ERROR(TakeInto(rest, "parallel_tool_calls", parallel_calls));
+  SDAR_ASSIGN_OR_RETURN(ApiChat chat, TakeChat(rest));
+  SDAR_RETURN_IF_ERROR(TakeInto(rest, "parallel_tool_calls", chat.choice.parallel_calls));
   SDAR_RETURN_IF_ERROR(TakeInto(rest, "return_token_ids", out.return_token_ids));
   SDAR_RETURN_IF_ERROR(TakeChatLogprobs(rest, out.call.fields));
   SDAR_RETURN_IF_ERROR(TakeRequestFields(rest, out));
-  SDAR_RETURN_IF_ERROR(SetChat(chat, parallel_calls, text, out));
+  SDAR_RETURN_IF_ERROR(SetChat(chat, text, out));
   return out;
 }
 

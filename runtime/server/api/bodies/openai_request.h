@@ -9,6 +9,7 @@
 
 #include "common/json.h"
 #include "runtime/server/api/api_call.h"
+#include "runtime/server/api/bodies/tool_choice.h"
 #include "runtime/text/text_codec.h"
 
 namespace sdar {
@@ -35,11 +36,12 @@ absl::StatusOr<ApiCall> ParseCompletion(Json body, absl::Span<const std::string>
 absl::Status TakeCommonFields(Json& body, absl::Span<const std::string> models, ApiCall& out);
 // All that is left of a body: fields of requests, those that mean nothing here, and unknown ones.
 absl::Status TakeRequestFields(Json& body, ApiCall& out);
-// {"messages": [..], "tools": [..], ...} of a chat or tokenize body as the chat template takes it.
-// At most kMaxChatVariables names in chat_template_kwargs.
-absl::StatusOr<ChatRequest> TakeChat(Json& body);
-// Renders a chat as the prompt of a call. parallel_calls: false where one call of a tool is enough.
-absl::Status SetChat(const ChatRequest& chat, bool parallel_calls, const TextCodec& text,
-                     ApiCall& out);
+// {"messages": [..], "tools": [..], "tool_choice": .., ...} of a chat or tokenize body: what the
+// chat template takes, and which tools must be called. At most kMaxChatVariables names in
+// chat_template_kwargs.
+absl::StatusOr<ApiChat> TakeChat(Json& body);
+// Renders a chat as the prompt of a call whose fields are read, and sets the structure that its
+// tools ask for.
+absl::Status SetChat(const ApiChat& chat, const TextCodec& text, ApiCall& out);
 
 }  // namespace sdar

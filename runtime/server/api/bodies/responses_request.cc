@@ -8,6 +8,7 @@
 
 #include "common/json_fields.h"
 #include "common/status_macros.h"
+#include "runtime/request/structure_json.h"
 #include "runtime/server/api/bodies/body_fields.h"
 #include "runtime/server/api/bodies/conversation.h"
 #include "runtime/server/api/bodies/openai_request.h"
@@ -112,15 +113,21 @@ absl::StatusOr<Json> TakeFunctionTools(Json& body, ApiCall& call) {
   return out;
 }
 
-// {"format": {"type": "text"}, "verbosity": ..}
+// {"format": {"type": "text", "json_object" or "json_schema", ..}, "verbosity": ..}
 absl::Status TakeTextOptions(Json& body, ApiCall& call) {
   Json options = TakeField(body, "text");
   call.repeated["text"] = {{"format", {{"type", "text"}}}};
   if (options.is_null()) return absl::OkStatus();
   SDAR_RETURN_IF_ERROR(CheckFields("text", options));
   options.erase("verbosity");
-  SDAR_RETURN_IF_ERROR(InField(
-      "text", TakeOnly(options, "format", {{"type", "text"}}, "nothing else is supported")));
+  const Json format = TakeField(options, "format");
+  if (!format.is_null()) {
+    call.repeated["text"]["format"] = format;
+    auto structure = ReadTextFormat(format);
+    if (!structure.ok()) return InField("text", InField("format", structure.status()));
+    call.call.fields.structure = *std::move(structure);
+    if (call.call.fields.structure) call.call.fields.structure->field = "text";
+  }
   NoteRest(options, "text", call.unknown_fields);
   return absl::OkStatus();
 }
@@ -170,17 +177,19 @@ absl::StatusOr<ApiCall> ParseResponse(Json body, absl::Span<const std::string> m
   SDAR_ASSIGN_OR_RETURN(body["messages"], TakeInput(body, out));
   SDAR_ASSIGN_OR_RETURN(body["tools"], TakeFunctionTools(body, out));
   out.repeated["tool_choice"] = body.value("tool_choice", Json("auto"));
-  SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(body));
-  bool parallel_calls = true;
-  SDAR_RETURN_IF_ERROR(TakeInto(body, "parallel_tool_calls", parallel_calls));
-  out.repeated["parallel_tool_calls"] = parallel_calls;
+  SDAR_ASSIGN_OR_RETURN(ApiChat chat, TakeChat(body));
+  SDAR_RETURN_IF_ERROR(TakeInto(body, "parallel_tool_calls", chat.choice.parallel_calls));
+  out.repeated["parallel_tool_calls"] = chat.choice.parallel_calls;
+  for (const Json& tool : out.repeated["tools"]) {
+    if (tool.value("strict", Json()) == true) chat.choice.strict = true;
+  }
   SDAR_RETURN_IF_ERROR(TakeTextOptions(body, out));
   SDAR_RETURN_IF_ERROR(TakeIncluded(body, out));
   Json max_tokens = TakeField(body, "max_output_tokens");
   if (!max_tokens.is_null()) body["max_tokens"] = std::move(max_tokens);
   SDAR_RETURN_IF_ERROR(TakeRequestFields(body, out));
   if (out.samples_per_prompt() != 1) return absl::InvalidArgumentError("n: expected 1");
-  SDAR_RETURN_IF_ERROR(SetChat(chat, parallel_calls, text, out));
+  SDAR_RETURN_IF_ERROR(SetChat(chat, text, out));
   return out;
 }
 

@@ -27,8 +27,8 @@ absl::StatusOr<std::vector<TokenId>> TakeTextOrIds(Json& body, const char* field
 
 absl::StatusOr<std::vector<TokenId>> TakePrompt(Json& body, const TextCodec& text) {
   if (!body.contains("messages")) return TakeTextOrIds(body, "prompt", text);
-  SDAR_ASSIGN_OR_RETURN(const ChatRequest chat, TakeChat(body));
-  return text.EncodeChat(chat);
+  SDAR_ASSIGN_OR_RETURN(const ApiChat chat, TakeChat(body));
+  return text.EncodeChat(chat.request);
 }
 
 absl::StatusOr<std::vector<TokenId>> TakeContinuation(Json& body, const TextCodec& text) {
