@@ -88,7 +88,8 @@ TEST_F(ClientCallTest, RecordHasTheFieldsOfAnOutputLine) {
   EXPECT_EQ(DumpJson(RecordOf(generation, 0)),
             R"({"id":"r1","text":"a","token_ids":[1],"finish_reason":"stop","stop_reason":958,)"
             R"("usage":{"prompt_tokens":3,"completion_tokens":1,"denoising_steps":4,)"
-            R"("forward_passes":5,"cached_tokens":0,"preemptions":0},"seed":0})");
+            R"("forward_passes":5,"cached_tokens":0,"preemptions":0,"forced_tokens":0},)"
+            R"("seed":0})");
 }
 
 TEST_F(ClientCallTest, UsageSumsOverSamples) {

@@ -126,7 +126,7 @@ class OpenAiTest(unittest.TestCase):
 
     def test_errors_are_of_the_kinds_that_the_package_knows(self):
         with self.assertRaises(openai.BadRequestError) as caught:
-            self.chat(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": {}}})
+            self.chat(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "strung"}}})
         self.assertIn("response_format", str(caught.exception))
         with self.assertRaises(openai.BadRequestError):
             self.chat(temperature=-1)
