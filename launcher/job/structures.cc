@@ -8,7 +8,7 @@
 namespace sdar {
 namespace {
 
-// The id of a mark that is one special token of the model; kNoToken: there is none.
+// The id of a mark that is a token of the model; kNoToken where it is not.
 TokenId MarkOf(const Tokenizer& tokenizer, const char* mark, int64_t vocab_size) {
   const std::optional<TokenId> id = tokenizer.FindToken(mark);
   return id && *id < vocab_size ? *id : kNoToken;

@@ -27,7 +27,7 @@ struct CharacterStep {
 // characters in a JSON string are kInvalid, and so is an unescaped quote.
 CharacterStep StepCharacter(Writing writing, BegunCharacter begun, uint8_t byte);
 
-// Code points that a begun character may still become, each with so many bytes to come.
+// Code points that a begun character may still become, each with this many bytes still to come.
 struct CharacterRange {
   char32_t first = 0;
   char32_t last = 0;

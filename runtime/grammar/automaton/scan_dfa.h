@@ -25,7 +25,7 @@ struct CheapWord {
   int64_t cost = 0;
 };
 
-// Texts of so many characters.
+// How many characters a text may have.
 struct Lengths {
   int64_t min = 0;
   int64_t max = -1;  // -1: without a limit

@@ -148,7 +148,7 @@ Dfa Comparing(const Decimal& bound, const Outcomes& wanted) {
 }
 
 absl::StatusOr<Dfa> Dividing(const Decimal& divisor, const RegularLimits& limits) {
-  // A text is a multiple where its digits, with `places` of them behind the point, are one of
+  // A text is a multiple where its digits, with `places` of them after the point, are one of
   // `modulus`.
   const int64_t places = divisor.exponent < 0 ? -divisor.exponent : 0;
   const std::string digits = divisor.exponent < 0 ? divisor.digits : divisor.IntegerDigits();

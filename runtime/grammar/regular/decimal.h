@@ -17,7 +17,7 @@ struct Decimal {
   int64_t exponent = 0;
 
   bool IsZero() const { return digits.empty(); }
-  // The digits before and behind the point of its absolute value, as JSON writes them: "0" and "25"
+  // The digits before and after the point of its absolute value, as JSON writes them: "0" and "25"
   // of -0.25. Behind the point no 0 is the last.
   std::string IntegerDigits() const;
   std::string FractionDigits() const;

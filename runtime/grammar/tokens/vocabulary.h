@@ -17,7 +17,7 @@ namespace sdar::grammar {
 // Immutable; any thread.
 class Vocabulary {
  public:
-  // Tokens of so many characters or more are kept together.
+  // Tokens of this many characters or more are kept together.
   static constexpr int kMaxCounted = 24;
 
   // tokens[id]: its bytes; empty where a grammar's text never has it: special ids, and those that
