@@ -249,25 +249,33 @@ TEST(GuideTest, WhatTheCutsRemoveIsChosenOnlyWhereNothingElseIsValid) {
   std::mt19937 random(8);
   SamplingOptions options = Sampled();
   options.top_k = 1;
-  int64_t outside = 0;
-  for (int round = 0; round < 200; ++round) {
+  int valid = 0, invalid = 0;
+  for (uint64_t round = 0; round < 200; ++round) {
     ActiveBlock active(kLists, 3, 0, 20);
     const auto rows = RandomRows(random, 3, 2);
-    const GuidedChoices chosen = active.Choose(rows, options, static_cast<uint64_t>(round));
-    // The first position is cut after the mask, so that its first candidate is valid.
-    const auto mask = active.guide.MaskOf(active.block, active.guide.place());
-    TokenId best = kNoToken;
-    for (TokenId id = 0; id < kSmallMask; ++id) {
-      if (!mask->Has(id)) continue;
-      if (best == kNoToken ||
-          rows[0].z[static_cast<size_t>(id)] > rows[0].z[static_cast<size_t>(best)])
-        best = id;
+    // What the cuts leave: one candidate a position, the first of them after the mask.
+    const DrawKey key{round, 0, 0};
+    std::vector<TokenId> left;
+    grammar::TokenState state = active.guide.grammar().start();
+    for (const LogitSummary& summary : SummariesOf(active.guide, active.block, rows, key)) {
+      left.push_back(summary.candidates[0].id);
+      if (state != grammar::kDoneTokenState) {
+        state = active.guide.grammar().Next(state, left.back());
+      }
     }
-    outside += chosen.choices[0].id != best ? 1 : 0;
-    ForEachFilling(active.guide, active.block, rows, [](const Filling&) {});
+    const GuidedChoices chosen = active.Choose(rows, options, round);
+    std::vector<TokenId> tokens;
+    for (const Choice& choice : chosen.choices) tokens.push_back(choice.id);
+    if (state != grammar::kDeadTokenState) {
+      EXPECT_EQ(tokens, left);
+      ++valid;
+    } else {
+      EXPECT_NE(tokens, left);
+      ++invalid;
+    }
   }
-  // Only where what follows the best one is cut away as well.
-  EXPECT_LT(outside, 200);
+  EXPECT_GT(valid, 5);
+  EXPECT_GT(invalid, 5);
 }
 
 }  // namespace
