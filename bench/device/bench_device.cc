@@ -30,7 +30,10 @@ absl::StatusOr<BenchDevice> OpenBenchDevice(const DeviceChoice& choice, Communic
   }
   CpuBackendOptions cpu;
   cpu.act_dtype = act_dtype;
-  SDAR_ASSIGN_OR_RETURN(cpu.instruction_set, ParseInstructionSet(choice.instruction_set));
+  cpu.instruction_set = BestInstructionSet();
+  if (choice.instruction_set != "auto") {
+    SDAR_ASSIGN_OR_RETURN(cpu.instruction_set, ParseInstructionSet(choice.instruction_set));
+  }
   cpu.cores = ShareCores(FindAllowedCores(), 1, 0, choice.threads);
   BenchDevice opened;
   SDAR_ASSIGN_OR_RETURN(opened.device.backend, CpuBackend::Create(cpu));

@@ -7,6 +7,7 @@
 #include "kernels/cpu/packed_weight.h"
 
 namespace sdar {
+
 void MatMulRunner::Run(absl::Span<const MatMulJob> jobs) {
   Place(jobs);
   QuantizeRows(jobs);
@@ -28,13 +29,12 @@ void MatMulRunner::Place(absl::Span<const MatMulJob> jobs) {
     SDAR_CHECK(job.x.cols == w.cols && job.out.cols == w.rows && job.x.rows == job.out.rows &&
                job.x.dtype == w.dtype);
     Placed& placed = placed_.back();
-    const int64_t words = job.x.rows * NumWords(w);
     if (w.format == WeightFormat::kInt8) {
       placed.first_byte = bytes;
-      bytes += 4 * words;
+      bytes += 4 * job.x.rows * NumWords(w);
     }
     placed_.push_back({placed.first_tile + NumTiles(w), placed.first_row + job.x.rows,
-                       placed.first_word + words});
+                       placed.first_word + job.x.rows * PackedWords(NumWords(w))});
   }
   const Placed& ends = placed_.back();
   packed_.resize(std::max(packed_.size(), static_cast<size_t>(ends.first_word)));
@@ -74,8 +74,9 @@ void MatMulRunner::PackAllRows(absl::Span<const MatMulJob> jobs) {
       RowPacking p;
       p.rows = x.rows;
       p.words = NumWords(*jobs[at].weight);
-      p.first_word = p.words * part / parts;
-      p.end_word = p.words * (part + 1) / parts;
+      const int64_t lines = PackedWords(p.words) / kWordsOfLine;
+      p.first_word = lines * part / parts * kWordsOfLine;
+      p.end_word = std::min(lines * (part + 1) / parts * kWordsOfLine, p.words);
       p.out = packed_.data() + placed_[at].first_word;
       if (placed_[at].first_byte >= 0) {
         p.in = bytes_.data() + placed_[at].first_byte;
@@ -86,7 +87,7 @@ void MatMulRunner::PackAllRows(absl::Span<const MatMulJob> jobs) {
         p.stride_bytes = x.row_stride * element;
         p.row_bytes = x.cols * element;
       }
-      kernels_.pack_rows(p);
+      ProductOf(*jobs[at].weight).pack_rows(p);
     }
   });
 }
@@ -106,10 +107,13 @@ void MatMulRunner::MultiplyTile(const MatMulJob& job, const Placed& placed, int6
     t.column_scales = reinterpret_cast<const float*>(t.weight + t.words * kTileColumns);
     t.column_sums = reinterpret_cast<const int32_t*>(t.column_scales + kTileColumns);
     t.row_scales = row_scales_.data() + placed.first_row;
-    kernels_.matmul_int8(t);
-  } else {
-    (w.dtype == DType::kFloat32 ? kernels_.matmul_float32 : kernels_.matmul_bfloat16)(t);
   }
+  ProductOf(w).multiply(t);
+}
+
+const SimdProduct& MatMulRunner::ProductOf(const PackedWeight& weight) const {
+  if (weight.format == WeightFormat::kInt8) return kernels_.int8;
+  return weight.dtype == DType::kFloat32 ? kernels_.float32 : kernels_.bfloat16;
 }
 
 }  // namespace sdar

@@ -41,12 +41,13 @@ class MatMulRunner {
   void Place(absl::Span<const MatMulJob> jobs);
   void QuantizeRows(absl::Span<const MatMulJob> jobs);
   void PackAllRows(absl::Span<const MatMulJob> jobs);
+  const SimdProduct& ProductOf(const PackedWeight& weight) const;
   void MultiplyTile(const MatMulJob& job, const Placed& placed, int64_t tile) const;
 
   const SimdKernels& kernels_;
   ThreadPool& pool_;
   std::vector<Placed> placed_;    // one a job, and the ends
-  std::vector<uint32_t> packed_;  // every job's [rows * words]
+  std::vector<uint32_t> packed_;  // every job's rows, as its product packs them
   std::vector<uint8_t> bytes_;    // rows of int8 jobs, quantised: [rows][words * 4]
   std::vector<float> row_scales_;
 };

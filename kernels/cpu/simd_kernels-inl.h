@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Defines one instruction set's SimdKernels. The including file defines SDAR_LANES (floats in a
-// vector), SDAR_HAS_DOT, SDAR_TARGET (the variable) and SDAR_TARGET_NAME, and is compiled with
+// vector), SDAR_HAS_DOT, SDAR_TILES, SDAR_TARGET (the variable) and SDAR_TARGET_NAME, and is compiled with
 // that set's flags.
 #include <utility>
 
@@ -8,6 +8,10 @@
 #include <stdint.h>
 
 #include "kernels/cpu/simd_kernels.h"
+
+#define SDAR_TILES_NONE 0
+#define SDAR_TILES_HARDWARE 1
+#define SDAR_TILES_EMULATED 2
 #if SDAR_LANES == 16
 #include <immintrin.h>
 #endif
@@ -19,6 +23,10 @@ namespace {
 // clang-format off
 #include "kernels/cpu/simd_vector-inl.h"
 #include "kernels/cpu/simd_matmul-inl.h"
+#if SDAR_TILES != SDAR_TILES_NONE
+#include "kernels/cpu/simd_tiles-inl.h"
+#include "kernels/cpu/simd_tile_matmul-inl.h"
+#endif
 #include "kernels/cpu/simd_rows-inl.h"
 #include "kernels/cpu/simd_key_tiles-inl.h"
 #include "kernels/cpu/simd_attention-inl.h"
@@ -41,10 +49,15 @@ void Attention(const AttentionItem& a) {
 
 const SimdKernels SDAR_TARGET = {
     SDAR_TARGET_NAME,
-    MultiplyTile<BFloat16Product>,
-    MultiplyTile<Float32Product>,
-    MultiplyInt8,
-    PackRows,
+#if SDAR_TILES == SDAR_TILES_NONE
+    {PackRows, MultiplyTile<BFloat16Product>},
+    {PackRows, MultiplyTile<Float32Product>},
+    {PackRows, MultiplyInt8<MultiplyTile<Int8Product>>},
+#else
+    {PackTileRows, MultiplyByTiles<BFloat16Tiles>},
+    {PackRows, MultiplyTile<Float32Product>},
+    {PackTileRows, MultiplyInt8<MultiplyByTiles<Int8Tiles>>},
+#endif
     Interleave,
     QuantizeRow,
     AddRmsNorm,

@@ -23,7 +23,7 @@ inline constexpr uint8_t kZeroByte = 128;
 // 32 output columns of y = x * W^T for some rows.
 struct MatMulTile {
   const uint32_t* weight;  // [words][32]
-  const uint32_t* x;       // as pack_rows leaves it
+  const uint32_t* x;       // as the product's pack_rows leaves it
   float* out;              // [rows][columns]
   int64_t words;           // of k
   int64_t rows;
@@ -43,9 +43,21 @@ struct RowPacking {
   int64_t row_bytes;
   int64_t rows;
   int64_t words;  // of a row, rounded up
-  int64_t first_word;
-  int64_t end_word;  // of the part to pack
-  uint32_t* out;     // [rows * words]
+  int64_t first_word;  // of the part to pack; a multiple of kWordsOfLine
+  int64_t end_word;    // the same, or `words`
+  uint32_t* out;       // [rows * PackedWords(words)]
+};
+
+// Room for a row's words once it is packed.
+inline constexpr int64_t kWordsOfLine = kLineBytes / 4;
+constexpr int64_t PackedWords(int64_t words) {
+  return (words + kWordsOfLine - 1) / kWordsOfLine * kWordsOfLine;
+}
+
+// How rows are multiplied with the tiles of a weight: packed once, then tile by tile.
+struct SimdProduct {
+  void (*pack_rows)(const RowPacking& packing);
+  void (*multiply)(const MatMulTile& tile);
 };
 
 // Some query rows of a segment and one K/V head, against all keys they see.
@@ -90,11 +102,10 @@ constexpr int64_t AttentionScratchFloats(int64_t query_rows, int64_t head_dim) {
 
 struct SimdKernels {
   const char* name;
-  void (*matmul_bfloat16)(const MatMulTile& tile);
-  void (*matmul_float32)(const MatMulTile& tile);
+  SimdProduct bfloat16;
+  SimdProduct float32;
   // x of unsigned bytes as quantize_row makes them with kZeroByte, weights of signed ones.
-  void (*matmul_int8)(const MatMulTile& tile);
-  void (*pack_rows)(const RowPacking& packing);
+  SimdProduct int8;
   // Words of 32 columns, `stride` words apart, into a tile: out[w][c] = columns[c][w], w < count.
   void (*interleave)(const uint32_t* columns, int64_t stride, int64_t count, uint32_t* out);
   // out[i] = zero + round(x[i] / scale), scale = largest |x| / 127; all `zero` and 0 for zeros.
@@ -121,10 +132,12 @@ struct SimdKernels {
 
 // One per instruction set; only those the build's architecture has are defined.
 extern const SimdKernels kSimdPortable;
+extern const SimdKernels kSimdAmxEmulated;  // AMX's products by portable loops
 #if defined(__x86_64__)
 extern const SimdKernels kSimdAvx2;
 extern const SimdKernels kSimdAvx512;
 extern const SimdKernels kSimdAvx512Bf16;
+extern const SimdKernels kSimdAmx;
 #endif
 
 }  // namespace sdar

@@ -239,9 +239,10 @@ void MultiplyTile(const MatMulTile& t) {
   }
 }
 
-// Turns the integer sums into floats: the unsigned bytes were 128 too large.
+// Turns integer sums into floats: the unsigned bytes were 128 too large.
+template <void (*kMultiply)(const MatMulTile&)>
 void MultiplyInt8(const MatMulTile& t) {
-  MultiplyTile<Int8Product>(t);
+  kMultiply(t);
   for (int64_t row = 0; row < t.rows; ++row) {
     float* out = t.out + row * t.out_stride;
     int32_t sums[kTileColumns];

@@ -93,7 +93,8 @@ absl::Status Job::OpenCpu(const std::string& why_no_gpu) {
                  DescribeMemory(ControlGroup::OfThisProcess()));
   }
   WarnOfMachine(allowed, why_no_gpu);
-  auto set = ParseInstructionSet(options_.instruction_set);
+  auto set = options_.instruction_set == "auto" ? BestInstructionSet()
+                                                : ParseInstructionSet(options_.instruction_set);
   SDAR_ASSIGN_OR_RETURN(const int64_t common,
                         MinimumOverRanks(*world_, set.ok() ? static_cast<int64_t>(*set) : 0));
   SDAR_RETURN_IF_ERROR(set.status());

@@ -6,6 +6,7 @@ import json
 import unittest
 
 import openai
+import pydantic
 
 from chat_job import (ANSWER, NAME, OTHERS, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_PARAMETERS, WEATHER_QUESTION,
                       ChatJobTest)
@@ -13,6 +14,11 @@ from chat_job import (ANSWER, NAME, OTHERS, QUESTION, WEATHER, WEATHER_ANSWER, W
 MESSAGES = [{"role": "user", "content": QUESTION}]
 PROMPTS = ["The capital of", "Count from 2 to"]
 TOOL = {"name": "get_weather", "description": "The weather of a city.", "parameters": WEATHER_PARAMETERS}
+
+
+class Person(pydantic.BaseModel):
+    name: str
+    age: int
 
 
 class OpenAiTest(ChatJobTest):

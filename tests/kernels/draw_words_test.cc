@@ -10,8 +10,8 @@ namespace {
 
 TEST(DrawGroupsTest, GivesTheWordsOfEveryIdOnEveryInstructionSet) {
   const DrawKey key{0x123456789ABCDEF0, 77, 3};
-  for (int set = 0; set <= static_cast<int>(BestInstructionSet()); ++set) {
-    const SimdKernels& kernels = KernelsFor(static_cast<InstructionSet>(set));
+  for (const InstructionSet set : InstructionSetsHere()) {
+    const SimdKernels& kernels = KernelsFor(set);
     for (int64_t count : {1, 15, 16, 64, 65, 300}) {
       std::vector<uint32_t> words(static_cast<size_t>(4 * count + 1), 42);
       kernels.draw_groups(key.seed, key.position, key.step, 1000, count, words.data());

@@ -42,12 +42,12 @@ inline std::vector<Target> AllTargets() {
 #else
 inline std::vector<Target> AllTargets() {
   std::vector<Target> targets;
-  for (int set = 0; set <= static_cast<int>(BestInstructionSet()); ++set) {
+  for (const InstructionSet set : InstructionSetsHere()) {
     for (DType dtype : {DType::kBFloat16, DType::kFloat32}) {
       for (int threads : {1, 2}) {
         CpuBackendOptions options;
         options.act_dtype = dtype;
-        options.instruction_set = static_cast<InstructionSet>(set);
+        options.instruction_set = set;
         options.cores.num_threads = threads;
         targets.push_back({absl::StrCat("cpu_", Name(options.instruction_set), "_", Name(dtype),
                                         "_", threads, threads == 1 ? "thread" : "threads"),

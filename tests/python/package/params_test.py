@@ -12,7 +12,7 @@ from sdar.v1 import generation_pb2 as pb
 GROUPS = ("sampling", "stopping", "output", "scheduling")
 # Another value than that of any other field where it can be, and than what absence gives.
 SPECIAL = {"remasking_strategy": "entropy_bounded", "logit_bias": {5: -1.5}, "stop": ["a", "b"],
-           "stop_token_ids": [3, 4]}
+           "stop_token_ids": [3, 4], "structure": {"regex": "[ab]+"}}
 
 
 def group_fields():
@@ -44,6 +44,8 @@ class ParamsTest(unittest.TestCase):
                 got = getattr(getattr(request, group), field.name)
                 if field.name == "remasking_strategy":
                     self.assertEqual(got, pb.ENTROPY_BOUNDED)
+                elif field.name == "structure":
+                    self.assertEqual(got, pb.Structure(regex="[ab]+"))
                 elif field.name == "logit_bias":
                     self.assertEqual(dict(got), values[field.name])
                 elif isinstance(values[field.name], list):
