@@ -38,14 +38,6 @@ std::vector<QueryRows> SplitSegments(const StepLayout& layout) {
   return parts;
 }
 
-constexpr size_t kLineFloats = kLineBytes / sizeof(float);
-
-// Vectors that cross lines take twice as long to load and store.
-float* FirstWholeLine(std::vector<float>& memory) {
-  const size_t at = reinterpret_cast<uintptr_t>(memory.data()) / sizeof(float) % kLineFloats;
-  return memory.data() + (kLineFloats - at) % kLineFloats;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CpuBackend>> CpuBackend::Create(const CpuBackendOptions& options) {
@@ -231,12 +223,9 @@ void CpuBackend::Execute(const op::BlockAttention& call) {
   };
   attention_scratch_.resize(static_cast<size_t>(pool_.num_threads()));
   pool_.RunBalanced(items, [&](int64_t item, int thread) {
-    std::vector<float>& scratch = attention_scratch_[static_cast<size_t>(thread)];
     const QueryRows& part = parts[static_cast<size_t>(item / shape.num_kv_heads)];
     const AttentionSegment& segment = *part.segment;
     const int64_t kv_head = item % shape.num_kv_heads;
-    const size_t floats = static_cast<size_t>(AttentionScratchFloats(part.num_rows * group, d));
-    if (scratch.size() < floats + kLineFloats) scratch.resize(floats + kLineFloats);
     const float* first = call.qkv.Row<float>(segment.first_row);
     const int64_t out_at =
         (segment.first_row + part.first_row) * call.out.row_stride + kv_head * group * d;
@@ -246,7 +235,8 @@ void CpuBackend::Execute(const op::BlockAttention& call) {
     a.own_v = a.own_k + shape.num_kv_heads * d;
     a.out =
         static_cast<char*>(call.out.data) + out_at * static_cast<int64_t>(SizeOf(call.out.dtype));
-    a.scratch = FirstWholeLine(scratch);
+    a.scratch = attention_scratch_[static_cast<size_t>(thread)].Room<float>(
+        AttentionScratchFloats(part.num_rows * group, d));
     a.page_keys = pages.keys;
     a.page_values = pages.values;
     a.page_table = layout.page_table + segment.page_offset;

@@ -69,7 +69,7 @@ class CpuBackend : public Backend {
   ThreadPool pool_;
   MatMulRunner matmuls_{kernels_, pool_};
 
-  std::vector<std::vector<float>> attention_scratch_;  // one a thread
+  std::vector<ScratchMemory> attention_scratch_;  // one a thread
 
   // What op::Experts works in; grows to the largest call.
   struct ExpertScratch {

@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include <sys/mman.h>
 
+#include "common/status_macros.h"
+
 namespace sdar {
 namespace {
 
@@ -49,6 +51,17 @@ absl::StatusOr<DeviceBuffer> AllocateHostMemory(size_t size_bytes) {
   if (data == nullptr) return no_room();
   std::memset(data, 0, rounded);
   return DeviceBuffer(data, size_bytes, [](void* p) { std::free(p); });
+}
+
+void* ScratchMemory::Bytes(size_t size) {
+  constexpr size_t kLarge = kHugePage / 8;
+  if (memory_.data() == nullptr || memory_.size_bytes() < size) {
+    memory_ = DeviceBuffer();
+    auto grown = AllocateHostMemory(size < kLarge ? size : RoundUp(size, kHugePage));
+    SDAR_CHECK(grown.ok());
+    memory_ = *std::move(grown);
+  }
+  return memory_.data();
 }
 
 }  // namespace sdar

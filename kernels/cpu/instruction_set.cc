@@ -98,8 +98,7 @@ absl::StatusOr<InstructionSet> ParseInstructionSet(absl::string_view name) {
   const auto append_name = [](std::string* out, InstructionSet set) {
     absl::StrAppend(out, Name(set));
   };
-  return absl::InvalidArgumentError(absl::StrCat("instruction set '", name,
-                                                 "': this machine has ",
+  return absl::InvalidArgumentError(absl::StrCat("instruction set '", name, "': this machine has ",
                                                  absl::StrJoin(sets, ", ", append_name)));
 }
 

@@ -12,13 +12,23 @@ void MatMulRunner::Run(absl::Span<const MatMulJob> jobs) {
   Place(jobs);
   QuantizeRows(jobs);
   PackAllRows(jobs);
-  pool_.RunBalanced(placed_.back().first_tile, [&](int64_t tile, int) {
+  sums_.resize(static_cast<size_t>(pool_.num_threads()));
+  pool_.RunBalanced(placed_.back().first_part, [&](int64_t part, int thread) {
     const auto behind =
-        std::upper_bound(placed_.begin(), placed_.end(), tile,
-                         [](int64_t t, const Placed& placed) { return t < placed.first_tile; });
+        std::upper_bound(placed_.begin(), placed_.end(), part,
+                         [](int64_t p, const Placed& placed) { return p < placed.first_part; });
     const auto job = static_cast<size_t>(behind - placed_.begin()) - 1;
-    MultiplyTile(jobs[job], placed_[job], tile - placed_[job].first_tile);
+    MultiplyPart(jobs[job], placed_[job], part - placed_[job].first_part, thread);
   });
+}
+
+// Tiles that are multiplied together: with few rows each by itself; with many as the product
+// likes it, as long as every thread has some parts.
+int64_t MatMulRunner::TilesOfPart(const MatMulJob& job) const {
+  constexpr int64_t kFewRows = 32, kPartsOfThread = 4;
+  if (job.x.rows <= kFewRows) return 1;
+  const int64_t share = NumTiles(*job.weight) / (kPartsOfThread * pool_.num_threads());
+  return std::clamp<int64_t>(share, 1, ProductOf(*job.weight).most_tiles);
 }
 
 void MatMulRunner::Place(absl::Span<const MatMulJob> jobs) {
@@ -33,11 +43,17 @@ void MatMulRunner::Place(absl::Span<const MatMulJob> jobs) {
       placed.first_byte = bytes;
       bytes += 4 * job.x.rows * NumWords(w);
     }
-    placed_.push_back({placed.first_tile + NumTiles(w), placed.first_row + job.x.rows,
-                       placed.first_word + job.x.rows * PackedWords(NumWords(w))});
+    placed.part_tiles = TilesOfPart(job);
+    const int64_t parts = (NumTiles(w) + placed.part_tiles - 1) / placed.part_tiles;
+    const int64_t packed_words = RowsWithRest(job.x.rows) * PackedWords(NumWords(w));
+    Placed next;
+    next.first_part = placed.first_part + parts;
+    next.first_row = placed.first_row + job.x.rows;
+    next.first_word = placed.first_word + packed_words;
+    placed_.push_back(next);
   }
   const Placed& ends = placed_.back();
-  packed_.resize(std::max(packed_.size(), static_cast<size_t>(ends.first_word)));
+  packed_ = packed_memory_.Room<uint32_t>(ends.first_word);
   bytes_.resize(std::max(bytes_.size(), static_cast<size_t>(bytes)));
   row_scales_.resize(std::max(row_scales_.size(), static_cast<size_t>(ends.first_row)));
 }
@@ -77,7 +93,7 @@ void MatMulRunner::PackAllRows(absl::Span<const MatMulJob> jobs) {
       const int64_t lines = PackedWords(p.words) / kWordsOfLine;
       p.first_word = lines * part / parts * kWordsOfLine;
       p.end_word = std::min(lines * (part + 1) / parts * kWordsOfLine, p.words);
-      p.out = packed_.data() + placed_[at].first_word;
+      p.out = packed_ + placed_[at].first_word;
       if (placed_[at].first_byte >= 0) {
         p.in = bytes_.data() + placed_[at].first_byte;
         p.stride_bytes = p.row_bytes = 4 * p.words;
@@ -92,22 +108,23 @@ void MatMulRunner::PackAllRows(absl::Span<const MatMulJob> jobs) {
   });
 }
 
-void MatMulRunner::MultiplyTile(const MatMulJob& job, const Placed& placed, int64_t tile) const {
+void MatMulRunner::MultiplyPart(const MatMulJob& job, const Placed& placed, int64_t part,
+                                int thread) {
   const PackedWeight& w = *job.weight;
+  const int64_t tile = part * placed.part_tiles;
   const auto* memory = static_cast<const unsigned char*>(w.storage.data()) + tile * TileBytes(w);
   MatMulTile t;
   t.weight = reinterpret_cast<const uint32_t*>(memory);
-  t.x = packed_.data() + placed.first_word;
+  t.tile_bytes = TileBytes(w);
+  t.x = packed_ + placed.first_word;
   t.out = job.out.Row<float>(0) + tile * kTileColumns;
   t.words = NumWords(w);
   t.rows = job.x.rows;
   t.out_stride = job.out.row_stride;
-  t.columns = std::min<int64_t>(kTileColumns, w.rows - tile * kTileColumns);
-  if (w.format == WeightFormat::kInt8) {
-    t.column_scales = reinterpret_cast<const float*>(t.weight + t.words * kTileColumns);
-    t.column_sums = reinterpret_cast<const int32_t*>(t.column_scales + kTileColumns);
-    t.row_scales = row_scales_.data() + placed.first_row;
-  }
+  t.columns = std::min(placed.part_tiles * kTileColumns, w.rows - tile * kTileColumns);
+  const int64_t sums = placed.part_tiles * RowsWithRest(t.rows) * kTileColumns;
+  t.sums = sums_[static_cast<size_t>(thread)].Room<float>(sums);
+  t.row_scales = row_scales_.data() + placed.first_row;
   ProductOf(w).multiply(t);
 }
 

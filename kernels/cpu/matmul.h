@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 
 #include "kernels/backend.h"
+#include "kernels/cpu/host_memory.h"
 #include "kernels/cpu/simd_kernels.h"
 #include "kernels/cpu/thread_pool.h"
 
@@ -32,24 +33,28 @@ class MatMulRunner {
  private:
   // Where a job's rows lie once they are packed.
   struct Placed {
-    int64_t first_tile = 0;   // in the common loop
+    int64_t first_part = 0;   // in the common loop
+    int64_t part_tiles = 1;   // of each but the last
     int64_t first_row = 0;    // of all jobs' rows
     int64_t first_word = 0;   // in packed_
     int64_t first_byte = -1;  // in bytes_; -1: not an int8 weight
   };
 
+  int64_t TilesOfPart(const MatMulJob& job) const;
   void Place(absl::Span<const MatMulJob> jobs);
   void QuantizeRows(absl::Span<const MatMulJob> jobs);
   void PackAllRows(absl::Span<const MatMulJob> jobs);
   const SimdProduct& ProductOf(const PackedWeight& weight) const;
-  void MultiplyTile(const MatMulJob& job, const Placed& placed, int64_t tile) const;
+  void MultiplyPart(const MatMulJob& job, const Placed& placed, int64_t part, int thread);
 
   const SimdKernels& kernels_;
   ThreadPool& pool_;
-  std::vector<Placed> placed_;    // one a job, and the ends
-  std::vector<uint32_t> packed_;  // every job's rows, as its product packs them
-  std::vector<uint8_t> bytes_;    // rows of int8 jobs, quantised: [rows][words * 4]
+  std::vector<Placed> placed_;  // one a job, and the ends
+  ScratchMemory packed_memory_;
+  uint32_t* packed_ = nullptr;  // every job's rows, as its product packs them
+  std::vector<uint8_t> bytes_;  // rows of int8 jobs, quantised: [rows][words * 4]
   std::vector<float> row_scales_;
+  std::vector<ScratchMemory> sums_;  // one a thread
 };
 
 }  // namespace sdar

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Defines one instruction set's SimdKernels. The including file defines SDAR_LANES (floats in a
-// vector), SDAR_HAS_DOT, SDAR_TILES, SDAR_TARGET (the variable) and SDAR_TARGET_NAME, and is compiled with
-// that set's flags.
+// vector), SDAR_HAS_DOT, SDAR_TILES, SDAR_TARGET (the variable) and SDAR_TARGET_NAME, and is
+// compiled with that set's flags.
 #include <utility>
 
 #include <stddef.h>
@@ -50,13 +50,13 @@ void Attention(const AttentionItem& a) {
 const SimdKernels SDAR_TARGET = {
     SDAR_TARGET_NAME,
 #if SDAR_TILES == SDAR_TILES_NONE
-    {PackRows, MultiplyTile<BFloat16Product>},
-    {PackRows, MultiplyTile<Float32Product>},
-    {PackRows, MultiplyInt8<MultiplyTile<Int8Product>>},
+    {PackRows, MultiplyTile<BFloat16Product>, 1},
+    {PackRows, MultiplyTile<Float32Product>, 1},
+    {PackRows, MultiplyInt8<MultiplyTile<Int8Product>>, 1},
 #else
-    {PackTileRows, MultiplyByTiles<BFloat16Tiles>},
-    {PackRows, MultiplyTile<Float32Product>},
-    {PackTileRows, MultiplyInt8<MultiplyByTiles<Int8Tiles>>},
+    {PackTileRows, MultiplyByTiles<BFloat16Tiles>, kMostTiles},
+    {PackRows, MultiplyTile<Float32Product>, 1},
+    {PackTileRows, MultiplyInt8<MultiplyByTiles<Int8Tiles>>, kMostTiles},
 #endif
     Interleave,
     QuantizeRow,

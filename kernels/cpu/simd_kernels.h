@@ -20,19 +20,25 @@ inline constexpr int kTileColumns = 32;
 // The unsigned byte that stands for 0 in a row of x.
 inline constexpr uint8_t kZeroByte = 128;
 
-// 32 output columns of y = x * W^T for some rows.
+// Rows that a product's packing may round up to, and with them sums.
+inline constexpr int64_t kRowsTogether = 16;
+constexpr int64_t RowsWithRest(int64_t rows) {
+  return (rows + kRowsTogether - 1) / kRowsTogether * kRowsTogether;
+}
+
+// Consecutive tiles of 32 output columns of y = x * W^T for some rows.
 struct MatMulTile {
-  const uint32_t* weight;  // [words][32]
+  const uint32_t* weight;  // [words][32] of the first tile
+  int64_t tile_bytes;      // from a tile to the next
   const uint32_t* x;       // as the product's pack_rows leaves it
   float* out;              // [rows][columns]
   int64_t words;           // of k
   int64_t rows;
   int64_t out_stride;  // elements
-  int64_t columns;     // valid ones of this tile, 1 .. 32
-  // Of int8 only: what a unit of a column's weights and of a row's bytes is worth, and the sums of
-  // the columns' weights.
-  const float* column_scales;
-  const int32_t* column_sums;
+  int64_t columns;     // valid ones of all tiles: at least one of each
+  float* sums;         // room for [tiles][RowsWithRest(rows)][32], from a line on
+  // Of int8 only: what a unit of a row's bytes is worth. After the words of a tile stand what one
+  // of a column's weights is worth, float [32], and the sums of the columns' weights, int32 [32].
   const float* row_scales;
 };
 
@@ -42,10 +48,10 @@ struct RowPacking {
   int64_t stride_bytes;
   int64_t row_bytes;
   int64_t rows;
-  int64_t words;  // of a row, rounded up
+  int64_t words;       // of a row, rounded up
   int64_t first_word;  // of the part to pack; a multiple of kWordsOfLine
   int64_t end_word;    // the same, or `words`
-  uint32_t* out;       // [rows * PackedWords(words)]
+  uint32_t* out;       // [RowsWithRest(rows) * PackedWords(words)]
 };
 
 // Room for a row's words once it is packed.
@@ -54,10 +60,11 @@ constexpr int64_t PackedWords(int64_t words) {
   return (words + kWordsOfLine - 1) / kWordsOfLine * kWordsOfLine;
 }
 
-// How rows are multiplied with the tiles of a weight: packed once, then tile by tile.
+// How rows are multiplied with the tiles of a weight: packed once, then some tiles at a time.
 struct SimdProduct {
   void (*pack_rows)(const RowPacking& packing);
   void (*multiply)(const MatMulTile& tile);
+  int64_t most_tiles;  // of one call
 };
 
 // Some query rows of a segment and one K/V head, against all keys they see.

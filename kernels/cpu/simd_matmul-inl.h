@@ -243,13 +243,20 @@ void MultiplyTile(const MatMulTile& t) {
 template <void (*kMultiply)(const MatMulTile&)>
 void MultiplyInt8(const MatMulTile& t) {
   kMultiply(t);
-  for (int64_t row = 0; row < t.rows; ++row) {
-    float* out = t.out + row * t.out_stride;
-    int32_t sums[kTileColumns];
-    __builtin_memcpy(sums, out, static_cast<size_t>(t.columns) * 4);
-    for (int64_t c = 0; c < t.columns; ++c) {
-      const auto sum = static_cast<float>(sums[c] - kZeroByte * t.column_sums[c]);
-      out[c] = sum * (t.row_scales[row] * t.column_scales[c]);
+  const char* tile = reinterpret_cast<const char*>(t.weight);
+  for (int64_t first = 0; first < t.columns; first += kTileColumns, tile += t.tile_bytes) {
+    const auto* scales = reinterpret_cast<const float*>(tile + t.words * kWordBytes);
+    const auto* column_sums = reinterpret_cast<const int32_t*>(scales + kTileColumns);
+    const int64_t left = t.columns - first;
+    const int64_t columns = left < kTileColumns ? left : kTileColumns;
+    for (int64_t row = 0; row < t.rows; ++row) {
+      float* out = t.out + row * t.out_stride + first;
+      int32_t sums[kTileColumns];
+      __builtin_memcpy(sums, out, static_cast<size_t>(columns) * 4);
+      for (int64_t c = 0; c < columns; ++c) {
+        const auto sum = static_cast<float>(sums[c] - kZeroByte * column_sums[c]);
+        out[c] = sum * (t.row_scales[row] * scales[c]);
+      }
     }
   }
 }

@@ -1,19 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products by tiles: 32 columns of a packed weight, which are two tiles as they lie in memory,
-// against up to 32 rows. A chunk is what one product of tiles takes: 16 words of k. Every sum goes
-// over the chunks in ascending order, whatever the number of rows.
+// Products by tiles: 32 columns of a packed weight are two tiles as they lie in memory, 16 rows of
+// x are one once they are packed. A chunk is what one product of tiles takes: 16 words of k. Every
+// sum goes over the chunks in ascending order, whatever the number of rows.
 
-// Rows whose sums are held in tiles while a stretch of k passes.
-constexpr int64_t kTilesRows = 2 * kTileRows;
 constexpr int64_t kChunkBytes = kTileWords * kTileColumns * 4;  // of weights
-// Chunks that are multiplied with every block of rows before the next ones: 32 KiB of weights stay
-// in the first-level cache meanwhile.
+constexpr int64_t kSquareBytes = kTileRows * kTileRowBytes;     // of a tile: of 16 rows, or of sums
+// Chunks that are multiplied with all rows before the next ones: the weights of such a stretch, 32
+// KiB, stay in the first-level cache, and all rows' part of it in the second.
 constexpr int64_t kStretchChunks = 16;
 // How far ahead weights are fetched when they are read once: loads of tiles do not start the
 // processor's own fetching.
 constexpr int64_t kTileAheadBytes = 8192;
+// Tiles of a weight that share what it costs to bring all rows of a stretch.
+constexpr int64_t kMostTiles = 8;
 
 constexpr int64_t ChunksOf(int64_t words) { return (words + kTileWords - 1) / kTileWords; }
+
+inline int64_t ChunksInStretch(int64_t words, int64_t first) {
+  const int64_t left = ChunksOf(words) - first;
+  return left < kStretchChunks ? left : kStretchChunks;
+}
+
+inline void FetchChunk(const char* weight) {
+  for (int64_t at = 0; at < kChunkBytes; at += kLineBytes) __builtin_prefetch(weight + at, 0, 3);
+}
 
 struct BFloat16Tiles {
   template <int kC, int kA, int kB>
@@ -28,177 +38,243 @@ struct Int8Tiles {
   }
 };
 
-// A block of rows as PackTileRows leaves it, [chunks][rows][16 words], and a stretch of k.
-struct TileBlock {
-  const char* weight;  // the stretch's first chunk
-  const char* x;
-  float* out;  // first row
-  int64_t rows;
-  int64_t chunks;
-  int64_t tail_words;  // of the last chunk; kTileWords: it is whole
-  const char* fetch;   // lines to fetch into the second-level cache meanwhile
-  int64_t fetch_lines;  // < 0: the weights are read once, fetch them ahead of their use
+// Tiles 0 .. 3 are sums (of rows, then columns), 4 and 5 rows of x, 6 and 7 columns of weights.
+struct TileShape {
+  explicit TileShape(int64_t rows_of_x) {
+    const auto r = static_cast<uint8_t>(rows_of_x < kTileRows ? rows_of_x : kTileRows);
+    for (int t = 0; t < 6; ++t) rows[t] = r;
+    rows[6] = rows[7] = kTileRows;
+  }
+  uint8_t rows[8];
 };
 
-// Tiles 0 .. 3 are sums (rows, then columns), 4 and 5 rows of x, 6 and 7 columns of weights.
-inline Tiles TilesFor(int64_t rows) {
-  const auto first = static_cast<uint8_t>(rows < kTileRows ? rows : kTileRows);
-  const auto second = static_cast<uint8_t>(rows > kTileRows ? rows - kTileRows : 1);
-  const uint8_t shape[8] = {first, first, second, second, first, second, kTileRows, kTileRows};
-  return Tiles(shape);
-}
-
+// Adds products to the sums of one or two tiles of rows of x, which lie `apart` bytes from each
+// other.
 template <typename Dot, bool kTwo>
-inline void AddChunk(Tiles& tiles, const char* weight, const char* x) {
+inline void AddChunk(Tiles& tiles, const char* weight, const char* x, int64_t apart) {
   tiles.Load<6>(weight, kTileColumns * 4);
-  tiles.Load<4>(x, kTileRowBytes);
+  tiles.LoadPassing<4>(x, kTileRowBytes);
   Dot::template Add<0, 4, 6>(tiles);
   tiles.Load<7>(weight + kTileRowBytes, kTileColumns * 4);
   Dot::template Add<1, 4, 7>(tiles);
   if constexpr (kTwo) {
-    tiles.Load<5>(x + kTileRows * kTileRowBytes, kTileRowBytes);
+    tiles.LoadPassing<5>(x + apart, kTileRowBytes);
     Dot::template Add<2, 5, 6>(tiles);
     Dot::template Add<3, 5, 7>(tiles);
   }
 }
 
-// Sums to and from memory.
 template <bool kTwo>
-inline void LoadSums(Tiles& tiles, const float* out, int64_t stride) {
-  tiles.Load<0>(out, stride);
-  tiles.Load<1>(out + kTileWords, stride);
+inline void ClearSums(Tiles& tiles) {
+  tiles.Clear<0>();
+  tiles.Clear<1>();
   if constexpr (kTwo) {
-    const float* second = out + kTileRows * (stride / 4);
-    tiles.Load<2>(second, stride);
-    tiles.Load<3>(second + kTileWords, stride);
-  }
-}
-template <bool kTwo>
-inline void StoreSums(const Tiles& tiles, float* out, int64_t stride) {
-  tiles.Store<0>(out, stride);
-  tiles.Store<1>(out + kTileWords, stride);
-  if constexpr (kTwo) {
-    float* second = out + kTileRows * (stride / 4);
-    tiles.Store<2>(second, stride);
-    tiles.Store<3>(second + kTileWords, stride);
+    tiles.Clear<2>();
+    tiles.Clear<3>();
   }
 }
 
-// The same by way of a copy, where a tile has fewer than 32 columns.
-inline void CopySums(const float* from, int64_t from_stride, int64_t rows, int64_t columns,
-                     float* to, int64_t to_stride) {
-  for (int64_t r = 0; r < rows; ++r) {
-    __builtin_memcpy(to + r * to_stride, from + r * from_stride, static_cast<size_t>(columns) * 4);
+// Sums to and from memory, square after square.
+template <bool kTwo>
+inline void LoadSums(Tiles& tiles, const char* sums) {
+  tiles.Load<0>(sums, kTileRowBytes);
+  tiles.Load<1>(sums + kSquareBytes, kTileRowBytes);
+  if constexpr (kTwo) {
+    tiles.Load<2>(sums + 2 * kSquareBytes, kTileRowBytes);
+    tiles.Load<3>(sums + 3 * kSquareBytes, kTileRowBytes);
+  }
+}
+template <bool kTwo>
+inline void StoreSums(const Tiles& tiles, char* sums) {
+  tiles.Store<0>(sums, kTileRowBytes);
+  tiles.Store<1>(sums + kSquareBytes, kTileRowBytes);
+  if constexpr (kTwo) {
+    tiles.Store<2>(sums + 2 * kSquareBytes, kTileRowBytes);
+    tiles.Store<3>(sums + 3 * kSquareBytes, kTileRowBytes);
   }
 }
 
-template <typename Dot, bool kTwo>
-inline void AddStretch(Tiles& tiles, const TileBlock& b) {
-  const int64_t whole = b.tail_words == kTileWords ? b.chunks : b.chunks - 1;
-  const char* weight = b.weight;
-  const char* x = b.x;
-  const int64_t x_bytes = b.rows * kTileRowBytes;
-  const char* fetch = b.fetch;
-  const char* const end = fetch + b.fetch_lines * kLineBytes;
-  const int64_t share = b.fetch_lines < 0 ? 0 : (b.fetch_lines + whole - 1) / (whole + (whole == 0));
-  for (int64_t i = 0; i < whole; ++i, weight += kChunkBytes, x += x_bytes) {
-    if (b.fetch_lines < 0) {
-      for (int64_t at = 0; at < kChunkBytes; at += kLineBytes) {
-        __builtin_prefetch(weight + kTileAheadBytes + at, 0, 3);
-      }
-    } else {
-      for (int64_t line = 0; line < share && fetch < end; ++line, fetch += kLineBytes) {
-        __builtin_prefetch(fetch, 0, 2);
-      }
+// Sums to where they belong, a row after the other: [tiles][rows / 16][2] squares.
+inline void MoveSums(const MatMulTile& t, const char* sums) {
+  const int64_t tile_bytes = (t.rows + kTileRows - 1) / kTileRows * 2 * kSquareBytes;
+  for (int64_t r = 0; r < t.rows; ++r) {
+    float* out = t.out + r * t.out_stride;
+    const char* row = sums + r / kTileRows * 2 * kSquareBytes + r % kTileRows * kTileRowBytes;
+    int64_t left = t.columns;
+    for (; left >= kTileColumns; left -= kTileColumns, row += tile_bytes, out += kTileColumns) {
+      __builtin_memcpy(out, row, kTileRowBytes);
+      __builtin_memcpy(out + kTileWords, row + kSquareBytes, kTileRowBytes);
     }
-    AddChunk<Dot, kTwo>(tiles, weight, x);
+    for (; left > 0; left -= kTileWords, row += kSquareBytes, out += kTileWords) {
+      const int64_t columns = left < kTileWords ? left : kTileWords;
+      __builtin_memcpy(out, row, static_cast<size_t>(columns) * 4);
+    }
   }
-  if (whole == b.chunks) return;
-  // What lies after the last words is another tile's, or nobody's.
-  alignas(kLineBytes) char tail[kChunkBytes] = {};
-  __builtin_memcpy(tail, weight, static_cast<size_t>(b.tail_words) * kTileColumns * 4);
-  AddChunk<Dot, kTwo>(tiles, tail, x);
 }
 
+// The chunks of a stretch of one tile's weights.
+struct TileStretch {
+  const char* weight;
+  const char* last;  // the last chunk, where it is a copy; otherwise null
+  const char* x;     // of the first rows
+  int64_t apart;     // bytes from rows to the next 16
+  int64_t chunks;
+};
+
+// The last words of a tile: what lies after them is another tile's, or nobody's.
+struct LastChunk {
+  LastChunk(const char* from, int64_t words) {
+    __builtin_memcpy(weight, from, static_cast<size_t>(words) * kTileColumns * 4);
+  }
+  alignas(kLineBytes) char weight[kChunkBytes] = {};
+};
+
+// At most two tiles of rows: weights are read once, and sums stay in their tiles.
 template <typename Dot, bool kTwo>
-void RunTileBlock(Tiles& tiles, const MatMulTile& t, const TileBlock& b, bool first) {
-  alignas(kLineBytes) float copy[kTilesRows * kTileColumns];
-  const bool whole = t.columns == kTileColumns;
-  float* sums = whole ? b.out : copy;
-  const int64_t stride = whole ? t.out_stride : kTileColumns;
+void MultiplyFewRows(const MatMulTile& t) {
+  const TileShape shape(t.rows);
+  Tiles tiles(shape.rows);
+  const int64_t whole = t.words / kTileWords, tail = t.words % kTileWords;
+  const int64_t x_bytes = shape.rows[4] * kTileRowBytes;
+  alignas(kLineBytes) char sums[4 * kSquareBytes];
+  for (int64_t tile = 0; tile * kTileColumns < t.columns; ++tile) {
+    const char* weight = reinterpret_cast<const char*>(t.weight) + tile * t.tile_bytes;
+    const char* x = reinterpret_cast<const char*>(t.x);
+    ClearSums<kTwo>(tiles);
+    for (int64_t chunk = 0; chunk < ChunksOf(t.words); chunk += kStretchChunks) {
+      const int64_t chunks = ChunksInStretch(t.words, chunk);
+      const int64_t apart = chunks * kSquareBytes;
+      for (int64_t i = 0; i < chunks; ++i, x += x_bytes, weight += kChunkBytes) {
+        if (chunk + i == whole) {
+          AddChunk<Dot, kTwo>(tiles, LastChunk(weight, tail).weight, x, apart);
+        } else {
+          FetchChunk(weight + kTileAheadBytes);
+          AddChunk<Dot, kTwo>(tiles, weight, x, apart);
+        }
+      }
+      if constexpr (kTwo) x += apart;
+    }
+    StoreSums<kTwo>(tiles, sums);
+    MatMulTile one = t;
+    one.out += tile * kTileColumns;
+    one.columns = t.columns - tile * kTileColumns < kTileColumns ? t.columns - tile * kTileColumns
+                                                                 : kTileColumns;
+    MoveSums(one, sums);
+  }
+}
+
+// Lines that come next, fetched into the second-level cache while others are multiplied. They come
+// from several pages at a time: the processor's own fetching runs ahead in every page that is being
+// read, and one page alone would not fill the time that memory takes.
+struct LineFetch {
+  LineFetch(const char* from, int64_t bytes) : begin(from), lines(bytes / kLineBytes) {}
+  // Fetches the next lines, up to part / parts of all.
+  void Until(int64_t part, int64_t parts) {
+    for (const int64_t end = lines * part / parts; next < end; ++next) {
+      const int64_t line = next % kStreams * (lines / kStreams) + next / kStreams;
+      __builtin_prefetch(begin + line * kLineBytes, 0, 2);
+    }
+  }
+
+  static constexpr int64_t kStreams = 4;
+  const char* begin;
+  int64_t lines;  // a multiple of kStreams
+  int64_t next = 0;
+};
+
+// A stretch and one or two tiles of rows, the `part`th of `parts`.
+template <typename Dot, bool kTwo>
+inline void AddStretch(Tiles& tiles, const TileStretch& s, int64_t part, int64_t parts, bool first,
+                       LineFetch& fetch, char* sums) {
   if (first) {
-    tiles.Clear<0>();
-    tiles.Clear<1>();
-    if constexpr (kTwo) {
-      tiles.Clear<2>();
-      tiles.Clear<3>();
-    }
+    ClearSums<kTwo>(tiles);
   } else {
-    if (!whole) CopySums(b.out, t.out_stride, b.rows, t.columns, copy, kTileColumns);
-    LoadSums<kTwo>(tiles, sums, stride * 4);
+    LoadSums<kTwo>(tiles, sums);
   }
-  AddStretch<Dot, kTwo>(tiles, b);
-  StoreSums<kTwo>(tiles, sums, stride * 4);
-  if (!whole) CopySums(copy, kTileColumns, b.rows, t.columns, b.out, t.out_stride);
+  const char* x = s.x + 2 * part * s.apart;
+  for (int64_t i = 0; i < s.chunks; ++i) {
+    fetch.Until(part * s.chunks + i + 1, parts * s.chunks);
+    const bool is_copy = s.last != nullptr && i + 1 == s.chunks;
+    AddChunk<Dot, kTwo>(tiles, is_copy ? s.last : s.weight + i * kChunkBytes, x + i * kSquareBytes,
+                        s.apart);
+  }
+  StoreSums<kTwo>(tiles, sums);
 }
 
-// Blocks of `rows` rows each from row `begin` on, with a stretch of k after the other.
 template <typename Dot>
-void RunTileBlocks(const MatMulTile& t, int64_t begin, int64_t rows, int64_t count, bool alone) {
-  Tiles tiles = TilesFor(rows);
-  const int64_t chunks = ChunksOf(t.words);
-  const int64_t stretch = count == 1 ? chunks : kStretchChunks;
-  for (int64_t chunk = 0; chunk < chunks; chunk += stretch) {
-    TileBlock b;
-    b.rows = rows;
-    b.weight = reinterpret_cast<const char*>(t.weight) + chunk * kChunkBytes;
-    b.chunks = chunks - chunk < stretch ? chunks - chunk : stretch;
-    b.tail_words = chunk + b.chunks < chunks ? kTileWords : t.words - (chunks - 1) * kTileWords;
-    // The next stretch follows this one in memory, and is usually as long.
-    const int64_t lines = count == 1 ? 0 : b.chunks * kChunkBytes / kLineBytes;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t first_row = begin + i * rows;
-      b.x = reinterpret_cast<const char*>(t.x) +
-            (first_row * chunks + chunk * rows) * kTileRowBytes;
-      b.out = t.out + first_row * t.out_stride;
-      b.fetch = b.weight + b.chunks * kChunkBytes + lines * i / count * kLineBytes;
-      b.fetch_lines = alone ? -1 : lines * (i + 1) / count - lines * i / count;
-      if (rows > kTileRows) {
-        RunTileBlock<Dot, true>(tiles, t, b, chunk == 0);
-      } else {
-        RunTileBlock<Dot, false>(tiles, t, b, chunk == 0);
-      }
+void AddAllRows(Tiles& tiles, const TileStretch& s, int64_t row_tiles, bool first, LineFetch fetch,
+                char* sums) {
+  const int64_t pairs = (row_tiles + 1) / 2;
+  for (int64_t i = 0; i < pairs; ++i, sums += 4 * kSquareBytes) {
+    if (2 * i + 1 < row_tiles) {
+      AddStretch<Dot, true>(tiles, s, i, pairs, first, fetch, sums);
+    } else {
+      AddStretch<Dot, false>(tiles, s, i, pairs, first, fetch, sums);
     }
   }
 }
 
-// Whole blocks first; the rest have a file of tiles of their own shape.
+// Any number of rows: stretch by stretch, sums in t.sums meanwhile, [tiles][rows / 16][2] squares.
+template <typename Dot>
+void MultiplyManyRows(const MatMulTile& t) {
+  const TileShape shape(kTileRows);
+  Tiles tiles(shape.rows);
+  const int64_t row_tiles = (t.rows + kTileRows - 1) / kTileRows;
+  const int64_t num_tiles = (t.columns + kTileColumns - 1) / kTileColumns;
+  const int64_t chunks = ChunksOf(t.words), tail = t.words % kTileWords;
+  const auto* weight = reinterpret_cast<const char*>(t.weight);
+  auto* const sums = reinterpret_cast<char*>(t.sums);
+  TileStretch s;
+  s.x = reinterpret_cast<const char*>(t.x);
+  for (int64_t chunk = 0; chunk < chunks; chunk += kStretchChunks) {
+    s.chunks = ChunksInStretch(t.words, chunk);
+    s.apart = s.chunks * kSquareBytes;
+    const bool has_tail = tail > 0 && chunk + s.chunks == chunks;
+    for (int64_t tile = 0; tile < num_tiles; ++tile) {
+      s.weight = weight + tile * t.tile_bytes + chunk * kChunkBytes;
+      const char* next = tile + 1 < num_tiles ? s.weight + t.tile_bytes
+                                              : weight + (chunk + s.chunks) * kChunkBytes;
+      const LastChunk copy(s.weight + (s.chunks - 1) * kChunkBytes, has_tail ? tail : 0);
+      s.last = has_tail ? copy.weight : nullptr;
+      const LineFetch fetch(next, s.chunks * kChunkBytes);
+      AddAllRows<Dot>(tiles, s, row_tiles, chunk == 0, fetch,
+                      sums + tile * row_tiles * 2 * kSquareBytes);
+    }
+    s.x += row_tiles * s.apart;
+  }
+  MoveSums(t, sums);
+}
+
 template <typename Dot>
 void MultiplyByTiles(const MatMulTile& t) {
-  const int64_t blocks = t.rows / kTilesRows, rest = t.rows % kTilesRows;
-  const bool alone = blocks + (rest > 0) == 1;
-  if (blocks > 0) RunTileBlocks<Dot>(t, 0, kTilesRows, blocks, alone);
-  if (rest > 0) RunTileBlocks<Dot>(t, blocks * kTilesRows, rest, 1, alone);
+  if (t.rows <= kTileRows) return MultiplyFewRows<Dot, false>(t);
+  if (t.rows <= 2 * kTileRows) return MultiplyFewRows<Dot, true>(t);
+  MultiplyManyRows<Dot>(t);
 }
 
-// Writes the words [first, end) of every row where MultiplyByTiles reads them: first a multiple of
-// 16, and zeros after the last.
+// Writes the words [first, end) of every row where MultiplyByTiles reads them, and zeros after the
+// last: [stretches][rows / 16][chunks][16 rows][16 words]. Where there are more than 16 rows,
+// missing ones are zeros.
 void PackTileRows(const RowPacking& p) {
-  const int64_t chunks = ChunksOf(p.words);
-  for (int64_t begin = 0; begin < p.rows; begin += kTilesRows) {
-    const int64_t rows = p.rows - begin < kTilesRows ? p.rows - begin : kTilesRows;
-    char* block = reinterpret_cast<char*>(p.out) + begin * chunks * kTileRowBytes;
-    for (int64_t chunk = p.first_word / kTileWords; chunk < ChunksOf(p.end_word); ++chunk) {
-      const int64_t at = chunk * kTileRowBytes;
-      const int64_t left = p.row_bytes - at;
-      const char* in = static_cast<const char*>(p.in) + begin * p.stride_bytes + at;
-      char* out = block + chunk * rows * kTileRowBytes;
-      for (int64_t m = 0; m < rows; ++m, in += p.stride_bytes, out += kTileRowBytes) {
-        if (left >= kTileRowBytes) {
-          __builtin_memcpy(out, in, kTileRowBytes);
+  const int64_t row_tiles = (p.rows + kTileRows - 1) / kTileRows;
+  const int64_t rows = p.rows < kTileRows ? p.rows : kTileRows;
+  for (int64_t chunk = p.first_word / kTileWords; chunk < ChunksOf(p.end_word); ++chunk) {
+    const int64_t stretch = chunk / kStretchChunks * kStretchChunks;
+    const int64_t at = chunk * kTileRowBytes, left = p.row_bytes - at;
+    const auto bytes = static_cast<size_t>(left < kTileRowBytes ? left : kTileRowBytes);
+    const char* in = static_cast<const char*>(p.in) + at;
+    for (int64_t i = 0; i < row_tiles; ++i) {
+      const int64_t before = stretch * row_tiles + i * ChunksInStretch(p.words, stretch);
+      char* out =
+          reinterpret_cast<char*>(p.out) + (before + chunk - stretch) * rows * kTileRowBytes;
+      for (int64_t m = 0; m < rows; ++m, out += kTileRowBytes) {
+        const int64_t row = i * kTileRows + m;
+        const bool is_whole = row < p.rows && left >= kTileRowBytes;
+        if (is_whole) {
+          __builtin_memcpy(out, in + row * p.stride_bytes, kTileRowBytes);
         } else {
           __builtin_memset(out, 0, kTileRowBytes);
-          __builtin_memcpy(out, in, static_cast<size_t>(left));
+          if (row < p.rows) __builtin_memcpy(out, in + row * p.stride_bytes, bytes);
         }
       }
     }

@@ -37,6 +37,14 @@ class Tiles {
   void Load(const void* from, int64_t stride) {
     asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(kTile) : "memory");
   }
+  // The same of what is read once and then not for long: it leaves the first-level cache to others.
+  template <int kTile>
+  void LoadPassing(const void* from, int64_t stride) {
+    asm volatile("tileloaddt1 (%0,%1,1), %%tmm%c2"
+                 :
+                 : "r"(from), "r"(stride), "i"(kTile)
+                 : "memory");
+  }
   template <int kTile>
   void Store(void* to, int64_t stride) const {
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(kTile) : "memory");
@@ -73,6 +81,10 @@ class Tiles {
       __builtin_memcpy(words_[kTile][r], static_cast<const char*>(from) + r * stride,
                        kTileRowBytes);
     }
+  }
+  template <int kTile>
+  void LoadPassing(const void* from, int64_t stride) {
+    Load<kTile>(from, stride);
   }
   template <int kTile>
   void Store(void* to, int64_t stride) const {
