@@ -23,14 +23,12 @@ struct QueryRows {
   int32_t num_rows;
 };
 
-// Whole blocks of about this many rows, which share what reading a key costs.
-constexpr int32_t kRowsAtOnce = 16;
-
-std::vector<QueryRows> SplitSegments(const StepLayout& layout) {
+// Whole blocks of at most about `rows_at_once` rows, which share what reading a key costs.
+std::vector<QueryRows> SplitSegments(const StepLayout& layout, int32_t rows_at_once) {
   std::vector<QueryRows> parts;
   for (int64_t s = 0; s < layout.num_segments; ++s) {
     const AttentionSegment& segment = layout.segments[s];
-    const int32_t rows = std::max(kRowsAtOnce / segment.block_length, 1) * segment.block_length;
+    const int32_t rows = std::max(rows_at_once / segment.block_length, 1) * segment.block_length;
     for (int32_t row = 0; row < segment.num_rows; row += rows) {
       parts.push_back({&segment, row, std::min(rows, segment.num_rows - row)});
     }
@@ -204,11 +202,21 @@ void CpuBackend::Execute(const op::QkNormRopeWrite& call) {
   });
 }
 
+// As many as the kernel likes, but no fewer items than threads can share evenly.
+int32_t CpuBackend::RowsAtOnce(const StepLayout& layout, const AttentionShape& shape) const {
+  constexpr int64_t kItemsOfThread = 2;
+  constexpr int32_t kFewest = 16;
+  const int64_t items = kItemsOfThread * pool_.num_threads() / shape.num_kv_heads + 1;
+  const int64_t rows = (layout.num_rows + items - 1) / items;
+  return static_cast<int32_t>(
+      std::clamp<int64_t>(rows, kFewest, std::max(kernels_.attention_rows, kFewest)));
+}
+
 void CpuBackend::Execute(const op::BlockAttention& call) {
   const AttentionShape& shape = call.shape;
   const StepLayout& layout = call.layout;
   const KvPages& pages = call.pages;
-  const std::vector<QueryRows> parts = SplitSegments(layout);
+  const std::vector<QueryRows> parts = SplitSegments(layout, RowsAtOnce(layout, shape));
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t d = shape.head_dim;
   const int64_t items = static_cast<int64_t>(parts.size()) * shape.num_kv_heads;

@@ -62,6 +62,7 @@ class CpuBackend : public Backend {
   void Execute(const op::SummarizeLogits& call);
 
   bool IsBFloat16() const { return options_.act_dtype == DType::kBFloat16; }
+  int32_t RowsAtOnce(const StepLayout& layout, const AttentionShape& shape) const;
   void ExtendRotations(const op::QkNormRopeWrite& call);
 
   CpuBackendOptions options_;

@@ -123,7 +123,7 @@ inline void LoadValues(const void* row, int64_t d, Vf& first, Vf& second) {
     second = Load(static_cast<const float*>(row) + d + kLanes);
   } else {
     const uint16_t* p = static_cast<const uint16_t*>(row) + d;
-#if SDAR_LANES == 16
+#if SDAR_HAS_AVX512
     const __m512i bits = _mm512_loadu_si512(p);
     first = reinterpret_cast<Vf>(_mm512_unpacklo_epi16(_mm512_setzero_si512(), bits));
     second = reinterpret_cast<Vf>(_mm512_unpackhi_epi16(_mm512_setzero_si512(), bits));
@@ -137,7 +137,7 @@ inline void LoadValues(const void* row, int64_t d, Vf& first, Vf& second) {
 // Brings two vectors of sums from LoadValues' order into that of the dimensions.
 template <bool kBf16>
 inline void OrderSums(Vf& first, Vf& second) {
-#if SDAR_LANES == 16
+#if SDAR_HAS_AVX512
   if constexpr (kBf16) {
     const Vf a = first, b = second;
     first = __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);

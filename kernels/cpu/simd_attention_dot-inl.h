@@ -7,7 +7,7 @@
 // those of even positions and of odd ones are summed apart.
 
 constexpr int kDotRows = 8;               // query rows of a vector
-constexpr int kDotKeys = 16;              // keys whose sums stay in registers
+constexpr int kDotKeys = kKeysTogether;   // keys whose sums stay in registers
 constexpr int kDotPairs = kKeyTile / 2;   // pairs of positions in a tile
 constexpr int kDotVector = 2 * kDotRows;  // words, or scores of two positions
 
@@ -20,11 +20,6 @@ struct DotScratch {
   float* sum;         // [vectors of rows][2][kDotRows]: of even and of odd positions
   float* scores;      // [kDotPairs][2][kDotRows]
   uint32_t* weights;  // [kDotPairs][kDotRows]: pairs of bfloat16
-};
-
-// Where the keys of a tile lie, kDotKeys after one another from each pointer on.
-struct DotKeys {
-  const char* keys[kKeyTile / kDotKeys];
 };
 
 inline int64_t DotVectors(const AttentionItem& a) {
@@ -64,27 +59,6 @@ inline void PackDotQueries(const AttentionItem& a, const DotScratch& s) {
 inline int64_t DotKeysOfTile(const AttentionItem& a, int64_t begin) {
   const int64_t count = (a.num_keys - begin + kDotKeys - 1) / kDotKeys * kDotKeys;
   return count < kKeyTile ? count : kKeyTile;
-}
-
-// Finds keys that lie together; others are brought together among the tile's own.
-inline void JoinKeys(const AttentionItem& a, int64_t count, const TileRows& rows, char* own,
-                     DotKeys& out) {
-  const int64_t row_bytes = a.head_dim * 2;
-  for (int64_t first = 0; first < count; first += kDotKeys) {
-    const auto base = reinterpret_cast<intptr_t>(rows.keys[first]);
-    intptr_t apart = 0;
-    for (int64_t j = 0; j < kDotKeys; ++j) {
-      apart |= reinterpret_cast<intptr_t>(rows.keys[first + j]) - (base + j * row_bytes);
-    }
-    char* joined = own + first * row_bytes;
-    out.keys[first / kDotKeys] = apart == 0 ? static_cast<const char*>(rows.keys[first]) : joined;
-    if (apart == 0) continue;
-    for (int64_t j = 0; j < kDotKeys; ++j) {
-      const void* key = rows.keys[first + j];
-      char* to = joined + j * row_bytes;
-      if (key != to) __builtin_memcpy(to, key, static_cast<size_t>(row_bytes));
-    }
-  }
 }
 
 inline Vf AddDot(Vf sum, Vu a, Vu b) {
@@ -148,19 +122,6 @@ inline DotSight SeeTile(const AttentionItem& a, int64_t begin, int64_t first) {
 inline Vi SeenKeys(const DotSight& sight, int64_t i) {
   const Vi positions = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
   return positions + static_cast<int>(2 * i) < sight.keys;
-}
-
-// 2^x for x <= 0 to within 3e-6 of itself, which is rounded to bfloat16 after: a power of two and a
-// polynomial for what is left, |f| <= 1/2 (minimax of its relative error, exact at 0).
-inline Vf Exp2(Vf x) {
-  const __m512 n = _mm512_maskz_roundscale_ps(0xFFFF, reinterpret_cast<__m512>(x), 0);
-  const Vf f = x - reinterpret_cast<Vf>(n);
-  Vf p = Splat(9.58285309e-3f);
-  p = p * f + 5.59064246e-2f;
-  p = p * f + 2.40240986e-1f;
-  p = p * f + 6.93124193e-1f;
-  p = p * f + 1.0f;
-  return reinterpret_cast<Vf>(_mm512_maskz_scalef_ps(0xFFFF, reinterpret_cast<__m512>(p), n));
 }
 
 // Both halves: the larger of the two.
@@ -247,8 +208,8 @@ inline void AccumulateDots(const TileRows& rows, int64_t d, int64_t num_values,
 
 // One vector of rows against the tile at `begin`.
 template <int kHeadDim>
-void AttendTileDots(const AttentionItem& a, const TileRows& rows, const DotKeys& keys, Fetch& fetch,
-                    int64_t begin, int64_t vector, const DotScratch& s) {
+void AttendTileDots(const AttentionItem& a, const TileRows& rows, const JoinedKeys& keys,
+                    Fetch& fetch, int64_t begin, int64_t vector, const DotScratch& s) {
   const uint32_t* q = s.queries + vector * a.head_dim / 4 * kDotVector;
   const int64_t count = DotKeysOfTile(a, begin);
   for (int64_t j = 0; j < count; j += kDotKeys) {
@@ -278,7 +239,7 @@ void AttendItemDots(const AttentionItem& a) {
     TileRows& rows = tiles[t % 3];
     const bool is_found = t > 0 && begin + kKeyTile <= a.num_committed;
     if (!is_found) FindRows<true>(a, begin, count, s.own, rows);
-    DotKeys keys;
+    JoinedKeys keys;
     JoinKeys(a, count, rows, s.own, keys);
     fetch.StartTile<true>(a, t, tiles);
     for (int64_t i = 0; i < vectors; ++i, ++fetch.part) {

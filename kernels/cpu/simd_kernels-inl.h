@@ -12,8 +12,11 @@
 #define SDAR_TILES_NONE 0
 #define SDAR_TILES_HARDWARE 1
 #define SDAR_TILES_EMULATED 2
-#if SDAR_LANES == 16
+#if defined(__AVX512F__)
+#define SDAR_HAS_AVX512 1
 #include <immintrin.h>
+#else
+#define SDAR_HAS_AVX512 0
 #endif
 
 namespace sdar {
@@ -30,7 +33,9 @@ namespace {
 #include "kernels/cpu/simd_rows-inl.h"
 #include "kernels/cpu/simd_key_tiles-inl.h"
 #include "kernels/cpu/simd_attention-inl.h"
-#if SDAR_HAS_DOT
+#if SDAR_TILES != SDAR_TILES_NONE
+#include "kernels/cpu/simd_tile_attention-inl.h"
+#elif SDAR_HAS_DOT
 #include "kernels/cpu/simd_attention_dot-inl.h"
 #endif
 #include "kernels/cpu/simd_draw-inl.h"
@@ -38,7 +43,9 @@ namespace {
 
 void Attention(const AttentionItem& a) {
   if (!a.bfloat16) return AttendItem<false>(a);
-#if SDAR_HAS_DOT
+#if SDAR_TILES != SDAR_TILES_NONE
+  if (a.head_dim % (2 * kTileWords) == 0) return AttendItemTiles(a);
+#elif SDAR_HAS_DOT
   if (a.head_dim == 128) return AttendItemDots<128>(a);
   if (a.head_dim % (2 * kLanes) == 0) return AttendItemDots<0>(a);
 #endif
@@ -64,6 +71,7 @@ const SimdKernels SDAR_TARGET = {
     NormRope,
     RoundBf16,
     Attention,
+    SDAR_TILES == SDAR_TILES_NONE ? 16 : 64,
     SwiGlu,
     AddScaled,
     MaxOf,

@@ -101,10 +101,11 @@ struct AttentionItem {
 // Keys are taken in tiles that start at multiples of this position.
 inline constexpr int kKeyTile = 64;
 
-// Scratch of one AttentionItem: a tile of keys (transposed), own keys and values, the queries and
-// their sums, and scores and weights of up to eight of them.
+// Scratch of one AttentionItem: a tile of keys or values in another order, own keys and values, the
+// queries and their sums, and scores and weights of up to sixteen of them.
 constexpr int64_t AttentionScratchFloats(int64_t query_rows, int64_t head_dim) {
-  return 3 * kKeyTile * head_dim + query_rows * (2 * head_dim + 2) + 8 * (kKeyTile + kKeyTile / 2);
+  return 3 * kKeyTile * head_dim + RowsWithRest(query_rows) * (2 * head_dim + 2) +
+         kRowsTogether * (kKeyTile + kKeyTile / 2);
 }
 
 struct SimdKernels {
@@ -126,6 +127,7 @@ struct SimdKernels {
                     const float* sin);
   void (*round_bfloat16)(const float* in, int64_t n, uint16_t* out);
   void (*attention)(const AttentionItem& item);
+  int32_t attention_rows;  // that it likes to take together
   void (*swiglu)(const float* gate, const float* up, int64_t n, void* out, bool bfloat16);
   // out += scale * in.
   void (*add_scaled)(const float* in, float scale, int64_t n, float* out);

@@ -59,6 +59,36 @@ inline void FindRows(const AttentionItem& a, int64_t begin, int64_t count, char*
   }
 }
 
+// Keys that are multiplied as they lie in memory, one after the other.
+constexpr int kKeysTogether = 16;
+
+// Where the keys of a tile lie, kKeysTogether after one another from each pointer on.
+struct JoinedKeys {
+  const char* keys[kKeyTile / kKeysTogether];
+};
+
+// Finds keys that lie together; others are brought together among the tile's own.
+inline void JoinKeys(const AttentionItem& a, int64_t count, const TileRows& rows, char* own,
+                     JoinedKeys& out) {
+  const int64_t row_bytes = a.head_dim * 2;
+  for (int64_t first = 0; first < count; first += kKeysTogether) {
+    const auto base = reinterpret_cast<intptr_t>(rows.keys[first]);
+    intptr_t apart = 0;
+    for (int64_t j = 0; j < kKeysTogether; ++j) {
+      apart |= reinterpret_cast<intptr_t>(rows.keys[first + j]) - (base + j * row_bytes);
+    }
+    char* joined = own + first * row_bytes;
+    out.keys[first / kKeysTogether] =
+        apart == 0 ? static_cast<const char*>(rows.keys[first]) : joined;
+    if (apart == 0) continue;
+    for (int64_t j = 0; j < kKeysTogether; ++j) {
+      const void* key = rows.keys[first + j];
+      char* to = joined + j * row_bytes;
+      if (key != to) __builtin_memcpy(to, key, static_cast<size_t>(row_bytes));
+    }
+  }
+}
+
 // What is fetched into the second-level cache while a tile is computed: the rows of the next tile
 // and of the one after it. The processor drops fetches when too many are under way, so every
 // row is asked for twice.

@@ -17,7 +17,7 @@ inline void Store(float* p, Vf v) { *reinterpret_cast<VfUnaligned*>(p) = v; }
 inline Vf Splat(float x) { return x - Vf{}; }
 
 inline Vf WidenBf16(const uint16_t* p) {
-#if SDAR_LANES == 16
+#if SDAR_HAS_AVX512
   // GCC 12 converts in two halves by itself, and warns of its own header without the mask.
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return reinterpret_cast<Vf>(reinterpret_cast<Vu>(_mm512_maskz_cvtepu16_epi32(0xFFFF, half))
@@ -55,6 +55,22 @@ inline uint16_t RoundBf16Scalar(float value) {
   __builtin_memcpy(&bits, &value, sizeof bits);
   if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
   return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+// Words of two bfloat16, `first` below `second`, of numbers that are not NaN.
+inline Vu RoundPairs(Vf first, Vf second) {
+#if SDAR_HAS_DOT
+  typedef uint16_t Halves __attribute__((vector_size(64)));
+  const auto both = reinterpret_cast<Halves>(
+      _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(second), reinterpret_cast<__m512>(first)));
+  return reinterpret_cast<Vu>(__builtin_shufflevector(both, both, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20,
+                                                      5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11,
+                                                      27, 12, 28, 13, 29, 14, 30, 15, 31));
+#else
+  const Vu a = reinterpret_cast<Vu>(first), b = reinterpret_cast<Vu>(second);
+  const Vu low = (a + 0x7FFFu + ((a >> 16) & 1u)) >> 16;
+  return low | ((b + 0x7FFFu + ((b >> 16) & 1u)) & 0xFFFF0000u);
+#endif
 }
 
 inline Vf Max(Vf a, Vf b) { return a > b ? a : b; }
@@ -109,11 +125,43 @@ inline Vf Exp(Vf x) {
   return reinterpret_cast<Vf>(reinterpret_cast<Vi>(p) + exponent);
 }
 
+// 2^x for x <= 0 to within 3e-6 of itself, which is rounded to bfloat16 after: a power of two and a
+// polynomial for what is left, |f| <= 1/2 (minimax of its relative error, exact at 0).
+inline Vf Exp2(Vf x) {
+#if SDAR_HAS_AVX512
+  const __m512 n = _mm512_maskz_roundscale_ps(0xFFFF, reinterpret_cast<__m512>(x), 0);
+  const Vf f = x - reinterpret_cast<Vf>(n);
+#else
+  x = Max(x, Splat(-126.0f));
+  const Vf magic = Splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const Vf shifted = x + magic;
+  const Vf f = x - (shifted - magic);
+#endif
+  Vf p = Splat(9.58285309e-3f);
+  p = p * f + 5.59064246e-2f;
+  p = p * f + 2.40240986e-1f;
+  p = p * f + 6.93124193e-1f;
+  p = p * f + 1.0f;
+#if SDAR_HAS_AVX512
+  return reinterpret_cast<Vf>(_mm512_maskz_scalef_ps(0xFFFF, reinterpret_cast<__m512>(p), n));
+#else
+  const Vi exponent = (reinterpret_cast<Vi>(shifted) - reinterpret_cast<Vi>(magic)) << 23;
+  return reinterpret_cast<Vf>(reinterpret_cast<Vi>(p) + exponent);
+#endif
+}
+
 // Loads the last n < kLanes values, the other lanes filled.
 inline Vf LoadPart(const float* p, int64_t n, float fill) {
   Vf v = Splat(fill);
   for (int64_t i = 0; i < n; ++i) v[i] = p[i];
   return v;
+}
+
+inline bool AllEqual(Vf v, float x) {
+  const Vi equal = v == Splat(x);
+  int all = -1;
+  for (int i = 0; i < kLanes; ++i) all &= equal[i];
+  return all != 0;
 }
 
 inline Vu LoadWords(const uint32_t* p) { return *reinterpret_cast<const VuUnaligned*>(p); }
