@@ -44,7 +44,7 @@ namespace {
 void Attention(const AttentionItem& a) {
   if (!a.bfloat16) return AttendItem<false>(a);
 #if SDAR_TILES != SDAR_TILES_NONE
-  if (a.head_dim % (2 * kTileWords) == 0) return AttendItemTiles(a);
+  if (a.head_dim % (2 * kTileWords) == 0) return TileAttention(a).Run();
 #elif SDAR_HAS_DOT
   if (a.head_dim == 128) return AttendItemDots<128>(a);
   if (a.head_dim % (2 * kLanes) == 0) return AttendItemDots<0>(a);

@@ -13,17 +13,17 @@ constexpr int kPairTiles = kKeyTile / 2 / kTileWords;  // of 16 pairs of positio
 typedef uint16_t Halves __attribute__((vector_size(kLanes * 4)));
 typedef uint16_t HalvesUnaligned __attribute__((vector_size(kLanes * 4), aligned(2), may_alias));
 
-// What one item works in.
+// What one item works in. Of two: of every other tile of keys, or of every other turn.
 struct TileScratch {
-  char* own;          // [2][kKeyTile][head_dim]: keys and values that do not lie in pages
-  uint32_t* values;   // [head_dim / 16][kPairTiles] squares: pairs of positions, columns by twos of
-                      // four in turn (PairValues)
-  uint32_t* queries;  // [groups of rows][head_dim / 32] squares: pairs of dimensions, rows
-  float* acc;         // [groups][head_dim / 16] squares: rows, columns as those of values
-  float* max;         // [groups][16]
-  float* sum;         // [groups][16]
-  float* scores;      // [kKeyTile][16 rows]
-  uint32_t* weights;  // [kPairTiles] squares: rows, pairs of positions
+  char* own[2];          // [2][kKeyTile][head_dim]: keys and values that do not lie in pages
+  uint32_t* values[2];   // [head_dim / 16][kPairTiles] squares: pairs of positions, columns by twos
+                         // of four in turn (PairValues)
+  uint32_t* queries;     // [groups of rows][head_dim / 32] squares: pairs of dimensions, rows
+  float* acc;            // [groups][head_dim / 16] squares: rows, columns as those of values
+  float* max;            // [groups][16]
+  float* sum;            // [groups][16]
+  float* scores[2];      // [kKeyTile][16 rows]
+  uint32_t* weights[2];  // [kPairTiles] squares: rows, pairs of positions
 };
 
 inline int64_t TileGroups(const AttentionItem& a) {
@@ -33,23 +33,29 @@ inline int64_t TileGroups(const AttentionItem& a) {
 inline TileScratch DivideTileScratch(const AttentionItem& a) {
   const int64_t groups = TileGroups(a), d = a.head_dim;
   TileScratch s;
-  s.own = reinterpret_cast<char*>(a.scratch);
-  float* values = a.scratch + kKeyTile * d;
-  s.values = reinterpret_cast<uint32_t*>(values);
-  float* queries = values + kKeyTile / 2 * d;
-  s.queries = reinterpret_cast<uint32_t*>(queries);
-  s.acc = queries + groups * kTileRows * d / 2;
-  s.max = s.acc + groups * kTileRows * d;
-  s.sum = s.max + groups * kTileRows;
-  s.scores = s.sum + groups * kTileRows;
-  s.weights = reinterpret_cast<uint32_t*>(s.scores + kKeyTile * kTileRows);
+  float* at = a.scratch;
+  const auto take = [&at](int64_t floats) {
+    float* taken = at;
+    at += floats;
+    return taken;
+  };
+  for (int i = 0; i < 2; ++i) {
+    s.own[i] = reinterpret_cast<char*>(take(kKeyTile * d));
+    s.values[i] = reinterpret_cast<uint32_t*>(take(kKeyTile / 2 * d));
+    s.scores[i] = take(kKeyTile * kTileRows);
+    s.weights[i] = reinterpret_cast<uint32_t*>(take(kPairTiles * kSquare));
+  }
+  s.queries = reinterpret_cast<uint32_t*>(take(groups * kTileRows * d / 2));
+  s.acc = take(groups * kTileRows * d);
+  s.max = take(groups * kTileRows);
+  s.sum = take(groups * kTileRows);
   return s;
 }
 
 // Rows that fill up the last group are zeros.
 inline void PackTileQueries(const AttentionItem& a, const TileScratch& s) {
   const int64_t query_rows = a.num_rows * a.group, words = a.head_dim / 2;
-  auto* rounded = reinterpret_cast<uint16_t*>(s.own);  // no keys are there yet
+  auto* rounded = reinterpret_cast<uint16_t*>(s.own[0]);  // no keys are there yet
   for (int64_t i = 0; i < TileGroups(a) * kTileRows; ++i) {
     if (i < query_rows) {
       RoundBf16(QueryRow(a, i), a.head_dim, rounded);  // exact: it was rounded before
@@ -88,9 +94,11 @@ inline void PairValues(const TileRows& rows, int64_t head_dim, uint32_t* out) {
 // The rows of the tile of keys that comes next, fetched into the second-level cache meanwhile.
 // Those of four stretches of the tile take turns (see LineFetch).
 struct RowFetch {
-  void Until(int64_t part, int64_t parts) {
+  // One of `steps` of about the same length.
+  void Step() {
     if (rows == nullptr) return;
-    for (const int64_t end = kKeyTile * part / parts; next < end; ++next) {
+    ++step;
+    for (const int64_t end = kKeyTile * step / steps; next < end; ++next) {
       const int64_t row = next % 4 * (kKeyTile / 4) + next / 4;
       for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
         __builtin_prefetch(static_cast<const char*>(rows->keys[row]) + at, 0, 2);
@@ -99,36 +107,49 @@ struct RowFetch {
     }
   }
 
-  const TileRows* rows;  // null: nothing to fetch
-  int64_t row_bytes;
+  const TileRows* rows = nullptr;  // null: nothing to fetch
+  int64_t row_bytes = 0;
+  int64_t steps = 0;
+  int64_t step = 0;
   int64_t next = 0;
 };
 
-// Finds the tile after the one at `begin`, of this item or of the next, if it is committed; returns
-// whether it is.
-inline bool FindNextTile(const AttentionItem& a, int64_t begin, TileRows& rows) {
+// A tile of keys on its way: found and fetched before it is its turn.
+struct TileOfKeys {
+  bool is_found = false;
+  TileRows rows;
+  JoinedKeys keys;
+};
+
+// Finds the tile at `begin`, or that far into the next item, if all of it is committed.
+inline void FindAhead(const AttentionItem& a, int64_t begin, TileOfKeys& tile) {
   AttentionItem item = a;
-  int64_t next = begin + kKeyTile;
-  if (next >= a.num_keys) {
+  if (begin >= a.num_keys) {
+    begin -= (a.num_keys + kKeyTile - 1) / kKeyTile * kKeyTile;
     item.page_table = a.next_page_table;
     item.head_offset = a.next_head_offset;
     item.num_committed = a.next_committed;
-    next = 0;
   }
-  if (next + kKeyTile > item.num_committed) return false;
-  FindCommitted<true>(item, next, rows);
-  return true;
+  tile.is_found = begin + kKeyTile <= item.num_committed;
+  if (tile.is_found) FindCommitted<true>(item, begin, tile.rows);
 }
 
-// scores[j][r] = q[r] . key j for all keys of the tile.
-inline void TileScores(Tiles& tiles, const AttentionItem& a, const JoinedKeys& keys,
-                       const uint32_t* queries, float* scores) {
-  const int64_t row_bytes = a.head_dim * 2;
+// What is left to do before the tile at `begin` is multiplied.
+inline void JoinTile(const AttentionItem& a, int64_t begin, char* own, TileOfKeys& tile) {
+  if (!tile.is_found) FindRows<true>(a, begin, kKeyTile, own, tile.rows);
+  JoinKeys(a, kKeyTile, tile.rows, own, tile.keys);
+}
+
+// scores[j][r] = q[r] . key j for all keys of a tile.
+inline void TileScores(Tiles& tiles, int64_t head_dim, const JoinedKeys& keys,
+                       const uint32_t* queries, RowFetch& fetch, float* scores) {
+  const int64_t row_bytes = head_dim * 2;
   tiles.Clear<0>();
   tiles.Clear<1>();
   tiles.Clear<2>();
   tiles.Clear<3>();
   for (int64_t at = 0; at < row_bytes; at += kTileRowBytes, queries += kSquare) {
+    fetch.Step();
     tiles.Load<6>(queries, kTileRowBytes);
     tiles.Load<4>(keys.keys[0] + at, row_bytes);
     tiles.AddBFloat16<0, 4, 6>();
@@ -149,12 +170,14 @@ inline void TileScores(Tiles& tiles, const AttentionItem& a, const JoinedKeys& k
 struct TileSight {
   Vi keys = {};       // how many, by row
   bool whole = true;  // all see all
-  bool any = false;
+  bool any = true;
 };
 
 inline TileSight SeeKeys(const AttentionItem& a, int64_t begin, int64_t first) {
   TileSight sight;
+  if (begin + kKeyTile <= a.num_committed) return sight;
   const int64_t last = a.num_rows * a.group - 1;
+  sight.any = false;
   for (int r = 0; r < kTileRows; ++r) {
     const int64_t left = KeysSeen(a, first + r < last ? first + r : last) - begin;
     const int64_t keys = left < 0 ? 0 : (left < kKeyTile ? left : kKeyTile);
@@ -165,41 +188,45 @@ inline TileSight SeeKeys(const AttentionItem& a, int64_t begin, int64_t first) {
   return sight;
 }
 
+// Scores of keys that are not seen become -inf; returns the largest of every row.
+inline Vf MaskTileScores(const TileSight& sight, float* scores) {
+  const Vf unseen = Splat(-__builtin_inff());
+  Vf best[2] = {unseen, unseen};
+  for (int j = 0; j < kKeyTile; ++j) {
+    Vf z = Load(scores + j * kTileRows);
+    if (!sight.whole) {
+      z = (Vi{} + j) < sight.keys ? z : unseen;
+      Store(scores + j * kTileRows, z);
+    }
+    best[j % 2] = Max(best[j % 2], z);
+  }
+  return Max(best[0], best[1]);
+}
+
 // Turns the scores of a group into the weights of its values, notes the rows' new maxima and sums,
 // and returns what earlier sums are worth now. Scores count as powers of two.
 inline Vf WeighTile(const AttentionItem& a, const TileSight& sight, bool is_first, int64_t group,
-                    const TileScratch& s) {
-  const Vf scale = Splat(1.44269504f * a.scale), unseen = Splat(-__builtin_inff());
-  Vf best = unseen;
-  for (int j = 0; j < kKeyTile; ++j) {
-    Vf z = Load(s.scores + j * kTileRows) * scale;
-    if (!sight.whole) z = (Vi{} + j) < sight.keys ? z : unseen;
-    Store(s.scores + j * kTileRows, z);
-    best = Max(best, z);
-  }
+                    float* scores, uint32_t* weights, const TileScratch& s) {
+  const Vf scale = Splat(1.44269504f * a.scale);
   float* max = s.max + group * kTileRows;
   float* sum = s.sum + group * kTileRows;
   const Vf old_max = Load(max);
-  const Vf new_max = Max(old_max, best);
+  const Vf new_max = Max(old_max, MaskTileScores(sight, scores) * scale);
   Store(max, new_max);
   Vf even = {}, odd = {};
   for (int tile = 0; tile < kPairTiles; ++tile) {
     Vu square[kTileWords];
     for (int i = 0; i < kTileWords; ++i) {
       const int j = 2 * (tile * kTileWords + i);
-      Vf p = Exp2(Load(s.scores + j * kTileRows) - new_max);
-      Vf q = Exp2(Load(s.scores + (j + 1) * kTileRows) - new_max);
-      if (!sight.whole) {
-        p = (Vi{} + j) < sight.keys ? p : Vf{};
-        q = (Vi{} + (j + 1)) < sight.keys ? q : Vf{};
-      }
+      const Vf p = Exp2(Load(scores + j * kTileRows) * scale - new_max);
+      const Vf q = Exp2(Load(scores + (j + 1) * kTileRows) * scale - new_max);
       square[i] = RoundPairs(p, q);
       even += reinterpret_cast<Vf>(square[i] << 16);
       odd += reinterpret_cast<Vf>(square[i] & 0xFFFF0000u);
     }
     Transpose(square);
     for (int r = 0; r < kTileRows; ++r) {
-      StoreWords(s.weights + tile * kSquare + r * kTileWords, square[r]);
+      StoreWords(weights + tile * kSquare + r * kTileWords, square[r]);
     }
   }
   const Vf fallen = Exp2(old_max - new_max);
@@ -218,40 +245,25 @@ inline void CorrectSums(Vf correction, int64_t head_dim, float* acc) {
   }
 }
 
-// acc += weights * values for 16 dimensions, by tile kC.
-template <int kC>
+// acc += weights (tiles 4 and 5) * values for 32 dimensions.
 inline void AddValues(Tiles& tiles, bool is_first, const uint32_t* values, float* acc) {
   if (is_first) {
-    tiles.Clear<kC>();
+    tiles.Clear<0>();
+    tiles.Clear<1>();
   } else {
-    tiles.Load<kC>(acc, kTileRowBytes);
+    tiles.Load<0>(acc, kTileRowBytes);
+    tiles.Load<1>(acc + kSquare, kTileRowBytes);
   }
   tiles.Load<6>(values, kTileRowBytes);
-  tiles.AddBFloat16<kC, 4, 6>();
-  tiles.Load<7>(values + kSquare, kTileRowBytes);
-  tiles.AddBFloat16<kC, 5, 7>();
-  tiles.Store<kC>(acc, kTileRowBytes);
-}
-
-// One group of rows against the tile at `begin`.
-inline void AttendGroup(Tiles& tiles, const AttentionItem& a, const JoinedKeys& keys, int64_t begin,
-                        int64_t group, const TileScratch& s) {
-  const TileSight sight = SeeKeys(a, begin, group * kTileRows);
-  if (!sight.any) return;
-  const bool is_first = begin == 0;
-  TileScores(tiles, a, keys, s.queries + group * kTileRows * a.head_dim / 2, s.scores);
-  const Vf correction = WeighTile(a, sight, is_first, group, s);
-  float* acc = s.acc + group * kTileRows * a.head_dim;
-  if (!is_first && !AllEqual(correction, 1.0f)) CorrectSums(correction, a.head_dim, acc);
-  tiles.Load<4>(s.weights, kTileRowBytes);
-  tiles.Load<5>(s.weights + kSquare, kTileRowBytes);
-  const uint32_t* values = s.values;
-  for (int64_t d = 0; d < a.head_dim; d += 2 * kTileWords) {
-    AddValues<0>(tiles, is_first, values, acc);
-    AddValues<1>(tiles, is_first, values + kPairTiles * kSquare, acc + kSquare);
-    values += 2 * kPairTiles * kSquare;
-    acc += 2 * kSquare;
-  }
+  tiles.AddBFloat16<0, 4, 6>();
+  tiles.Load<7>(values + 2 * kSquare, kTileRowBytes);
+  tiles.AddBFloat16<1, 4, 7>();
+  tiles.Load<6>(values + kSquare, kTileRowBytes);
+  tiles.AddBFloat16<0, 5, 6>();
+  tiles.Load<7>(values + 3 * kSquare, kTileRowBytes);
+  tiles.AddBFloat16<1, 5, 7>();
+  tiles.Store<0>(acc, kTileRowBytes);
+  tiles.Store<1>(acc + kSquare, kTileRowBytes);
 }
 
 // Writes query row i's output. Sums that are zero may have either sign, which depends on what
@@ -271,30 +283,92 @@ inline void StoreTileOutput(const AttentionItem& a, int64_t i, const TileScratch
   }
 }
 
-// Requires: head_dim a multiple of 32.
-void AttendItemTiles(const AttentionItem& a) {
-  const int64_t groups = TileGroups(a);
-  const TileScratch s = DivideTileScratch(a);
-  PackTileQueries(a, s);
-  for (int64_t i = 0; i < groups * kTileRows; ++i) s.max[i] = -__builtin_inff();
-  const uint8_t shape[8] = {16, 16, 16, 16, 16, 16, 16, 16};
-  Tiles tiles(shape);
-  TileRows found[2];
-  bool is_found = false;
-  for (int64_t begin = 0; begin < a.num_keys; begin += kKeyTile) {
-    TileRows& rows = found[begin / kKeyTile % 2];
-    TileRows& next = found[(begin / kKeyTile + 1) % 2];
-    if (!is_found) FindRows<true>(a, begin, kKeyTile, s.own, rows);
-    JoinedKeys keys;
-    JoinKeys(a, kKeyTile, rows, s.own, keys);
-    const bool has_next = FindNextTile(a, begin, next);
-    is_found = has_next && begin + kKeyTile < a.num_keys;
-    RowFetch fetch = {has_next ? &next : nullptr, a.head_dim * 2};
-    PairValues(rows, a.head_dim, s.values);
-    for (int64_t i = 0; i < groups; ++i) {
-      fetch.Until(i + 1, groups);
-      AttendGroup(tiles, a, keys, begin, i, s);
+// One item. A turn is a group of rows and a tile of keys; while the vector unit weighs the scores
+// of a turn, the tile unit has the scores of the next one and the values of the one before to
+// multiply.
+class TileAttention {
+ public:
+  explicit TileAttention(const AttentionItem& item)
+      : a_(item), s_(DivideTileScratch(item)), groups_(TileGroups(item)), tiles_(kWholeTiles) {}
+
+  void Run() {
+    PackTileQueries(a_, s_);
+    for (int64_t i = 0; i < groups_ * kTileRows; ++i) s_.max[i] = -__builtin_inff();
+    FindAhead(a_, 0, found_[0]);
+    Multiply(0);
+    const int64_t turns = (a_.num_keys + kKeyTile - 1) / kKeyTile * groups_;
+    for (int64_t turn = 0; turn < turns; ++turn) {
+      if (turn % groups_ == 0) StartTile(turn / groups_);
+      if (turn + 1 < turns) Multiply(turn + 1);
+      if (turn > 0) AddUp(turn - 1);
+      Weigh(turn);
+    }
+    AddUp(turns - 1);
+    for (int64_t i = 0; i < a_.num_rows * a_.group; ++i) StoreTileOutput(a_, i, s_);
+  }
+
+ private:
+  static constexpr uint8_t kWholeTiles[8] = {16, 16, 16, 16, 16, 16, 16, 16};
+
+  // What a turn's weighing leaves for its values.
+  struct Weighed {
+    bool any;
+    Vf correction;
+  };
+
+  void StartTile(int64_t tile) {
+    TileOfKeys& next = found_[(tile + 1) % 2];
+    FindAhead(a_, (tile + 1) * kKeyTile, next);
+    fetch_ = RowFetch();
+    if (next.is_found) fetch_.rows = &next.rows;
+    fetch_.row_bytes = a_.head_dim * 2;
+    fetch_.steps = groups_ * a_.head_dim / kTileWords;
+    PairValues(found_[tile % 2].rows, a_.head_dim, s_.values[tile % 2]);
+  }
+
+  void Multiply(int64_t turn) {
+    const int64_t tile = turn / groups_, group = turn % groups_;
+    TileOfKeys& found = found_[tile % 2];
+    if (group == 0) JoinTile(a_, tile * kKeyTile, s_.own[tile % 2], found);
+    TileScores(tiles_, a_.head_dim, found.keys, s_.queries + group * kTileRows * a_.head_dim / 2,
+               fetch_, s_.scores[turn % 2]);
+  }
+
+  void Weigh(int64_t turn) {
+    const int64_t begin = turn / groups_ * kKeyTile, group = turn % groups_;
+    const TileSight sight = SeeKeys(a_, begin, group * kTileRows);
+    Weighed& weighed = weighed_[turn % 2];
+    weighed.any = sight.any;
+    if (!sight.any) return;
+    weighed.correction =
+        WeighTile(a_, sight, begin == 0, group, s_.scores[turn % 2], s_.weights[turn % 2], s_);
+  }
+
+  void AddUp(int64_t turn) {
+    const int64_t tile = turn / groups_;
+    const Weighed& weighed = weighed_[turn % 2];
+    if (!weighed.any) return;
+    float* acc = s_.acc + turn % groups_ * kTileRows * a_.head_dim;
+    if (tile > 0 && !AllEqual(weighed.correction, 1.0f)) {
+      CorrectSums(weighed.correction, a_.head_dim, acc);
+    }
+    const uint32_t* weights = s_.weights[turn % 2];
+    tiles_.Load<4>(weights, kTileRowBytes);
+    tiles_.Load<5>(weights + kSquare, kTileRowBytes);
+    const uint32_t* values = s_.values[tile % 2];
+    for (int64_t d = 0; d < a_.head_dim; d += 2 * kTileWords) {
+      fetch_.Step();
+      AddValues(tiles_, tile == 0, values, acc);
+      values += 2 * kPairTiles * kSquare;
+      acc += 2 * kSquare;
     }
   }
-  for (int64_t i = 0; i < a.num_rows * a.group; ++i) StoreTileOutput(a, i, s);
-}
+
+  const AttentionItem& a_;
+  const TileScratch s_;
+  const int64_t groups_;
+  Tiles tiles_;
+  TileOfKeys found_[2];      // every other tile
+  RowFetch fetch_;           // of the tile after the one whose scores are weighed
+  Weighed weighed_[2] = {};  // every other turn
+};

@@ -158,10 +158,14 @@ inline Vf LoadPart(const float* p, int64_t n, float fill) {
 }
 
 inline bool AllEqual(Vf v, float x) {
+#if SDAR_HAS_AVX512
+  return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(v), _mm512_set1_ps(x), _CMP_NEQ_UQ) == 0;
+#else
   const Vi equal = v == Splat(x);
   int all = -1;
   for (int i = 0; i < kLanes; ++i) all &= equal[i];
   return all != 0;
+#endif
 }
 
 inline Vu LoadWords(const uint32_t* p) { return *reinterpret_cast<const VuUnaligned*>(p); }
