@@ -22,13 +22,14 @@ void MatMulRunner::Run(absl::Span<const MatMulJob> jobs) {
   });
 }
 
-// Tiles that are multiplied together: with few rows each by itself; with many as the product
-// likes it, as long as every thread has some parts.
+// Tiles that are multiplied together: few with few rows, as many as the product likes with many,
+// as long as every thread has some parts.
 int64_t MatMulRunner::TilesOfPart(const MatMulJob& job) const {
-  constexpr int64_t kFewRows = 32, kPartsOfThread = 4;
-  if (job.x.rows <= kFewRows) return 1;
+  constexpr int64_t kFewRows = 32, kFewTiles = 2, kPartsOfThread = 4;
+  const int64_t most = ProductOf(*job.weight).most_tiles;
   const int64_t share = NumTiles(*job.weight) / (kPartsOfThread * pool_.num_threads());
-  return std::clamp<int64_t>(share, 1, ProductOf(*job.weight).most_tiles);
+  const int64_t wish = job.x.rows <= kFewRows ? std::min(kFewTiles, most) : most;
+  return std::clamp<int64_t>(share, 1, wish);
 }
 
 void MatMulRunner::Place(absl::Span<const MatMulJob> jobs) {

@@ -10,7 +10,7 @@ constexpr int64_t kSquareBytes = kTileRows * kTileRowBytes;     // of a tile: of
 constexpr int64_t kStretchChunks = 16;
 // How far ahead weights are fetched when they are read once: loads of tiles do not start the
 // processor's own fetching.
-constexpr int64_t kTileAheadBytes = 8192;
+constexpr int64_t kTileAheadBytes = 4096;
 // Tiles of a weight that share what it costs to bring all rows of a stretch.
 constexpr int64_t kMostTiles = 8;
 
@@ -129,37 +129,95 @@ struct LastChunk {
   alignas(kLineBytes) char weight[kChunkBytes] = {};
 };
 
-// At most two tiles of rows: weights are read once, and sums stay in their tiles.
+// Adds products to the sums of one tile of rows and two tiles of weights, `apart` bytes from each
+// other.
+template <typename Dot>
+inline void AddChunkOfTwo(Tiles& tiles, const char* weight, int64_t apart, const char* x) {
+  tiles.LoadPassing<4>(x, kTileRowBytes);
+  tiles.Load<6>(weight, kTileColumns * 4);
+  Dot::template Add<0, 4, 6>(tiles);
+  tiles.Load<7>(weight + kTileRowBytes, kTileColumns * 4);
+  Dot::template Add<1, 4, 7>(tiles);
+  tiles.Load<6>(weight + apart, kTileColumns * 4);
+  Dot::template Add<2, 4, 6>(tiles);
+  tiles.Load<7>(weight + apart + kTileRowBytes, kTileColumns * 4);
+  Dot::template Add<3, 4, 7>(tiles);
+}
+
+// One tile of rows, one or two tiles of weights, which are read once; sums stay in their tiles. Two
+// tiles are two streams of memory, which come faster than one.
 template <typename Dot, bool kTwo>
+inline void MultiplyOneTileOfRows(Tiles& tiles, const MatMulTile& t, char* sums) {
+  const char* weight = reinterpret_cast<const char*>(t.weight);
+  const char* x = reinterpret_cast<const char*>(t.x);
+  const int64_t tail = t.words % kTileWords, rows = t.rows < kTileRows ? t.rows : kTileRows;
+  ClearSums<kTwo>(tiles);
+  for (int64_t i = 0; i < t.words / kTileWords; ++i) {
+    FetchChunk(weight + kTileAheadBytes);
+    if constexpr (kTwo) {
+      FetchChunk(weight + t.tile_bytes + kTileAheadBytes);
+      AddChunkOfTwo<Dot>(tiles, weight, t.tile_bytes, x);
+    } else {
+      AddChunk<Dot, false>(tiles, weight, x, 0);
+    }
+    weight += kChunkBytes;
+    x += rows * kTileRowBytes;
+  }
+  if (tail > 0) {
+    const LastChunk chunks[2] = {LastChunk(weight, tail),
+                                 LastChunk(weight + (kTwo ? t.tile_bytes : 0), tail)};
+    if constexpr (kTwo) {
+      AddChunkOfTwo<Dot>(tiles, chunks[0].weight, chunks[1].weight - chunks[0].weight, x);
+    } else {
+      AddChunk<Dot, false>(tiles, chunks[0].weight, x, 0);
+    }
+  }
+  StoreSums<kTwo>(tiles, sums);
+}
+
+// The same for two tiles of rows.
+template <typename Dot>
+inline void MultiplyTwoTilesOfRows(Tiles& tiles, const MatMulTile& t, char* sums) {
+  const char* weight = reinterpret_cast<const char*>(t.weight);
+  const char* x = reinterpret_cast<const char*>(t.x);
+  const int64_t whole = t.words / kTileWords, tail = t.words % kTileWords;
+  ClearSums<true>(tiles);
+  for (int64_t chunk = 0; chunk < ChunksOf(t.words); chunk += kStretchChunks) {
+    const int64_t chunks = ChunksInStretch(t.words, chunk);
+    const int64_t apart = chunks * kSquareBytes;
+    for (int64_t i = 0; i < chunks; ++i, x += kSquareBytes, weight += kChunkBytes) {
+      if (chunk + i == whole) {
+        AddChunk<Dot, true>(tiles, LastChunk(weight, tail).weight, x, apart);
+      } else {
+        FetchChunk(weight + kTileAheadBytes);
+        AddChunk<Dot, true>(tiles, weight, x, apart);
+      }
+    }
+    x += apart;
+  }
+  StoreSums<true>(tiles, sums);
+}
+
+// At most two tiles of rows.
+template <typename Dot>
 void MultiplyFewRows(const MatMulTile& t) {
   const TileShape shape(t.rows);
   Tiles tiles(shape.rows);
-  const int64_t whole = t.words / kTileWords, tail = t.words % kTileWords;
-  const int64_t x_bytes = shape.rows[4] * kTileRowBytes;
   alignas(kLineBytes) char sums[4 * kSquareBytes];
-  for (int64_t tile = 0; tile * kTileColumns < t.columns; ++tile) {
-    const char* weight = reinterpret_cast<const char*>(t.weight) + tile * t.tile_bytes;
-    const char* x = reinterpret_cast<const char*>(t.x);
-    ClearSums<kTwo>(tiles);
-    for (int64_t chunk = 0; chunk < ChunksOf(t.words); chunk += kStretchChunks) {
-      const int64_t chunks = ChunksInStretch(t.words, chunk);
-      const int64_t apart = chunks * kSquareBytes;
-      for (int64_t i = 0; i < chunks; ++i, x += x_bytes, weight += kChunkBytes) {
-        if (chunk + i == whole) {
-          AddChunk<Dot, kTwo>(tiles, LastChunk(weight, tail).weight, x, apart);
-        } else {
-          FetchChunk(weight + kTileAheadBytes);
-          AddChunk<Dot, kTwo>(tiles, weight, x, apart);
-        }
-      }
-      if constexpr (kTwo) x += apart;
+  MatMulTile part = t;
+  const int64_t together = t.rows <= kTileRows ? 2 * kTileColumns : kTileColumns;
+  for (int64_t first = 0; first < t.columns; first += together) {
+    part.columns = t.columns - first < together ? t.columns - first : together;
+    if (t.rows > kTileRows) {
+      MultiplyTwoTilesOfRows<Dot>(tiles, part, sums);
+    } else if (part.columns > kTileColumns) {
+      MultiplyOneTileOfRows<Dot, true>(tiles, part, sums);
+    } else {
+      MultiplyOneTileOfRows<Dot, false>(tiles, part, sums);
     }
-    StoreSums<kTwo>(tiles, sums);
-    MatMulTile one = t;
-    one.out += tile * kTileColumns;
-    one.columns = t.columns - tile * kTileColumns < kTileColumns ? t.columns - tile * kTileColumns
-                                                                 : kTileColumns;
-    MoveSums(one, sums);
+    MoveSums(part, sums);
+    part.weight += together / kTileColumns * t.tile_bytes / 4;
+    part.out += together;
   }
 }
 
@@ -247,8 +305,7 @@ void MultiplyManyRows(const MatMulTile& t) {
 
 template <typename Dot>
 void MultiplyByTiles(const MatMulTile& t) {
-  if (t.rows <= kTileRows) return MultiplyFewRows<Dot, false>(t);
-  if (t.rows <= 2 * kTileRows) return MultiplyFewRows<Dot, true>(t);
+  if (t.rows <= 2 * kTileRows) return MultiplyFewRows<Dot>(t);
   MultiplyManyRows<Dot>(t);
 }
 
