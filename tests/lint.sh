@@ -2,7 +2,7 @@
 # Formatting of every tracked C++ file, and static analysis of the product's, against the compile commands of a build:
 #   tests/lint.sh [BUILD_DIR] [JOBS]
 # clang-tidy passes over what is not ours to lint (generated sources), over tests/ (twice the time, and what is wrong
-# there shows when it runs), and over kernels/cpu/simd_*.cc, which are written in GCC's vector extensions and AVX
+# there shows when it runs), and over kernels/cpu/simd/*.cc, which are written in GCC's vector extensions and AVX
 # types that clang 14 does not parse, and CUDA's kernels (*.cu): the compilers' warnings and the conformance tests watch
 # over them.
 # It reads what the build compiles: in a unity build (the presets' `release`) several files at once, which saves
@@ -52,7 +52,7 @@ git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run -Werror
 echo "lint: formatting is clean"
 
 mapfile -t units < <(grep -o '"file": "[^"]*"' "$build/compile_commands.json" | cut -d'"' -f4 | sort -u |
-  grep -E "^($root|$build)/(common|kernels|parallel|runtime|launcher)/" | grep -Ev '/kernels/cpu/simd_[a-z0-9_]*\.cc$|\.cu$')
+  grep -E "^($root|$build)/(common|kernels|parallel|runtime|launcher)/" | grep -Ev '/kernels/cpu/simd/[a-z0-9_]*\.cc$|\.cu$')
 headers=$({ clang-tidy --version; git ls-files -z '*.h' '*.proto' .clang-tidy | xargs -0 cat; } | sha256sum | cut -c1-40)
 mkdir -p "$build/lint"
 echo "lint: ${#units[@]} translation units"

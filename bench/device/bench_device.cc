@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/status_macros.h"
+#include "kernels/cpu/instruction_set_choice.h"
 
 namespace sdar {
 namespace {
@@ -20,6 +21,12 @@ absl::StatusOr<BenchDevice> OpenCuda(const CudaDeviceOptions& options, Communica
 
 }  // namespace
 
+InstructionSet FastestInstructionSet(DType act_dtype, const CoreShare& cores) {
+  constexpr int64_t kWeightRows = 12288, kCols = 2048;
+  const ProductShape shape = {act_dtype, WeightFormat::kAct, kWeightRows, kCols};
+  return ChooseInstructionSet(MeasureInstructionSets(shape, cores));
+}
+
 absl::StatusOr<BenchDevice> OpenBenchDevice(const DeviceChoice& choice, Communicator& group) {
   SDAR_ASSIGN_OR_RETURN(const DType act_dtype, ParseDType(choice.dtype));
   if (choice.device == "cuda") {
@@ -30,11 +37,12 @@ absl::StatusOr<BenchDevice> OpenBenchDevice(const DeviceChoice& choice, Communic
   }
   CpuBackendOptions cpu;
   cpu.act_dtype = act_dtype;
-  cpu.instruction_set = BestInstructionSet();
-  if (choice.instruction_set != "auto") {
+  cpu.cores = ShareCores(FindAllowedCores(), 1, 0, choice.threads);
+  if (choice.instruction_set == "auto") {
+    cpu.instruction_set = FastestInstructionSet(act_dtype, cpu.cores);
+  } else {
     SDAR_ASSIGN_OR_RETURN(cpu.instruction_set, ParseInstructionSet(choice.instruction_set));
   }
-  cpu.cores = ShareCores(FindAllowedCores(), 1, 0, choice.threads);
   BenchDevice opened;
   SDAR_ASSIGN_OR_RETURN(opened.device.backend, CpuBackend::Create(cpu));
   opened.cpu = cpu;

@@ -26,6 +26,9 @@ struct BenchDevice {
   std::optional<CpuBackendOptions> cpu;  // where it is the CPU
 };
 
+// The fastest of this machine for products as those of a model of 1.7 B parameters.
+InstructionSet FastestInstructionSet(DType act_dtype, const CoreShare& cores);
+
 // Requires: a group of one rank. Errors: as the backends'; NotFound says what is missing for CUDA.
 absl::StatusOr<BenchDevice> OpenBenchDevice(const DeviceChoice& choice, Communicator& group);
 

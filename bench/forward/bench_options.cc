@@ -61,9 +61,9 @@ void AddBenchFlags(BenchOptions& o, FlagSpec& spec) {
       "dtype", Flag(&o.dtype, "bfloat16|float32"), "arithmetic and K/V: bfloat16 or float32")(
       "weights", Flag(&o.weights, "dtype|int8"),
       "dtype: as --dtype; int8: bytes, multiplied with bytes")(
-      "instruction-set", Flag(&o.instruction_set, "auto|portable|avx2|avx512|avx512_bf16"),
-      "auto, portable, avx2, avx512 or avx512_bf16")("threads", Flag(&o.threads),
-                                                     "threads; 0: one per core");
+      "instruction-set", Flag(&o.instruction_set, "auto|portable|avx2|avx512|avx512_bf16|amx"),
+      "auto: the fastest here, as measured")("threads", Flag(&o.threads),
+                                             "threads; 0: one per core");
   spec.Group("Passes")("rows", Flag(&o.rows), "rows of a forward pass of one sequence")(
       "batch", Flag(&o.batch), "sequences that decode together")(
       "context", Flag(&o.context), "committed positions of every sequence")(

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bench/device/bench_device.h"
 #include "bench/forward/synthetic_source.h"
 #include "common/status_macros.h"
 #include "parallel/local_communicator.h"
@@ -44,8 +45,8 @@ absl::StatusOr<CpuModel> MakeCpuModel(const CpuModelSource& source, const ModelO
   CpuModel out;
   CpuBackendOptions cpu;
   SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(source.dtype));
-  cpu.instruction_set = BestInstructionSet();
   cpu.cores = ShareCores(FindAllowedCores(), 1, 0, source.threads);
+  cpu.instruction_set = FastestInstructionSet(cpu.act_dtype, cpu.cores);
   SDAR_ASSIGN_OR_RETURN(out.backend, CpuBackend::Create(cpu));
   out.backend->BindThread();
   out.communicator = MakeSingleCommunicator();

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-#include "kernels/cpu/simd_kernels.h"
+#include "kernels/cpu/simd/kernels.h"
 
 namespace sdar {
 

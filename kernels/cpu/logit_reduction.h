@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/backend.h"
-#include "kernels/cpu/simd_kernels.h"
+#include "kernels/cpu/simd/kernels.h"
 
 namespace sdar {
 

@@ -9,7 +9,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/host_memory.h"
-#include "kernels/cpu/simd_kernels.h"
+#include "kernels/cpu/simd/kernels.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace sdar {

@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 
 #include "kernels/backend.h"
-#include "kernels/cpu/simd_kernels.h"
+#include "kernels/cpu/simd/kernels.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace sdar {

@@ -256,6 +256,7 @@ absl::Status Job::MakeEngine() {
   engine.scheduler.fuse_commit = options_.fuse_commit;
   engine.scheduler.prefix_cache = options_.prefix_cache;
   engine.scheduler.max_prefill_rows = options_.max_prefill_rows;
+  engine.scheduler.prefill_share = options_.prefill_share;
   limits_.forbidden = ForbiddenIds(text_->tokenizer(), mask_token_, config().vocab_size);
   defaults_.structures = MakeStructureCompiler(text_->tokenizer(), limits_);
   engine.limits = limits_;

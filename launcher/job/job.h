@@ -14,6 +14,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/core_assignment.h"
+#include "kernels/cpu/instruction_set.h"
 #include "launcher/cuda/cuda_module.h"
 #include "launcher/job/job_options.h"
 #include "parallel/communicator.h"
@@ -140,6 +141,7 @@ class Job {
   absl::Status JoinReplicas();
   StepProgress OwnProgress() const;
   void WarnOfMachine(const AllowedCores& allowed, const std::string& why_no_gpu) const;
+  absl::StatusOr<InstructionSet> FindInstructionSet(DType act_dtype, const CoreShare& cores);
   absl::StatusOr<CoreShare> FindCores(const AllowedCores& allowed);
   int64_t PagesOf(int64_t memory_bytes) const;
   absl::Status CheckPages(int64_t pages) const;

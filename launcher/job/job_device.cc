@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a rank computes on: its share of the cores, or a GPU.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,7 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/instruction_set_choice.h"
 #include "launcher/job/agreement.h"
 #include "launcher/job/job.h"
 #include "launcher/job/machine_report.h"
@@ -85,6 +87,39 @@ absl::Status Job::OpenCuda(const CudaModule& cuda, int num_devices) {
   return cuda.open(options, *group_, device_);
 }
 
+// All ranks measure at the same time, as they will compute.
+absl::StatusOr<InstructionSet> Job::FindInstructionSet(DType act_dtype, const CoreShare& cores) {
+  if (options_.instruction_set != "auto") return ParseInstructionSet(options_.instruction_set);
+  ProductShape shape;
+  shape.act_dtype = act_dtype;
+  SDAR_ASSIGN_OR_RETURN(shape.format, ParseWeightFormat(options_.weights));
+  const int64_t width = std::max(config().intermediate_size,
+                                 config().moe_intermediate_size * config().num_experts_per_token);
+  shape.weight_rows = 2 * width / group_size();
+  shape.cols = config().hidden_size;
+  InstructionSetTimes times = MeasureInstructionSets(shape, cores);
+  constexpr int64_t kLacking = -1, kNotMeasured = 0;
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  for (InstructionSetTime& time : times) {
+    int64_t mine = kLacking;
+    if (time.has) {
+      mine = time.time == absl::InfiniteDuration() ? kNotMeasured
+                                                   : kMost - absl::ToInt64Nanoseconds(time.time);
+    }
+    SDAR_ASSIGN_OR_RETURN(const int64_t least, MinimumOverRanks(*world_, mine));
+    time.has = least != kLacking;
+    time.time = least > kNotMeasured ? absl::Nanoseconds(kMost - least) : absl::InfiniteDuration();
+  }
+  const InstructionSet chosen = ChooseInstructionSet(times);
+  if (is_coordinator()) {
+    const std::string measured = DescribeTimes(times);
+    spdlog::info("instruction set {}: {}", std::string(Name(chosen)),
+                 measured.empty() ? "the most capable that all ranks have"
+                                  : absl::StrCat("of a product at 4, 16 and 64 rows, ", measured));
+  }
+  return chosen;
+}
+
 absl::Status Job::OpenCpu(const std::string& why_no_gpu) {
   const AllowedCores allowed = FindAllowedCores();
   SDAR_ASSIGN_OR_RETURN(const CoreShare cores, FindCores(allowed));
@@ -93,14 +128,9 @@ absl::Status Job::OpenCpu(const std::string& why_no_gpu) {
                  DescribeMemory(ControlGroup::OfThisProcess()));
   }
   WarnOfMachine(allowed, why_no_gpu);
-  auto set = options_.instruction_set == "auto" ? BestInstructionSet()
-                                                : ParseInstructionSet(options_.instruction_set);
-  SDAR_ASSIGN_OR_RETURN(const int64_t common,
-                        MinimumOverRanks(*world_, set.ok() ? static_cast<int64_t>(*set) : 0));
-  SDAR_RETURN_IF_ERROR(set.status());
   CpuBackendOptions cpu;
   SDAR_ASSIGN_OR_RETURN(cpu.act_dtype, ParseDType(options_.dtype));
-  cpu.instruction_set = static_cast<InstructionSet>(common);
+  SDAR_ASSIGN_OR_RETURN(cpu.instruction_set, FindInstructionSet(cpu.act_dtype, cores));
   cpu.cores = cores;
   if (mpi_group_ != nullptr) mpi_group_->set_eager(cores.spin);
   SDAR_ASSIGN_OR_RETURN(device_.backend, CpuBackend::Create(cpu));

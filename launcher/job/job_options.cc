@@ -54,6 +54,10 @@ absl::Status JobOptions::Validate() const {
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequences", max_sequences, 1, 4096));
   SDAR_RETURN_IF_ERROR(AtLeast("max-batch-rows", max_batch_rows, 8, 65536));
   SDAR_RETURN_IF_ERROR(AtLeast("max-prefill-rows", max_prefill_rows, 1, 65536));
+  if (!(prefill_share >= 0.01 && prefill_share <= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--prefill-share: expected 0.01 .. 1, got ", prefill_share));
+  }
   SDAR_RETURN_IF_ERROR(AtLeast("max-sequence-length", max_sequence_length, 0, int64_t{1} << 30));
   SDAR_RETURN_IF_ERROR(AtLeast("page-size", page_size, 1, 4096));
   constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
@@ -95,8 +99,8 @@ void AddDeviceFlags(JobOptions& o, FlagSpec& spec) {
       "dtype", Flag(&o.dtype, "bfloat16|float32"), "arithmetic and K/V: bfloat16 or float32")(
       "weights", Flag(&o.weights, "dtype|int8"),
       "dtype: as --dtype; int8: half as large, results differ a little (CPU only)")(
-      "instruction-set", Flag(&o.instruction_set, "auto|portable|avx2|avx512|avx512_bf16"),
-      "auto (the best that all ranks have), portable, avx2, avx512 or avx512_bf16")(
+      "instruction-set", Flag(&o.instruction_set, "auto|portable|avx2|avx512|avx512_bf16|amx"),
+      "auto: of those that all ranks have the fastest, as measured at start")(
       "threads", Flag(&o.threads), "threads per rank; 0: the rank's share of the cores")(
       "tensor-parallel", Flag(&o.tensor_parallel),
       "ranks that hold the model together; divides the ranks of the job, whose groups are "
@@ -118,8 +122,10 @@ void AddBatchFlags(JobOptions& o, FlagSpec& spec) {
       "max-batch-rows", Flag(&o.max_batch_rows), "rows (positions) of one step at most")(
       "max-prefill-rows", Flag(&o.max_prefill_rows),
       "rows of prompts in a step in which other sequences decode")(
-      "fuse-commit", SwitchFlag(&o.fuse_commit),
-      "commit a finished block in the pass of the next block's first step");
+      "prefill-share", Flag(&o.prefill_share, "PART"),
+      "part of such a step's time that prompts may take: with 0.5 it takes twice its time; 1: no "
+      "bound")("fuse-commit", SwitchFlag(&o.fuse_commit),
+               "commit a finished block in the pass of the next block's first step");
 }
 
 void AddWatchFlags(JobOptions& o, FlagSpec& spec) {

@@ -26,6 +26,7 @@ struct JobOptions {
   bool prefix_cache = true;
   int64_t max_batch_rows = 512;
   int64_t max_prefill_rows = 128;
+  double prefill_share = 0.5;
   int64_t max_sequence_length = 0;  // 0: what the model was made for
   int64_t page_size = 64;
   int64_t max_waiting = 1024;                     // samples in the queue; sdar-serve has a flag

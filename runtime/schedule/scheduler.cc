@@ -23,7 +23,8 @@ int64_t PagesFor(int64_t positions, int64_t page_size) {
 Scheduler::Scheduler(const SchedulerConfig& config)
     : config_(config),
       pages_(config.num_pages),
-      cache_(pages_, config.page_size, config.prefix_cache) {
+      cache_(pages_, config.page_size, config.prefix_cache),
+      prefill_pace_(config.prefill_share) {
   for (int slot = config.max_sequences - 1; slot >= 0; --slot) free_slots_.emplace_back(slot);
 }
 
@@ -154,8 +155,27 @@ std::vector<std::pair<SequenceId, Scheduler::Running*>> Scheduler::ServiceOrder(
   return order;
 }
 
+Scheduler::RowBudget Scheduler::BudgetOf(int64_t decode_rows) const {
+  RowBudget budget{config_.max_batch_rows, config_.max_batch_rows};
+  if (decode_rows == 0) return budget;
+  const int64_t left = std::max(config_.max_batch_rows / 4, config_.max_batch_rows - decode_rows);
+  budget.prefill_rows = std::min(config_.max_prefill_rows, left);
+  budget.prefill_milliseconds = prefill_pace_.Budget(decode_rows);
+  budget.prompts_rest = prefill_pace_.WantsRest();
+  return budget;
+}
+
+void Scheduler::PlanSequences(RowBudget& budget) {
+  const int64_t preemptions = counters_.preemptions;
+  for (const auto& [id, running] : ServiceOrder()) {
+    const bool gone = counters_.preemptions != preemptions && Find(id) == nullptr;
+    if (!gone && PlanSequence(*running, budget)) running->last_served = steps_;
+  }
+}
+
 bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
   planned_.clear();
+  pieces_.clear();
   Admit();
   if (running_.empty()) {
     SDAR_CHECK(waiting_.empty());
@@ -164,15 +184,11 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
   ++steps_;
   int64_t decode_rows = 0;
   for (const auto& running : running_) decode_rows += DecodeRows(*running->sequence);
-  RowBudget budget{config_.max_batch_rows, config_.max_batch_rows};
-  if (decode_rows > 0) {
-    const int64_t left = std::max(config_.max_batch_rows / 4, config_.max_batch_rows - decode_rows);
-    budget.prefill_rows = std::min(config_.max_prefill_rows, left);
-  }
-  const int64_t preemptions = counters_.preemptions;
-  for (const auto& [id, running] : ServiceOrder()) {
-    const bool gone = counters_.preemptions != preemptions && Find(id) == nullptr;
-    if (!gone && PlanSequence(*running, budget)) running->last_served = steps_;
+  RowBudget budget = BudgetOf(decode_rows);
+  PlanSequences(budget);
+  if (planned_.empty() && budget.prompts_rest) {
+    budget.prompts_rest = false;
+    PlanSequences(budget);
   }
   SDAR_CHECK(!planned_.empty());
   PlanDrafts(budget);
@@ -187,7 +203,8 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
   int64_t rows = 0;
   for (const sdar::v1::Segment& segment : plan.segments()) rows += segment.token_ids_size();
   counters_.steps.rows += static_cast<uint64_t>(rows);
-  has_prefill_ = budget.has_prefill;
+  decode_rows_ = rows;
+  for (const PrefillPace::Piece& piece : pieces_) decode_rows_ -= piece.rows;
   return true;
 }
 
@@ -230,6 +247,16 @@ bool Scheduler::SavesAPass(const Sequence& sequence, int64_t rows) const {
   return passes(all - rows) < passes(all);
 }
 
+// Rows that a sequence's prompt can have in this step, whole blocks. The first one gets a block at
+// least, however much that is compared with the share of prompts.
+int64_t Scheduler::RowsForPrompt(const Sequence& sequence, const RowBudget& budget) const {
+  const int64_t block = sequence.block_length();
+  const int64_t in_time = prefill_pace_.RowsIn(budget.prefill_milliseconds,
+                                               sequence.num_committed(), budget.prefill_rows);
+  const int64_t share = budget.has_prefill ? in_time : std::max(in_time, block);
+  return std::min(share, budget.rows) / block * block;
+}
+
 // Gives a sequence the rows and pages it can have in this step. False when it has to wait.
 bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
   const Sequence& sequence = *running.sequence;
@@ -238,11 +265,9 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
   int64_t num_targets = 0;
   bool denoise = pending_rows == 0 || config_.fuse_commit;
   const bool prefill = DecodeRows(sequence) == 0;
+  if (prefill && budget.prompts_rest) return false;
   if (prefill) {
-    // The first one gets a block at least, however large that is compared with the prefill's share.
-    const int64_t share =
-        budget.has_prefill ? budget.prefill_rows : std::max(budget.prefill_rows, block);
-    const int64_t available = std::min(share, budget.rows) / block * block;
+    const int64_t available = RowsForPrompt(sequence, budget);
     denoise = !sequence.scores() && config_.fuse_commit && pending_rows + block <= available;
     pending_rows = denoise ? pending_rows : std::min(pending_rows, available);
     if (sequence.scores()) {
@@ -260,6 +285,8 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
   if (prefill) {
     budget.prefill_rows -= rows;
     budget.has_prefill = true;
+    pieces_.push_back({rows, sequence.num_committed()});
+    budget.prefill_milliseconds -= prefill_pace_.Milliseconds(pieces_.back());
   }
   planned_.push_back({&running, pending_rows, denoise, num_targets});
   return true;

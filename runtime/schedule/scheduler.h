@@ -3,6 +3,7 @@
 // next.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "runtime/schedule/draft_planner.h"
 #include "runtime/schedule/mask_table.h"
 #include "runtime/schedule/page_allocator.h"
+#include "runtime/schedule/prefill_pace.h"
 #include "runtime/schedule/prefix_cache.h"
 #include "runtime/schedule/sequence.h"
 #include "runtime/schedule/step_counters.h"
@@ -33,6 +35,7 @@ struct SchedulerConfig {
       true;  // commit a finished block in the same pass as the next block's first step
   bool prefix_cache = true;
   int64_t max_prefill_rows = 128;  // rows of prompts in a step in which other sequences decode
+  double prefill_share = 0.5;      // of such a step's time, for prompts: above 0, at most 1
 };
 
 // What the scheduler has done so far.
@@ -119,7 +122,9 @@ class Scheduler {
   struct RowBudget {
     int64_t rows;
     int64_t prefill_rows;
+    double prefill_milliseconds = std::numeric_limits<double>::infinity();
     bool has_prefill = false;
+    bool prompts_rest = false;
   };
 
   void Admit();
@@ -128,6 +133,9 @@ class Scheduler {
   std::vector<std::pair<SequenceId, Running*>> ServiceOrder() const;
   int64_t DecodeRows(const Sequence& sequence) const;
   bool SavesAPass(const Sequence& sequence, int64_t rows) const;
+  RowBudget BudgetOf(int64_t decode_rows) const;
+  void PlanSequences(RowBudget& budget);
+  int64_t RowsForPrompt(const Sequence& sequence, const RowBudget& budget) const;
   bool PlanSequence(Running& running, RowBudget& budget);
   void PlanDrafts(const RowBudget& budget);
   bool CanWriteDraft(const Running& running) const;
@@ -171,7 +179,10 @@ class Scheduler {
   std::vector<Choice> choices_;  // of the sequence whose outcome is being applied
   DraftPlanner draft_planner_;
   size_t num_summaries_ = 0;  // of the plan so far
-  bool has_prefill_ = false;  // the last plan
+  PrefillPace prefill_pace_;
+  // Of the last plan.
+  int64_t decode_rows_ = 0;
+  std::vector<PrefillPace::Piece> pieces_;
   SchedulerCounters counters_;
   int64_t steps_ = 0;
 };

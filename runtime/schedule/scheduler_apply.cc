@@ -170,7 +170,8 @@ bool Scheduler::FollowDraft(Planned& planned) {
 }
 
 void Scheduler::NoteStepTime(absl::Duration time) {
-  if (!has_prefill_) draft_planner_.NoteStep(time);
+  if (pieces_.empty()) draft_planner_.NoteStep(time);
+  prefill_pace_.Note(decode_rows_, pieces_, time);
 }
 
 void Scheduler::Count(const StepOutcome& outcome) {

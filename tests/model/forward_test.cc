@@ -11,7 +11,8 @@
 namespace sdar {
 namespace {
 
-class CompanyTest : public ::testing::TestWithParam<std::tuple<const char*, DType, InstructionSet>> {};
+class CompanyTest
+    : public ::testing::TestWithParam<std::tuple<const char*, DType, InstructionSet>> {};
 
 TEST_P(CompanyTest, LogitsAreTheSameBitsChunkedAndBesideOtherSequences) {
   const auto [name, dtype, set] = GetParam();
@@ -52,14 +53,13 @@ TEST_P(CompanyTest, LogitsAreTheSameBitsChunkedAndBesideOtherSequences) {
   EXPECT_THAT(RunOnLocalRanks(CaseFolder(name), options, body), IsOk());
 }
 
-INSTANTIATE_TEST_SUITE_P(AllTargets, CompanyTest,
-                         ::testing::Combine(::testing::ValuesIn(kCases),
-                                            ::testing::Values(DType::kFloat32, DType::kBFloat16),
-                                            ::testing::Values(
-                                                InstructionSet::kPortable, InstructionSet::kAvx2,
-                                                InstructionSet::kAvx512, InstructionSet::kAvx512Bf16,
-                                                InstructionSet::kAmx,
-                                                InstructionSet::kAmxEmulated)));
+INSTANTIATE_TEST_SUITE_P(
+    AllTargets, CompanyTest,
+    ::testing::Combine(::testing::ValuesIn(kCases),
+                       ::testing::Values(DType::kFloat32, DType::kBFloat16),
+                       ::testing::Values(InstructionSet::kPortable, InstructionSet::kAvx2,
+                                         InstructionSet::kAvx512, InstructionSet::kAvx512Bf16,
+                                         InstructionSet::kAmx, InstructionSet::kAmxEmulated)));
 
 // Keeps the logits of some of a step's rows only.
 void KeepLogits(StepRows& step, std::vector<int32_t> rows) {

@@ -5,4 +5,4 @@
 #define SDAR_TILES SDAR_TILES_NONE
 #define SDAR_TARGET kSimdAvx512Bf16
 #define SDAR_TARGET_NAME "avx512_bf16"
-#include "kernels/cpu/simd_kernels-inl.h"
+#include "kernels/cpu/simd/kernels-inl.h"

@@ -2,7 +2,7 @@
 // Attention in bfloat16 by the instruction that multiplies pairs of it. Eight query rows make up a
 // vector, two words of each, so that keys are multiplied as they lie in memory: a key's words are
 // broadcast two at a time, and turning keys into columns falls away. Tiles, running maxima and the
-// independence from other rows are those of simd_attention-inl.h; the products of a key's even
+// independence from other rows are those of attention-inl.h; the products of a key's even
 // words and of its odd ones are summed apart, the weights of values are rounded to bfloat16, and
 // those of even positions and of odd ones are summed apart.
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernels/cpu/simd_kernels.h"
+#include "kernels/cpu/simd/kernels.h"
 
 #define SDAR_TILES_NONE 0
 #define SDAR_TILES_HARDWARE 1
@@ -24,21 +24,21 @@ namespace {
 
 // Each builds on those before it.
 // clang-format off
-#include "kernels/cpu/simd_vector-inl.h"
-#include "kernels/cpu/simd_matmul-inl.h"
+#include "kernels/cpu/simd/vector-inl.h"
+#include "kernels/cpu/simd/matmul-inl.h"
 #if SDAR_TILES != SDAR_TILES_NONE
-#include "kernels/cpu/simd_tiles-inl.h"
-#include "kernels/cpu/simd_tile_matmul-inl.h"
+#include "kernels/cpu/simd/tiles-inl.h"
+#include "kernels/cpu/simd/tile_matmul-inl.h"
 #endif
-#include "kernels/cpu/simd_rows-inl.h"
-#include "kernels/cpu/simd_key_tiles-inl.h"
-#include "kernels/cpu/simd_attention-inl.h"
+#include "kernels/cpu/simd/rows-inl.h"
+#include "kernels/cpu/simd/key_tiles-inl.h"
+#include "kernels/cpu/simd/attention-inl.h"
 #if SDAR_TILES != SDAR_TILES_NONE
-#include "kernels/cpu/simd_tile_attention-inl.h"
+#include "kernels/cpu/simd/tile_attention-inl.h"
 #elif SDAR_HAS_DOT
-#include "kernels/cpu/simd_attention_dot-inl.h"
+#include "kernels/cpu/simd/attention_dot-inl.h"
 #endif
-#include "kernels/cpu/simd_draw-inl.h"
+#include "kernels/cpu/simd/draw-inl.h"
 // clang-format on
 
 void Attention(const AttentionItem& a) {

@@ -3,7 +3,7 @@
 // transposed, keys as they lie in memory times queries in pairs, so that maxima, weights and their
 // sums go over the positions of a query by whole vectors. Weights turn round once and multiply
 // values in pairs of positions. Tiles of keys, running maxima and the independence from other rows
-// are those of simd_attention-inl.h; weights of values are rounded to bfloat16, those of even
+// are those of attention-inl.h; weights of values are rounded to bfloat16, those of even
 // positions and of odd ones are summed apart, and products are summed as tiles sum them.
 
 constexpr int kSquare = kTileRows * kTileWords;        // floats or words of a tile

@@ -5,4 +5,4 @@
 #define SDAR_TILES SDAR_TILES_NONE
 #define SDAR_TARGET kSimdPortable
 #define SDAR_TARGET_NAME "portable"
-#include "kernels/cpu/simd_kernels-inl.h"
+#include "kernels/cpu/simd/kernels-inl.h"

@@ -5,4 +5,4 @@
 #define SDAR_TILES SDAR_TILES_NONE
 #define SDAR_TARGET kSimdAvx2
 #define SDAR_TARGET_NAME "avx2"
-#include "kernels/cpu/simd_kernels-inl.h"
+#include "kernels/cpu/simd/kernels-inl.h"

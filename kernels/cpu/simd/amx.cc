@@ -5,4 +5,4 @@
 #define SDAR_TILES SDAR_TILES_HARDWARE
 #define SDAR_TARGET kSimdAmx
 #define SDAR_TARGET_NAME "amx"
-#include "kernels/cpu/simd_kernels-inl.h"
+#include "kernels/cpu/simd/kernels-inl.h"

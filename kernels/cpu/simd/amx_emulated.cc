@@ -5,4 +5,4 @@
 #define SDAR_TILES SDAR_TILES_EMULATED
 #define SDAR_TARGET kSimdAmxEmulated
 #define SDAR_TARGET_NAME "amx_emulated"
-#include "kernels/cpu/simd_kernels-inl.h"
+#include "kernels/cpu/simd/kernels-inl.h"
