@@ -14,6 +14,7 @@ constexpr double kWeight = 0.5;  // of a new measurement
 constexpr double kOutlier = 2;   // a measurement counts as this many times what was known, at most
 constexpr double kLeastPart = 0.05;  // of a step, that prompts took
 constexpr int64_t kStepsBetweenRests = 32;
+constexpr double kMostDebt = 16;  // of a step's share
 
 }  // namespace
 
@@ -34,9 +35,13 @@ std::optional<double> PrefillPace::RateAt(int64_t position) const {
   return std::nullopt;
 }
 
+double PrefillPace::ShareOf(int64_t decode_rows) const {
+  return decode_cost_.Milliseconds(decode_rows) * share_ / (1 - share_);
+}
+
 double PrefillPace::Budget(int64_t decode_rows) const {
   if (!knows_decode_ || share_ >= 1) return std::numeric_limits<double>::infinity();
-  return decode_cost_.Milliseconds(decode_rows) * share_ / (1 - share_);
+  return saved_ + ShareOf(decode_rows);
 }
 
 int64_t PrefillPace::RowsIn(double milliseconds, int64_t position, int64_t most) const {
@@ -61,19 +66,26 @@ bool PrefillPace::WantsRest() const {
   return share_ < 1 && mixed_steps_ >= (knows_decode_ ? kStepsBetweenRests : 1);
 }
 
-void PrefillPace::Note(int64_t decode_rows, absl::Span<const Piece> pieces, absl::Duration time) {
+void PrefillPace::Note(int64_t decode_rows, absl::Span<const Piece> pieces, bool waited,
+                       absl::Duration time) {
   if (pieces.empty()) {
     if (decode_rows == 0) return;
     decode_cost_.Add(decode_rows, time);
     knows_decode_ = true;
     mixed_steps_ = 0;
+    saved_ = waited && share_ < 1 ? saved_ + ShareOf(decode_rows) : 0;
     return;
   }
   if (decode_rows > 0) ++mixed_steps_;
   if (decode_rows > 0 && !knows_decode_) return;
   const double milliseconds = absl::ToDoubleMilliseconds(time);
   const double decode = decode_rows > 0 ? decode_cost_.Milliseconds(decode_rows) : 0;
-  NotePieces(pieces, std::max(milliseconds - decode, kLeastPart * milliseconds));
+  const double taken = std::max(milliseconds - decode, kLeastPart * milliseconds);
+  NotePieces(pieces, taken);
+  if (decode_rows == 0 || share_ >= 1) return;
+  const double left = saved_ + ShareOf(decode_rows) - taken;
+  // What is left over is not for later; a debt is, but not for long: one slow step may be chance.
+  saved_ = std::clamp(left, -kMostDebt * ShareOf(decode_rows), 0.0);
 }
 
 // Where what they should have taken is known, it says how they shared the time; otherwise their

@@ -29,8 +29,13 @@ class PrefillPace {
   // share: of a step's time, above 0 and at most 1, which is no bound.
   explicit PrefillPace(double share) : share_(share) {}
 
-  // Milliseconds that prompts may add to a step of `decode_rows` other rows, at least 1; infinity
-  // where nothing is known yet.
+  // Rows from which on a piece is worth its while: with fewer, what is read for all of them, such
+  // as the keys and values before them, costs more than they do.
+  static constexpr int64_t kFewestRows = 64;
+
+  // Milliseconds that prompts may add to a step of `decode_rows` other rows, at least 1: what they
+  // may take of this step, and what they left of those before while they waited for enough.
+  // Infinity where nothing is known yet.
   double Budget(int64_t decode_rows) const;
   // Rows at `position` that take `milliseconds`; at most `most`, which is also the answer where
   // nothing is known yet.
@@ -42,21 +47,25 @@ class PrefillPace {
   // after the first one that had some where that is not known, and from time to time.
   bool WantsRest() const;
 
-  // Notes that a step of `decode_rows` rows and these pieces took `time`.
-  void Note(int64_t decode_rows, absl::Span<const Piece> pieces, absl::Duration time);
+  // Notes that a step of `decode_rows` rows and these pieces took `time`; `waited`: there were
+  // prompts that left their share to later steps.
+  void Note(int64_t decode_rows, absl::Span<const Piece> pieces, bool waited, absl::Duration time);
 
  private:
   static constexpr size_t kRanges = 32;  // of positions, by octave
 
   static size_t RangeOf(int64_t position);
   std::optional<double> RateAt(int64_t position) const;
+  double ShareOf(int64_t decode_rows) const;
   void NotePieces(absl::Span<const Piece> pieces, double milliseconds);
   void AddRate(int64_t position, double rate);
 
   double share_;
   StepCost decode_cost_;  // of steps as they would be without prompts
   bool knows_decode_ = false;
-  int64_t mixed_steps_ = 0;                           // since a step without prompts
+  int64_t mixed_steps_ = 0;  // since a step without prompts
+  double saved_ =
+      0;  // milliseconds that prompts may take besides; below 0: that they took too many
   std::array<std::optional<double>, kRanges> rates_;  // milliseconds of a row
 };
 

@@ -161,6 +161,7 @@ Scheduler::RowBudget Scheduler::BudgetOf(int64_t decode_rows) const {
   const int64_t left = std::max(config_.max_batch_rows / 4, config_.max_batch_rows - decode_rows);
   budget.prefill_rows = std::min(config_.max_prefill_rows, left);
   budget.prefill_milliseconds = prefill_pace_.Budget(decode_rows);
+  budget.may_rest = true;
   budget.prompts_rest = prefill_pace_.WantsRest();
   return budget;
 }
@@ -187,7 +188,7 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
   RowBudget budget = BudgetOf(decode_rows);
   PlanSequences(budget);
   if (planned_.empty() && budget.prompts_rest) {
-    budget.prompts_rest = false;
+    budget.may_rest = budget.prompts_rest = false;
     PlanSequences(budget);
   }
   SDAR_CHECK(!planned_.empty());
@@ -203,6 +204,7 @@ bool Scheduler::FillPlan(sdar::v1::StepPlan& plan) {
   int64_t rows = 0;
   for (const sdar::v1::Segment& segment : plan.segments()) rows += segment.token_ids_size();
   counters_.steps.rows += static_cast<uint64_t>(rows);
+  prompts_waited_ = budget.prompts_rest;
   decode_rows_ = rows;
   for (const PrefillPace::Piece& piece : pieces_) decode_rows_ -= piece.rows;
   return true;
@@ -247,6 +249,18 @@ bool Scheduler::SavesAPass(const Sequence& sequence, int64_t rows) const {
   return passes(all - rows) < passes(all);
 }
 
+// Whether prompts leave their share of this step to later ones, so that their pieces are large
+// enough. The first one decides.
+bool Scheduler::PromptsRest(const Sequence& sequence, RowBudget& budget) const {
+  if (budget.has_prefill || !budget.may_rest) return false;
+  int64_t wish = std::min(PrefillPace::kFewestRows, budget.prefill_rows);
+  if (!sequence.scores()) wish = std::min(wish, sequence.num_pending());
+  const int64_t rows =
+      prefill_pace_.RowsIn(budget.prefill_milliseconds, sequence.num_committed(), wish);
+  budget.prompts_rest = budget.prompts_rest || rows < wish;
+  return budget.prompts_rest;
+}
+
 // Rows that a sequence's prompt can have in this step, whole blocks. The first one gets a block at
 // least, however much that is compared with the share of prompts.
 int64_t Scheduler::RowsForPrompt(const Sequence& sequence, const RowBudget& budget) const {
@@ -265,7 +279,7 @@ bool Scheduler::PlanSequence(Running& running, RowBudget& budget) {
   int64_t num_targets = 0;
   bool denoise = pending_rows == 0 || config_.fuse_commit;
   const bool prefill = DecodeRows(sequence) == 0;
-  if (prefill && budget.prompts_rest) return false;
+  if (prefill && PromptsRest(sequence, budget)) return false;
   if (prefill) {
     const int64_t available = RowsForPrompt(sequence, budget);
     denoise = !sequence.scores() && config_.fuse_commit && pending_rows + block <= available;

@@ -124,7 +124,8 @@ class Scheduler {
     int64_t prefill_rows;
     double prefill_milliseconds = std::numeric_limits<double>::infinity();
     bool has_prefill = false;
-    bool prompts_rest = false;
+    bool may_rest = false;      // prompts, in this step
+    bool prompts_rest = false;  // they do
   };
 
   void Admit();
@@ -135,6 +136,7 @@ class Scheduler {
   bool SavesAPass(const Sequence& sequence, int64_t rows) const;
   RowBudget BudgetOf(int64_t decode_rows) const;
   void PlanSequences(RowBudget& budget);
+  bool PromptsRest(const Sequence& sequence, RowBudget& budget) const;
   int64_t RowsForPrompt(const Sequence& sequence, const RowBudget& budget) const;
   bool PlanSequence(Running& running, RowBudget& budget);
   void PlanDrafts(const RowBudget& budget);
@@ -183,6 +185,7 @@ class Scheduler {
   // Of the last plan.
   int64_t decode_rows_ = 0;
   std::vector<PrefillPace::Piece> pieces_;
+  bool prompts_waited_ = false;
   SchedulerCounters counters_;
   int64_t steps_ = 0;
 };

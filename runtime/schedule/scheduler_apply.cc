@@ -171,7 +171,7 @@ bool Scheduler::FollowDraft(Planned& planned) {
 
 void Scheduler::NoteStepTime(absl::Duration time) {
   if (pieces_.empty()) draft_planner_.NoteStep(time);
-  prefill_pace_.Note(decode_rows_, pieces_, time);
+  prefill_pace_.Note(decode_rows_, pieces_, prompts_waited_, time);
 }
 
 void Scheduler::Count(const StepOutcome& outcome) {

@@ -2,6 +2,7 @@
 #include "runtime/schedule/prefill_pace.h"
 
 #include <cmath>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -29,56 +30,88 @@ TEST(PrefillPaceTest, KnowsNoBoundBeforeItHasSeenSteps) {
 
 TEST(PrefillPaceTest, AShareOfAllIsNoBound) {
   PrefillPace pace(1);
-  pace.Note(8, {}, absl::Milliseconds(1));
-  pace.Note(0, {{128, 0}}, absl::Milliseconds(1));
+  pace.Note(8, {}, false, absl::Milliseconds(1));
+  pace.Note(0, {{128, 0}}, false, absl::Milliseconds(1));
   EXPECT_EQ(pace.RowsIn(pace.Budget(8), 5000, 128), 128);
+}
+
+// Reads a prompt of 20,000 tokens beside others, piece by piece as the scheduler does. Returns how
+// much slower the others were for it.
+double SlowedBy(double share, int64_t decode_rows) {
+  PrefillPace pace(share);
+  pace.Note(decode_rows, {}, false, absl::Milliseconds(StepMilliseconds(decode_rows, {})));
+  double time = 0;
+  int steps = 0;
+  for (int64_t position = 0; position < 20000; ++steps) {
+    const double budget = pace.Budget(decode_rows);
+    std::vector<Piece> pieces;
+    if (!pace.WantsRest() &&
+        pace.RowsIn(budget, position, PrefillPace::kFewestRows) == PrefillPace::kFewestRows) {
+      pieces = {{pace.RowsIn(budget, position, 128), position}};
+      position += pieces[0].rows;
+    }
+    const double step = StepMilliseconds(decode_rows, pieces);
+    pace.Note(decode_rows, pieces, pieces.empty(), absl::Milliseconds(step));
+    time += step;
+  }
+  return time / (steps * StepMilliseconds(decode_rows, {}));
 }
 
 TEST(PrefillPaceTest, APromptTakesItsShareOfTheStepsHoweverFarItIs) {
   for (const double share : {0.2, 0.5, 0.8}) {
-    PrefillPace pace(share);
-    pace.Note(32, {}, absl::Milliseconds(StepMilliseconds(32, {})));
-    double with = 0;
-    int steps = 0;
-    for (int64_t position = 0; position < 20000; ++steps) {
-      const int64_t rows = std::max<int64_t>(pace.RowsIn(pace.Budget(32), position, 128), 1);
-      const Piece piece = {rows, position};
-      const double time = StepMilliseconds(32, {piece});
-      pace.Note(32, {piece}, absl::Milliseconds(time));
-      with += time;
-      position += rows;
+    for (const int64_t decode_rows : {8, 64, 1000}) {
+      const double slowed = SlowedBy(share, decode_rows);
+      EXPECT_LT(slowed, 1.1 / (1 - share)) << share << ", " << decode_rows << " rows";
+      // A thousand rows take so long that a piece of the most rows is less than the share.
+      if (decode_rows < 1000) {
+        EXPECT_GT(slowed, 0.8 / (1 - share)) << share;
+      }
     }
-    const double without = steps * StepMilliseconds(32, {});
-    EXPECT_LT(with / without, 1.15 / (1 - share)) << share;
-    EXPECT_GT(with / without, 0.7 / (1 - share)) << share;
   }
+}
+
+TEST(PrefillPaceTest, WhatPromptsLeaveWhileTheyWaitIsTheirsLater) {
+  PrefillPace pace(0.5);
+  pace.Note(32, {}, false, absl::Milliseconds(4));
+  EXPECT_NEAR(pace.Budget(32), 4, 1e-9);
+  pace.Note(32, {}, true, absl::Milliseconds(4));
+  pace.Note(32, {}, true, absl::Milliseconds(4));
+  EXPECT_NEAR(pace.Budget(32), 12, 1e-9);
+  pace.Note(32, {{64, 100}}, false, absl::Milliseconds(20));
+  EXPECT_NEAR(pace.Budget(32), 0, 1e-9);  // 16 of 12 were taken
+  pace.Note(32, {}, false, absl::Milliseconds(4));
+  EXPECT_NEAR(pace.Budget(32), 4, 1e-9);
 }
 
 TEST(PrefillPaceTest, PromptsRestWhereAStepWithoutThemIsNotKnownAndFromTimeToTime) {
   PrefillPace pace(0.5);
   EXPECT_FALSE(pace.WantsRest());
-  pace.Note(0, {{128, 4000}}, absl::Milliseconds(StepMilliseconds(0, {{128, 4000}})));
+  pace.Note(0, {{128, 4000}}, false, absl::Milliseconds(StepMilliseconds(0, {{128, 4000}})));
   EXPECT_FALSE(pace.WantsRest());
-  pace.Note(32, {{4, 100}}, absl::Milliseconds(6));
+  pace.Note(32, {{4, 100}}, false, absl::Milliseconds(6));
   EXPECT_TRUE(pace.WantsRest());
-  pace.Note(32, {}, absl::Milliseconds(StepMilliseconds(32, {})));
+  pace.Note(32, {}, false, absl::Milliseconds(StepMilliseconds(32, {})));
   int steps = 0;
   for (; steps < 1000 && !pace.WantsRest(); ++steps)
-    pace.Note(32, {{4, 100}}, absl::Milliseconds(6));
+    pace.Note(32, {{4, 100}}, false, absl::Milliseconds(6));
   EXPECT_GE(steps, 16);
   EXPECT_LT(steps, 1000);
-  pace.Note(32, {}, absl::Milliseconds(5));
+  pace.Note(32, {}, false, absl::Milliseconds(5));
   EXPECT_FALSE(pace.WantsRest());
   EXPECT_FALSE(PrefillPace(1).WantsRest());
 }
 
 TEST(PrefillPaceTest, OneSlowStepDoesNotStopPrompts) {
   PrefillPace pace(0.5);
-  pace.Note(32, {}, absl::Milliseconds(5));
-  pace.Note(32, {{64, 100}}, absl::Milliseconds(10));
+  pace.Note(32, {}, false, absl::Milliseconds(5));
+  pace.Note(32, {{64, 100}}, false, absl::Milliseconds(10));
   const int64_t before = pace.RowsIn(pace.Budget(32), 100, 512);
-  pace.Note(32, {{64, 100}}, absl::Seconds(10));
-  EXPECT_GE(pace.RowsIn(pace.Budget(32), 100, 512), before / 2);
+  pace.Note(32, {{64, 100}}, false, absl::Seconds(10));
+  int steps = 0;
+  while (pace.RowsIn(pace.Budget(32), 100, 512) < before / 2 && ++steps < 100) {
+    pace.Note(32, {}, true, absl::Milliseconds(5));
+  }
+  EXPECT_LT(steps, 40);
 }
 
 }  // namespace

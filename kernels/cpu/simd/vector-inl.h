@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Vectors of the instruction set being compiled: GCC vector types, loads, stores, conversions, exp.
-// Included inside the anonymous namespace of each simd_*.cc, which defines SDAR_LANES.
+// Included inside the anonymous namespace of each file of a set, which defines SDAR_LANES.
 
 constexpr int kLanes = SDAR_LANES;
 
