@@ -46,7 +46,8 @@ void MatMulRunner::Place(absl::Span<const MatMulJob> jobs) {
     }
     placed.part_tiles = TilesOfPart(job);
     const int64_t parts = (NumTiles(w) + placed.part_tiles - 1) / placed.part_tiles;
-    const int64_t packed_words = RowsWithRest(job.x.rows) * PackedWords(NumWords(w));
+    const int64_t packed_words =
+        RowsWithRest(job.x.rows) * PackedWords(NumWords(w)) * ProductOf(w).packed_words;
     Placed next;
     next.first_part = placed.first_part + parts;
     next.first_row = placed.first_row + job.x.rows;

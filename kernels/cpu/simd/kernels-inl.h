@@ -57,13 +57,13 @@ void Attention(const AttentionItem& a) {
 const SimdKernels SDAR_TARGET = {
     SDAR_TARGET_NAME,
 #if SDAR_TILES == SDAR_TILES_NONE
-    {PackRows, MultiplyTile<BFloat16Product>, 1},
-    {PackRows, MultiplyTile<Float32Product>, 1},
-    {PackRows, MultiplyInt8<MultiplyTile<Int8Product>>, 1},
+    {PackRows<BFloat16Product>, MultiplyTile<BFloat16Product>, 1, BFloat16Product::kPacked},
+    {PackRows<Float32Product>, MultiplyTile<Float32Product>, 1, 1},
+    {PackRows<Int8Product>, MultiplyInt8<MultiplyTile<Int8Product>>, 1, 1},
 #else
-    {PackTileRows, MultiplyByTiles<BFloat16Tiles>, kMostTiles},
-    {PackRows, MultiplyTile<Float32Product>, 1},
-    {PackTileRows, MultiplyInt8<MultiplyByTiles<Int8Tiles>>, kMostTiles},
+    {PackTileRows, MultiplyByTiles<BFloat16Tiles>, kMostTiles, 1},
+    {PackRows<Float32Product>, MultiplyTile<Float32Product>, 1, 1},
+    {PackTileRows, MultiplyInt8<MultiplyByTiles<Int8Tiles>>, kMostTiles, 1},
 #endif
     Interleave,
     QuantizeRow,

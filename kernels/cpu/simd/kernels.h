@@ -51,7 +51,7 @@ struct RowPacking {
   int64_t words;       // of a row, rounded up
   int64_t first_word;  // of the part to pack; a multiple of kWordsOfLine
   int64_t end_word;    // the same, or `words`
-  uint32_t* out;       // [RowsWithRest(rows) * PackedWords(words)]
+  uint32_t* out;       // [RowsWithRest(rows) * PackedWords(words) * the product's packed_words]
 };
 
 // Room for a row's words once it is packed.
@@ -64,7 +64,8 @@ constexpr int64_t PackedWords(int64_t words) {
 struct SimdProduct {
   void (*pack_rows)(const RowPacking& packing);
   void (*multiply)(const MatMulTile& tile);
-  int64_t most_tiles;  // of one call
+  int64_t most_tiles;    // of one call
+  int64_t packed_words;  // that a word of a row becomes
 };
 
 // Some query rows of a segment and one K/V head, against all keys they see.

@@ -4,7 +4,7 @@
 
 constexpr int kVectors = kTileColumns / kLanes;  // vectors of one row's 32 columns
 // Rows whose accumulators fit the register file together with the weight and the broadcast.
-constexpr int kMaxRows = kLanes == 16 ? 14 : (kLanes == 8 ? 3 : 1);
+constexpr int kMaxRows = kLanes == 16 ? (SDAR_HAS_DOT ? 14 : 12) : (kLanes == 8 ? 3 : 1);
 // Words of k that are multiplied with every block of rows before the next ones: 128 KiB of weights
 // stay in the second-level cache meanwhile.
 constexpr int64_t kStretchWords = 1024;
@@ -24,10 +24,12 @@ inline float AsFloat(uint32_t bits) {
   return out;
 }
 
-// How one word of every row's x (x[0 .. kRows)) multiplies one word of 32 columns: the products of
-// the three weight dtypes.
+// How one word of every row's x (x[0 .. kRows * kPacked)) multiplies one word of 32 columns: the
+// products of the three weight dtypes. Pack writes a word of row `m` of `rows`.
 struct Float32Product {
   using Sum = Vf;
+  static constexpr int kPacked = 1;
+  static void Pack(uint32_t word, int64_t, int64_t m, uint32_t* out) { out[m] = word; }
   template <int kRows>
   static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
     for (int v = 0; v < kVectors; ++v) {
@@ -38,9 +40,20 @@ struct Float32Product {
 };
 
 // With the dot instruction the weights stay in registers and each row's pair is broadcast once: 28
-// sums, 2 weights and a broadcast fit the 32 registers.
+// sums, 2 weights and a broadcast fit the 32 registers. Without it rows are widened to float32
+// once, where they are packed: [even elements of the rows, odd ones].
 struct BFloat16Product {
   using Sum = Vf;
+#if SDAR_HAS_DOT
+  static constexpr int kPacked = 1;
+  static void Pack(uint32_t word, int64_t, int64_t m, uint32_t* out) { out[m] = word; }
+#else
+  static constexpr int kPacked = 2;
+  static void Pack(uint32_t word, int64_t rows, int64_t m, uint32_t* out) {
+    out[m] = word << 16;
+    out[rows + m] = word & 0xFFFF0000u;
+  }
+#endif
   template <int kRows>
   static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
 #if SDAR_HAS_DOT
@@ -56,13 +69,16 @@ struct BFloat16Product {
       }
     }
 #else
+    Vf even[kVectors], odd[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       const Vu weight = LoadWords(w + v * kLanes);
-      const Vf even = reinterpret_cast<Vf>(weight << 16);
-      const Vf odd = reinterpret_cast<Vf>(weight & 0xFFFF0000u);
-      for (int m = 0; m < kRows; ++m) {
-        sums[m][v] += even * AsFloat(x[m] << 16);
-        sums[m][v] += odd * AsFloat(x[m] & 0xFFFF0000u);
+      even[v] = reinterpret_cast<Vf>(weight << 16);
+      odd[v] = reinterpret_cast<Vf>(weight & 0xFFFF0000u);
+    }
+    for (int m = 0; m < kRows; ++m) {
+      for (int v = 0; v < kVectors; ++v) {
+        sums[m][v] += even[v] * AsFloat(x[m]);
+        sums[m][v] += odd[v] * AsFloat(x[kRows + m]);
       }
     }
 #endif
@@ -72,6 +88,8 @@ struct BFloat16Product {
 // Four unsigned bytes of x times four signed bytes of weight.
 struct Int8Product {
   using Sum = Vi;
+  static constexpr int kPacked = 1;
+  static void Pack(uint32_t word, int64_t, int64_t m, uint32_t* out) { out[m] = word; }
   template <int kRows>
   static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
 #if SDAR_HAS_DOT
@@ -103,7 +121,7 @@ struct Int8Product {
 // A block of rows and a stretch of k.
 struct BlockWork {
   const uint32_t* weight;  // [words][32]
-  const uint32_t* x;       // [words][rows of the block]
+  const uint32_t* x;       // [words][the product's kPacked][rows of the block]
   int64_t words;
   float* out;           // first row
   const char* fetch;    // lines to fetch into the second-level cache meanwhile
@@ -154,10 +172,11 @@ inline void FetchForStore(const float* out) {
 // The loop over the words of a stretch.
 template <typename Product, int kRows>
 inline void AddWords(const BlockWork& b, typename Product::Sum (&sums)[kRows][kVectors]) {
+  constexpr int kStep = kRows * Product::kPacked;
   const uint32_t* w = b.weight;
   const uint32_t* x = b.x;
   if (b.fetch_lines < 0) {
-    for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kRows) {
+    for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kStep) {
       const auto* word = reinterpret_cast<const char*>(w);
       if constexpr (kRows <= kFewRows) {
         FetchNear(word + kAheadBytes);
@@ -171,7 +190,7 @@ inline void AddWords(const BlockWork& b, typename Product::Sum (&sums)[kRows][kV
   }
   const char* fetch = b.fetch;
   const char* const end = fetch + b.fetch_lines * kLineBytes;
-  for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kRows) {
+  for (int64_t i = 0; i < b.words; ++i, w += kTileColumns, x += kStep) {
     if (fetch < end) __builtin_prefetch(fetch, 0, 2);
     fetch += kLineBytes;
     FetchNear(reinterpret_cast<const char*>(w) + kNearBytes);
@@ -226,7 +245,7 @@ void MultiplyTile(const MatMulTile& t) {
       const int64_t rows = blocks.Begin(i + 1) - begin;
       BlockWork b;
       b.weight = weight;
-      b.x = t.x + begin * t.words + word * rows;
+      b.x = t.x + (begin * t.words + word * rows) * Product::kPacked;
       b.words = words;
       b.out = t.out + begin * t.out_stride;
       // The next stretch follows this one in memory, and is usually as long.
@@ -262,6 +281,7 @@ void MultiplyInt8(const MatMulTile& t) {
 }
 
 // Writes the words [first, end) of every row where MultiplyTile reads them.
+template <typename Product>
 void PackRows(const RowPacking& p) {
   constexpr int64_t kAtOnce = 16;  // words of a row read together: one line
   const RowBlocks blocks(p.rows);
@@ -270,7 +290,7 @@ void PackRows(const RowPacking& p) {
   for (int64_t i = 0; i < blocks.count; ++i) {
     const int64_t begin = blocks.Begin(i);
     const int64_t rows = blocks.Begin(i + 1) - begin;
-    uint32_t* out = p.out + begin * p.words;
+    uint32_t* out = p.out + begin * p.words * Product::kPacked;
     for (int64_t word = p.first_word; word < p.end_word; word += kAtOnce) {
       const int64_t end = word + kAtOnce < p.end_word ? word + kAtOnce : p.end_word;
       for (int64_t m = 0; m < rows; ++m) {
@@ -282,7 +302,7 @@ void PackRows(const RowPacking& p) {
           } else {
             __builtin_memcpy(&bits, row + 4 * w, static_cast<size_t>(p.row_bytes - 4 * w));
           }
-          out[w * rows + m] = bits;
+          Product::Pack(bits, rows, m, out + w * rows * Product::kPacked);
         }
       }
     }
