@@ -155,17 +155,6 @@ std::vector<std::pair<SequenceId, Scheduler::Running*>> Scheduler::ServiceOrder(
   return order;
 }
 
-Scheduler::RowBudget Scheduler::BudgetOf(int64_t decode_rows) const {
-  RowBudget budget{config_.max_batch_rows, config_.max_batch_rows};
-  if (decode_rows == 0) return budget;
-  const int64_t left = std::max(config_.max_batch_rows / 4, config_.max_batch_rows - decode_rows);
-  budget.prefill_rows = std::min(config_.max_prefill_rows, left);
-  budget.prefill_milliseconds = prefill_pace_.Budget(decode_rows);
-  budget.may_rest = true;
-  budget.prompts_rest = prefill_pace_.WantsRest();
-  return budget;
-}
-
 void Scheduler::PlanSequences(RowBudget& budget) {
   const int64_t preemptions = counters_.preemptions;
   for (const auto& [id, running] : ServiceOrder()) {
@@ -235,40 +224,6 @@ bool Scheduler::CanWriteDraft(const Running& running) const {
   return EndOfBlock(*running.sequence) <=
              static_cast<int64_t>(running.pages.size()) * config_.page_size ||
          pages_.num_free() > static_cast<int64_t>(running_.size());
-}
-
-// Whether a sequence has to pass once less in later steps if it is given `rows` of its prompt now.
-// Where it does not, it would only be in more passes until its first token: it waits for a share of
-// its own, which the next step begins with.
-bool Scheduler::SavesAPass(const Sequence& sequence, int64_t rows) const {
-  const int64_t block = sequence.block_length();
-  const int64_t all = sequence.num_pending() + (config_.fuse_commit ? block : 0);
-  const int64_t share = std::min(config_.max_prefill_rows, config_.max_batch_rows);
-  const int64_t chunk = std::max(share / block, int64_t{1}) * block;
-  const auto passes = [chunk](int64_t count) { return (count + chunk - 1) / chunk; };
-  return passes(all - rows) < passes(all);
-}
-
-// Whether prompts leave their share of this step to later ones, so that their pieces are large
-// enough. The first one decides.
-bool Scheduler::PromptsRest(const Sequence& sequence, RowBudget& budget) const {
-  if (budget.has_prefill || !budget.may_rest) return false;
-  int64_t wish = std::min(PrefillPace::kFewestRows, budget.prefill_rows);
-  if (!sequence.scores()) wish = std::min(wish, sequence.num_pending());
-  const int64_t rows =
-      prefill_pace_.RowsIn(budget.prefill_milliseconds, sequence.num_committed(), wish);
-  budget.prompts_rest = budget.prompts_rest || rows < wish;
-  return budget.prompts_rest;
-}
-
-// Rows that a sequence's prompt can have in this step, whole blocks. The first one gets a block at
-// least, however much that is compared with the share of prompts.
-int64_t Scheduler::RowsForPrompt(const Sequence& sequence, const RowBudget& budget) const {
-  const int64_t block = sequence.block_length();
-  const int64_t in_time = prefill_pace_.RowsIn(budget.prefill_milliseconds,
-                                               sequence.num_committed(), budget.prefill_rows);
-  const int64_t share = budget.has_prefill ? in_time : std::max(in_time, block);
-  return std::min(share, budget.rows) / block * block;
 }
 
 // Gives a sequence the rows and pages it can have in this step. False when it has to wait.
