@@ -33,28 +33,22 @@ struct Square {
   alignas(64) uint32_t words[16][16];
 };
 
+enum class Product { kBFloat16, kBytes };
+
 // c + a * b for `rows` rows of a and c.
-template <typename Tiles>
-Square AddBFloat16(const Square& a, const Square& b, const Square& c, uint8_t rows) {
+template <typename Tiles, Product kProduct>
+Square AddProduct(const Square& a, const Square& b, const Square& c, uint8_t rows) {
   const uint8_t shape[8] = {rows, rows, 16, 16, 16, 16, 16, 16};
   Tiles tiles(shape);
   Square out = c;
   tiles.template Load<0>(c.words, 64);
   tiles.template LoadPassing<1>(a.words, 64);
   tiles.template Load<2>(b.words, 64);
-  tiles.template AddBFloat16<0, 1, 2>();
-  tiles.template Store<0>(out.words, 64);
-  return out;
-}
-template <typename Tiles>
-Square AddBytes(const Square& a, const Square& b, const Square& c, uint8_t rows) {
-  const uint8_t shape[8] = {rows, rows, 16, 16, 16, 16, 16, 16};
-  Tiles tiles(shape);
-  Square out = c;
-  tiles.template Load<0>(c.words, 64);
-  tiles.template Load<1>(a.words, 64);
-  tiles.template Load<2>(b.words, 64);
-  tiles.template AddBytes<0, 1, 2>();
+  if constexpr (kProduct == Product::kBFloat16) {
+    tiles.template AddBFloat16<0, 1, 2>();
+  } else {
+    tiles.template AddBytes<0, 1, 2>();
+  }
   tiles.template Store<0>(out.words, 64);
   return out;
 }
@@ -87,7 +81,7 @@ TEST(EmulatedTilesTest, ProductsOfOrdinaryNumbersAreThoseOfFloat64) {
   for (auto& row : b.words) {
     for (uint32_t& word : row) word = RandomPair(random, 3);
   }
-  const Square out = AddBFloat16<emulated::Tiles>(a, b, c, 16);
+  const Square out = AddProduct<emulated::Tiles, Product::kBFloat16>(a, b, c, 16);
   const auto value = [](uint32_t bits) {
     float narrow;
     std::memcpy(&narrow, &bits, sizeof narrow);
@@ -114,7 +108,7 @@ TEST(EmulatedTilesTest, RowsThatAreNotThereStayAsTheyAre) {
   std::memset(&a, 0x3F, sizeof a);
   std::memset(&b, 0x3F, sizeof b);
   std::memset(&c, 0x40, sizeof c);
-  const Square out = AddBytes<emulated::Tiles>(a, b, c, 5);
+  const Square out = AddProduct<emulated::Tiles, Product::kBytes>(a, b, c, 5);
   EXPECT_NE(std::memcmp(out.words[4], c.words[4], 64), 0);
   EXPECT_EQ(std::memcmp(out.words[5], c.words[5], 11 * 64), 0);
 }
@@ -139,16 +133,16 @@ TEST(EmulatedTilesTest, HaveTheBitsOfTheTileUnit) {
       for (uint32_t& word : row) word = kind == 3 ? 0 : static_cast<uint32_t>(random());
     }
     const auto rows = static_cast<uint8_t>(1 + random() % 16);
-    const Square want = AddBFloat16<hardware::Tiles>(a, b, c, rows);
-    const Square got = AddBFloat16<emulated::Tiles>(a, b, c, rows);
+    const Square want = AddProduct<hardware::Tiles, Product::kBFloat16>(a, b, c, rows);
+    const Square got = AddProduct<emulated::Tiles, Product::kBFloat16>(a, b, c, rows);
     for (int m = 0; m < 16; ++m) {
       for (int n = 0; n < 16; ++n) {
         if (IsNan(want.words[m][n]) && IsNan(got.words[m][n])) continue;
         ASSERT_EQ(got.words[m][n], want.words[m][n]) << "tile " << round << ", " << m << ", " << n;
       }
     }
-    const Square want_bytes = AddBytes<hardware::Tiles>(a, b, c, rows);
-    const Square got_bytes = AddBytes<emulated::Tiles>(a, b, c, rows);
+    const Square want_bytes = AddProduct<hardware::Tiles, Product::kBytes>(a, b, c, rows);
+    const Square got_bytes = AddProduct<emulated::Tiles, Product::kBytes>(a, b, c, rows);
     ASSERT_EQ(std::memcmp(&got_bytes, &want_bytes, sizeof got_bytes), 0) << "tile " << round;
   }
 }

@@ -26,10 +26,13 @@ inline float AsFloat(uint32_t bits) {
 
 // How one word of every row's x (x[0 .. kRows * kPacked)) multiplies one word of 32 columns: the
 // products of the three weight dtypes. Pack writes a word of row `m` of `rows`.
-struct Float32Product {
-  using Sum = Vf;
+struct PackedAsItIs {
   static constexpr int kPacked = 1;
   static void Pack(uint32_t word, int64_t, int64_t m, uint32_t* out) { out[m] = word; }
+};
+
+struct Float32Product : PackedAsItIs {
+  using Sum = Vf;
   template <int kRows>
   static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
     for (int v = 0; v < kVectors; ++v) {
@@ -42,18 +45,17 @@ struct Float32Product {
 // With the dot instruction the weights stay in registers and each row's pair is broadcast once: 28
 // sums, 2 weights and a broadcast fit the 32 registers. Without it rows are widened to float32
 // once, where they are packed: [even elements of the rows, odd ones].
-struct BFloat16Product {
-  using Sum = Vf;
 #if SDAR_HAS_DOT
-  static constexpr int kPacked = 1;
-  static void Pack(uint32_t word, int64_t, int64_t m, uint32_t* out) { out[m] = word; }
+struct BFloat16Product : PackedAsItIs {
 #else
+struct BFloat16Product {
   static constexpr int kPacked = 2;
   static void Pack(uint32_t word, int64_t rows, int64_t m, uint32_t* out) {
     out[m] = word << 16;
     out[rows + m] = word & 0xFFFF0000u;
   }
 #endif
+  using Sum = Vf;
   template <int kRows>
   static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
 #if SDAR_HAS_DOT
@@ -86,10 +88,8 @@ struct BFloat16Product {
 };
 
 // Four unsigned bytes of x times four signed bytes of weight.
-struct Int8Product {
+struct Int8Product : PackedAsItIs {
   using Sum = Vi;
-  static constexpr int kPacked = 1;
-  static void Pack(uint32_t word, int64_t, int64_t m, uint32_t* out) { out[m] = word; }
   template <int kRows>
   static void Add(const uint32_t* w, const uint32_t* x, Sum (&sums)[kRows][kVectors]) {
 #if SDAR_HAS_DOT
