@@ -55,16 +55,22 @@ inline TileScratch DivideTileScratch(const AttentionItem& a) {
 // Rows that fill up the last group are zeros.
 inline void PackTileQueries(const AttentionItem& a, const TileScratch& s) {
   const int64_t query_rows = a.num_rows * a.group, words = a.head_dim / 2;
-  auto* rounded = reinterpret_cast<uint16_t*>(s.own[0]);  // no keys are there yet
-  for (int64_t i = 0; i < TileGroups(a) * kTileRows; ++i) {
-    if (i < query_rows) {
-      RoundBf16(QueryRow(a, i), a.head_dim, rounded);  // exact: it was rounded before
-    } else {
-      __builtin_memset(rounded, 0, static_cast<size_t>(a.head_dim) * 2);
+  auto* rounded = reinterpret_cast<uint32_t*>(s.own[0]);  // [16][words]: no keys are there yet
+  uint32_t* out = s.queries;
+  for (int64_t first = 0; first < query_rows; first += kTileRows) {
+    for (int64_t r = 0; r < kTileRows; ++r) {
+      auto* row = reinterpret_cast<uint16_t*>(rounded + r * words);
+      if (first + r < query_rows) {
+        RoundBf16(QueryRow(a, first + r), a.head_dim, row);  // exact: it was rounded before
+      } else {
+        __builtin_memset(row, 0, static_cast<size_t>(a.head_dim) * 2);
+      }
     }
-    uint32_t* out = s.queries + i / kTileRows * kTileRows * words + i % kTileRows;
-    for (int64_t w = 0; w < words; ++w) {
-      __builtin_memcpy(out + w * kTileRows, rounded + 2 * w, 4);
+    for (int64_t word = 0; word < words; word += kTileWords, out += kSquare) {
+      Vu square[kTileWords];
+      for (int r = 0; r < kTileRows; ++r) square[r] = LoadWords(rounded + r * words + word);
+      Transpose(square);
+      for (int w = 0; w < kTileWords; ++w) StoreWords(out + w * kTileRows, square[w]);
     }
   }
 }

@@ -5,9 +5,12 @@
 
 constexpr int64_t kChunkBytes = kTileWords * kTileColumns * 4;  // of weights
 constexpr int64_t kSquareBytes = kTileRows * kTileRowBytes;     // of a tile: of 16 rows, or of sums
-// Chunks that are multiplied with all rows before the next ones: the weights of such a stretch, 32
-// KiB, stay in the first-level cache, and all rows' part of it in the second.
-constexpr int64_t kStretchChunks = 16;
+// Chunks that are multiplied with all rows before the next ones. Of many rows the weights of such a
+// stretch, 32 KiB, stay in the first-level cache, and all rows' part of it in the second, which it
+// passes through the first by. Of fewer both stay in the first, which leaves the way between the
+// two to weights that come from memory.
+constexpr int64_t kFewerRows = 128;
+constexpr int64_t StretchOf(int64_t rows) { return rows <= kFewerRows ? 8 : 16; }
 // How far ahead weights are fetched when they are read once: loads of tiles do not start the
 // processor's own fetching.
 constexpr int64_t kTileAheadBytes = 4096;
@@ -16,9 +19,9 @@ constexpr int64_t kMostTiles = 8;
 
 constexpr int64_t ChunksOf(int64_t words) { return (words + kTileWords - 1) / kTileWords; }
 
-inline int64_t ChunksInStretch(int64_t words, int64_t first) {
+inline int64_t ChunksInStretch(int64_t words, int64_t rows, int64_t first) {
   const int64_t left = ChunksOf(words) - first;
-  return left < kStretchChunks ? left : kStretchChunks;
+  return left < StretchOf(rows) ? left : StretchOf(rows);
 }
 
 inline void FetchChunk(const char* weight) {
@@ -48,17 +51,27 @@ struct TileShape {
   uint8_t rows[8];
 };
 
+// Rows of x into tile kTile; kPass: they are not to stay in the first-level cache.
+template <int kTile, bool kPass>
+inline void LoadRows(Tiles& tiles, const char* x) {
+  if constexpr (kPass) {
+    tiles.LoadPassing<kTile>(x, kTileRowBytes);
+  } else {
+    tiles.Load<kTile>(x, kTileRowBytes);
+  }
+}
+
 // Adds products to the sums of one or two tiles of rows of x, which lie `apart` bytes from each
 // other.
-template <typename Dot, bool kTwo>
+template <typename Dot, bool kTwo, bool kPass = true>
 inline void AddChunk(Tiles& tiles, const char* weight, const char* x, int64_t apart) {
   tiles.Load<6>(weight, kTileColumns * 4);
-  tiles.LoadPassing<4>(x, kTileRowBytes);
+  LoadRows<4, kPass>(tiles, x);
   Dot::template Add<0, 4, 6>(tiles);
   tiles.Load<7>(weight + kTileRowBytes, kTileColumns * 4);
   Dot::template Add<1, 4, 7>(tiles);
   if constexpr (kTwo) {
-    tiles.LoadPassing<5>(x + apart, kTileRowBytes);
+    LoadRows<5, kPass>(tiles, x + apart);
     Dot::template Add<2, 5, 6>(tiles);
     Dot::template Add<3, 5, 7>(tiles);
   }
@@ -182,8 +195,8 @@ inline void MultiplyTwoTilesOfRows(Tiles& tiles, const MatMulTile& t, char* sums
   const char* x = reinterpret_cast<const char*>(t.x);
   const int64_t whole = t.words / kTileWords, tail = t.words % kTileWords;
   ClearSums<true>(tiles);
-  for (int64_t chunk = 0; chunk < ChunksOf(t.words); chunk += kStretchChunks) {
-    const int64_t chunks = ChunksInStretch(t.words, chunk);
+  for (int64_t chunk = 0; chunk < ChunksOf(t.words); chunk += StretchOf(t.rows)) {
+    const int64_t chunks = ChunksInStretch(t.words, t.rows, chunk);
     const int64_t apart = chunks * kSquareBytes;
     for (int64_t i = 0; i < chunks; ++i, x += kSquareBytes, weight += kChunkBytes) {
       if (chunk + i == whole) {
@@ -241,7 +254,7 @@ struct LineFetch {
 };
 
 // A stretch and one or two tiles of rows, the `part`th of `parts`.
-template <typename Dot, bool kTwo>
+template <typename Dot, bool kTwo, bool kPass>
 inline void AddStretch(Tiles& tiles, const TileStretch& s, int64_t part, int64_t parts, bool first,
                        LineFetch& fetch, char* sums) {
   if (first) {
@@ -253,27 +266,27 @@ inline void AddStretch(Tiles& tiles, const TileStretch& s, int64_t part, int64_t
   for (int64_t i = 0; i < s.chunks; ++i) {
     fetch.Until(part * s.chunks + i + 1, parts * s.chunks);
     const bool is_copy = s.last != nullptr && i + 1 == s.chunks;
-    AddChunk<Dot, kTwo>(tiles, is_copy ? s.last : s.weight + i * kChunkBytes, x + i * kSquareBytes,
-                        s.apart);
+    AddChunk<Dot, kTwo, kPass>(tiles, is_copy ? s.last : s.weight + i * kChunkBytes,
+                               x + i * kSquareBytes, s.apart);
   }
   StoreSums<kTwo>(tiles, sums);
 }
 
-template <typename Dot>
+template <typename Dot, bool kPass>
 void AddAllRows(Tiles& tiles, const TileStretch& s, int64_t row_tiles, bool first, LineFetch fetch,
                 char* sums) {
   const int64_t pairs = (row_tiles + 1) / 2;
   for (int64_t i = 0; i < pairs; ++i, sums += 4 * kSquareBytes) {
     if (2 * i + 1 < row_tiles) {
-      AddStretch<Dot, true>(tiles, s, i, pairs, first, fetch, sums);
+      AddStretch<Dot, true, kPass>(tiles, s, i, pairs, first, fetch, sums);
     } else {
-      AddStretch<Dot, false>(tiles, s, i, pairs, first, fetch, sums);
+      AddStretch<Dot, false, kPass>(tiles, s, i, pairs, first, fetch, sums);
     }
   }
 }
 
 // Any number of rows: stretch by stretch, sums in t.sums meanwhile, [tiles][rows / 16][2] squares.
-template <typename Dot>
+template <typename Dot, bool kPass>
 void MultiplyManyRows(const MatMulTile& t) {
   const TileShape shape(kTileRows);
   Tiles tiles(shape.rows);
@@ -284,8 +297,8 @@ void MultiplyManyRows(const MatMulTile& t) {
   auto* const sums = reinterpret_cast<char*>(t.sums);
   TileStretch s;
   s.x = reinterpret_cast<const char*>(t.x);
-  for (int64_t chunk = 0; chunk < chunks; chunk += kStretchChunks) {
-    s.chunks = ChunksInStretch(t.words, chunk);
+  for (int64_t chunk = 0; chunk < chunks; chunk += StretchOf(t.rows)) {
+    s.chunks = ChunksInStretch(t.words, t.rows, chunk);
     s.apart = s.chunks * kSquareBytes;
     const bool has_tail = tail > 0 && chunk + s.chunks == chunks;
     for (int64_t tile = 0; tile < num_tiles; ++tile) {
@@ -295,8 +308,8 @@ void MultiplyManyRows(const MatMulTile& t) {
       const LastChunk copy(s.weight + (s.chunks - 1) * kChunkBytes, has_tail ? tail : 0);
       s.last = has_tail ? copy.weight : nullptr;
       const LineFetch fetch(next, s.chunks * kChunkBytes);
-      AddAllRows<Dot>(tiles, s, row_tiles, chunk == 0, fetch,
-                      sums + tile * row_tiles * 2 * kSquareBytes);
+      AddAllRows<Dot, kPass>(tiles, s, row_tiles, chunk == 0, fetch,
+                             sums + tile * row_tiles * 2 * kSquareBytes);
     }
     s.x += row_tiles * s.apart;
   }
@@ -306,7 +319,8 @@ void MultiplyManyRows(const MatMulTile& t) {
 template <typename Dot>
 void MultiplyByTiles(const MatMulTile& t) {
   if (t.rows <= 2 * kTileRows) return MultiplyFewRows<Dot>(t);
-  MultiplyManyRows<Dot>(t);
+  if (t.rows <= kFewerRows) return MultiplyManyRows<Dot, false>(t);
+  MultiplyManyRows<Dot, true>(t);
 }
 
 // Writes the words [first, end) of every row where MultiplyByTiles reads them, and zeros after the
@@ -316,12 +330,12 @@ void PackTileRows(const RowPacking& p) {
   const int64_t row_tiles = (p.rows + kTileRows - 1) / kTileRows;
   const int64_t rows = p.rows < kTileRows ? p.rows : kTileRows;
   for (int64_t chunk = p.first_word / kTileWords; chunk < ChunksOf(p.end_word); ++chunk) {
-    const int64_t stretch = chunk / kStretchChunks * kStretchChunks;
+    const int64_t stretch = chunk / StretchOf(p.rows) * StretchOf(p.rows);
     const int64_t at = chunk * kTileRowBytes, left = p.row_bytes - at;
     const auto bytes = static_cast<size_t>(left < kTileRowBytes ? left : kTileRowBytes);
     const char* in = static_cast<const char*>(p.in) + at;
     for (int64_t i = 0; i < row_tiles; ++i) {
-      const int64_t before = stretch * row_tiles + i * ChunksInStretch(p.words, stretch);
+      const int64_t before = stretch * row_tiles + i * ChunksInStretch(p.words, p.rows, stretch);
       char* out =
           reinterpret_cast<char*>(p.out) + (before + chunk - stretch) * rows * kTileRowBytes;
       for (int64_t m = 0; m < rows; ++m, out += kTileRowBytes) {
