@@ -27,12 +27,12 @@ const ByteMasks::OfFrame& ByteMasks::FrameOf(StateId floating) {
     const bool all = free == std::numeric_limits<int>::max();
     frame->allowed = vocabulary_.PlainUpTo(free, all);
     WalkFrame(vocabulary_.breaking(), floating, frame->allowed, open);
-    for (int count = free + 1; !all && count <= Vocabulary::kMaxCounted; ++count) {
-      WalkFrame(vocabulary_.plain(count), floating, frame->allowed, open);
-    }
-    // The last tree has all longer tokens, whatever their number.
-    if (!all && free >= Vocabulary::kMaxCounted) {
-      WalkFrame(vocabulary_.plain(Vocabulary::kMaxCounted), floating, frame->allowed, open);
+    if (!all) {
+      // The last tree has all longer tokens, whatever their number.
+      const int first = free < Vocabulary::kMaxCounted ? free + 1 : Vocabulary::kMaxCounted;
+      for (int count = first; count <= Vocabulary::kMaxCounted; ++count) {
+        WalkFrame(vocabulary_.plain(count), floating, frame->allowed, open);
+      }
     }
     std::sort(open.begin(), open.end());
   }
