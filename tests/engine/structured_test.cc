@@ -114,7 +114,13 @@ std::vector<Json> Answers(int ranks, int drafts, int64_t num_pages = 400) {
   options.scheduler = {24, 512, num_pages, 32, true};
   options.drafts = drafts;
   LocalJob job(Folder("models/sdar-tiny"), options);
-  const std::vector<Asked> asked = AskAll(job.text());
+  std::vector<Asked> asked = AskAll(job.text());
+  // Sanitizers take ten times as long, and look at the code, not at the answers.
+  if (kSanitized) {
+    constexpr size_t kOneOf = 5;
+    for (size_t i = 0; i * kOneOf < asked.size(); ++i) std::swap(asked[i], asked[i * kOneOf]);
+    asked.resize((asked.size() + kOneOf - 1) / kOneOf);
+  }
   Collector out;
   for (size_t i = 0; i < asked.size(); ++i) {
     EXPECT_THAT(job.Submit(asked[i].fields, asked[i].prompt, out, static_cast<int>(i)), IsOk());
