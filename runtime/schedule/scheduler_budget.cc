@@ -30,11 +30,15 @@ bool Scheduler::SavesAPass(const Sequence& sequence, int64_t rows) const {
 }
 
 // Whether prompts leave their share of this step to later ones, so that their pieces are large
-// enough. The first one decides.
+// enough: one that is short is not cut. The first one decides.
 bool Scheduler::PromptsRest(const Sequence& sequence, RowBudget& budget) const {
   if (budget.has_prefill || !budget.may_rest) return false;
   int64_t wish = std::min(PrefillPace::kFewestRows, budget.prefill_rows);
-  if (!sequence.scores()) wish = std::min(wish, sequence.num_pending());
+  if (!sequence.scores()) {
+    const int64_t block = sequence.block_length();
+    const int64_t all = sequence.num_pending() + (config_.fuse_commit ? block : 0);
+    wish = std::min(wish, (all + block - 1) / block * block);
+  }
   const int64_t rows =
       prefill_pace_.RowsIn(budget.prefill_milliseconds, sequence.num_committed(), wish);
   budget.prompts_rest = budget.prompts_rest || rows < wish;
