@@ -29,10 +29,6 @@ class PrefillPace {
   // share: of a step's time, above 0 and at most 1, which is no bound.
   explicit PrefillPace(double share) : share_(share) {}
 
-  // Rows from which on a piece is worth its while: with fewer, what is read for all of them, such
-  // as the keys and values before them, costs more than they do.
-  static constexpr int64_t kFewestRows = 64;
-
   // Milliseconds that prompts may add to a step of `decode_rows` other rows, at least 1: what they
   // may take of this step, and what they left of those before while they waited for enough.
   // Infinity where nothing is known yet.

@@ -29,15 +29,16 @@ bool Scheduler::SavesAPass(const Sequence& sequence, int64_t rows) const {
   return passes(all - rows) < passes(all);
 }
 
-// Whether prompts leave their share of this step to later ones, so that their pieces are large
-// enough: one that is short is not cut. The first one decides.
+// Whether prompts leave their share of this step to later ones, so that their pieces stay as large
+// as they may be: small ones cost more for a row, since what is read for all rows of a piece, such
+// as the keys and values before them, does not become less. The first one decides.
 bool Scheduler::PromptsRest(const Sequence& sequence, RowBudget& budget) const {
   if (budget.has_prefill || !budget.may_rest) return false;
-  int64_t wish = std::min(PrefillPace::kFewestRows, budget.prefill_rows);
+  int64_t wish = budget.prefill_rows;
   if (!sequence.scores()) {
     const int64_t block = sequence.block_length();
-    const int64_t all = sequence.num_pending() + (config_.fuse_commit ? block : 0);
-    wish = std::min(wish, (all + block - 1) / block * block);
+    const int64_t left = sequence.num_pending() + (config_.fuse_commit ? block : 0);
+    wish = std::min(wish, (left + block - 1) / block * block);
   }
   const int64_t rows =
       prefill_pace_.RowsIn(budget.prefill_milliseconds, sequence.num_committed(), wish);

@@ -38,6 +38,7 @@ TEST(PrefillPaceTest, AShareOfAllIsNoBound) {
 // Reads a prompt of 20,000 tokens beside others, piece by piece as the scheduler does. Returns how
 // much slower the others were for it.
 double SlowedBy(double share, int64_t decode_rows) {
+  constexpr int64_t kFewest = 64;
   PrefillPace pace(share);
   pace.Note(decode_rows, {}, false, absl::Milliseconds(StepMilliseconds(decode_rows, {})));
   double time = 0;
@@ -45,8 +46,7 @@ double SlowedBy(double share, int64_t decode_rows) {
   for (int64_t position = 0; position < 20000; ++steps) {
     const double budget = pace.Budget(decode_rows);
     std::vector<Piece> pieces;
-    if (!pace.WantsRest() &&
-        pace.RowsIn(budget, position, PrefillPace::kFewestRows) == PrefillPace::kFewestRows) {
+    if (!pace.WantsRest() && pace.RowsIn(budget, position, kFewest) == kFewest) {
       pieces = {{pace.RowsIn(budget, position, 128), position}};
       position += pieces[0].rows;
     }
