@@ -35,8 +35,8 @@ TEST(PrefillPaceTest, AShareOfAllIsNoBound) {
   EXPECT_EQ(pace.RowsIn(pace.Budget(8), 5000, 128), 128);
 }
 
-// Reads a prompt of 20,000 tokens beside others, piece by piece as the scheduler does. Returns how
-// much slower the others were for it.
+// Reads a prompt of 20,000 tokens while other sequences decode, in pieces as the scheduler does.
+// Returns by what factor the prompt slows the others.
 double SlowedBy(double share, int64_t decode_rows) {
   constexpr int64_t kFewest = 64;
   PrefillPace pace(share);

@@ -7,7 +7,6 @@
 // positions and of odd ones are summed apart, and products are summed as tiles sum them.
 
 constexpr int kSquare = kTileRows * kTileWords;        // floats or words of a tile
-constexpr int kKeyTiles = kKeyTile / kTileRows;        // of 16 keys
 constexpr int kPairTiles = kKeyTile / 2 / kTileWords;  // of 16 pairs of positions
 
 typedef uint16_t Halves __attribute__((vector_size(kLanes * 4)));

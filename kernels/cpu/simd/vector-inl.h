@@ -126,12 +126,14 @@ inline Vf Exp(Vf x) {
 }
 
 // 2^x for x <= 0 to within 3e-6 of itself, which is rounded to bfloat16 after: a power of two and a
-// polynomial for what is left, |f| <= 1/2 (minimax of its relative error, exact at 0).
+// polynomial for what is left, |f| <= 1/2 (minimax of its relative error, exact at 0). 0 for -inf:
+// f is not a number then, and VSCALEFPS makes 0 of that times 2^-inf.
 inline Vf Exp2(Vf x) {
 #if SDAR_HAS_AVX512
   const __m512 n = _mm512_maskz_roundscale_ps(0xFFFF, reinterpret_cast<__m512>(x), 0);
   const Vf f = x - reinterpret_cast<Vf>(n);
 #else
+  const Vi is_tiny = x < Splat(-126.0f);
   x = Max(x, Splat(-126.0f));
   const Vf magic = Splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Vf shifted = x + magic;
@@ -146,7 +148,7 @@ inline Vf Exp2(Vf x) {
   return reinterpret_cast<Vf>(_mm512_maskz_scalef_ps(0xFFFF, reinterpret_cast<__m512>(p), n));
 #else
   const Vi exponent = (reinterpret_cast<Vi>(shifted) - reinterpret_cast<Vi>(magic)) << 23;
-  return reinterpret_cast<Vf>(reinterpret_cast<Vi>(p) + exponent);
+  return reinterpret_cast<Vf>((reinterpret_cast<Vi>(p) + exponent) & ~is_tiny);
 #endif
 }
 
