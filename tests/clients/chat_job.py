@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A chat model on two ranks for the tests of a client, and questions that it answers right."""
 
+import json
+import pathlib
+import shutil
+import tempfile
 import unittest
 
 from served_job import SOURCE, ServedJob
@@ -22,10 +26,27 @@ class ChatJobTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.job = cls.enterClassContext(ServedJob(ranks=2, model=CHAT_MODEL))
+        cls.job = cls.enterClassContext(ServedJob(ranks=2, model=cls.model_folder()))
         cls.url = f"http://{cls.job.http_address}"
+
+    @classmethod
+    def model_folder(cls):
+        return CHAT_MODEL
 
     @classmethod
     def tearDownClass(cls):
         unknown = [line for line in cls.job.read_log().splitlines() if "unknown field" in line]
         assert not unknown, unknown
+
+
+class LongChatJobTest(ChatJobTest):
+    """The model takes prompts that are longer than those it has learnt from, such as those of agents."""
+
+    @classmethod
+    def model_folder(cls):
+        folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="sdar-model-"))) / NAME
+        shutil.copytree(CHAT_MODEL, folder)
+        config = json.loads((folder / "config.json").read_text())
+        config["max_position_embeddings"] = 32768
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder

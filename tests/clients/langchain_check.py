@@ -8,6 +8,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAI
 
 from chat_job import ANSWER, NAME, OTHERS, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_QUESTION, ChatJobTest
+from typed_answer import CAPITAL, JSON_QUESTION, Capital
 
 
 @tool
@@ -49,6 +50,14 @@ class LangChainTest(ChatJobTest):
         chunks = list(self.chat.bind_tools([get_weather]).stream(WEATHER_QUESTION))
         (call,) = sum(chunks[1:], chunks[0]).tool_calls
         self.assertEqual((call["name"], call["args"]), ("get_weather", {"city": "Lima"}))
+
+    def test_an_answer_has_the_type_that_was_asked_for(self):
+        for method in ("json_schema", "json_mode"):
+            with self.subTest(method):
+                answer = self.chat.with_structured_output(Capital, method=method).invoke(JSON_QUESTION)
+                self.assertEqual(answer, CAPITAL)
+        answer = self.chat.with_structured_output(Capital, method="function_calling").invoke(JSON_QUESTION)
+        self.assertIsInstance(answer, Capital)
 
     def test_a_batch_of_completions_is_answered_in_its_order(self):
         prompts = ["The capital of", "Count from 2 to"]

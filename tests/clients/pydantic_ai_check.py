@@ -3,14 +3,20 @@
 
 import unittest
 
-from pydantic_ai import Agent
+from pydantic import BaseModel
+from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from chat_job import ANSWER, NAME, QUESTION, WEATHER, WEATHER_ANSWER, WEATHER_QUESTION, ChatJobTest
+from typed_answer import JSON_QUESTION, Capital
 
 
 MODELS = [OpenAIChatModel, OpenAIResponsesModel]
+
+
+class Anything(BaseModel, extra="allow"):
+    """What is only prompted for is any JSON object. This small model does not find the members of a type that way."""
 
 
 class PydanticAiTest(ChatJobTest):
@@ -36,6 +42,14 @@ class PydanticAiTest(ChatJobTest):
                 answer = self.agent(model, tools=[get_weather]).run_sync(WEATHER_QUESTION)
                 self.assertEqual(asked, ["Lima"])
                 self.assertEqual(answer.output, WEATHER_ANSWER)
+
+    def test_an_output_has_the_type_that_was_asked_for(self):
+        outputs = {ToolOutput: Capital, NativeOutput: Capital, PromptedOutput: Anything}
+        for model in MODELS:
+            for output, kind in outputs.items():
+                with self.subTest(f"{model.__name__}, {output.__name__}"):
+                    agent = self.agent(model, output_type=output(kind), model_settings={"max_tokens": 100})
+                    self.assertIsInstance(agent.run_sync(JSON_QUESTION).output, kind)
 
     def test_a_stream_brings_the_text(self):
         for model in MODELS:

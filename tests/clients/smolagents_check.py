@@ -3,9 +3,9 @@
 
 import unittest
 
-from smolagents import OpenAIModel, Tool
+from smolagents import OpenAIModel, Tool, ToolCallingAgent
 
-from chat_job import ANSWER, NAME, QUESTION, WEATHER, WEATHER_QUESTION, ChatJobTest
+from chat_job import ANSWER, NAME, QUESTION, WEATHER, WEATHER_QUESTION, ChatJobTest, LongChatJobTest
 
 
 class GetWeather(Tool):
@@ -42,6 +42,22 @@ class SmolagentsTest(ChatJobTest):
         answer = self.model(user(WEATHER_QUESTION), tools_to_call_from=[GetWeather()])
         (call,) = answer.tool_calls
         self.assertEqual((call.function.name, call.function.arguments), ("get_weather", '{"city":"Lima"}'))
+
+
+class RecordingModel(OpenAIModel):
+    def generate(self, *args, **kwargs):
+        self.answers.append(super().generate(*args, **kwargs))
+        return self.answers[-1]
+
+
+class ToolCallingAgentTest(LongChatJobTest):
+    def test_an_agent_calls_a_tool_in_every_step(self):
+        model = RecordingModel(NAME, api_base=f"{self.url}/v1", api_key="none", max_tokens=200)
+        model.answers = []
+        ToolCallingAgent([GetWeather()], model, max_steps=3, verbosity_level=0).run(WEATHER_QUESTION)
+        called = [call.function.name for answer in model.answers[:3] for call in answer.tool_calls]
+        self.assertGreaterEqual(len(called), 1)
+        self.assertLessEqual(set(called), {"get_weather", "final_answer"})
 
 
 if __name__ == "__main__":

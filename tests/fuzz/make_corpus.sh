@@ -4,7 +4,8 @@ set -eu
 [ $# -eq 1 ] || { echo "usage: make_corpus.sh OUTPUT_FOLDER" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$1/tokenizer_fuzz" "$1/chat_template_fuzz" "$1/chat_template_work_fuzz" "$1/jsonl_request_fuzz" "$1/plan_record_fuzz" \
-  "$1/http_request_fuzz" "$1/request_fuzz" "$1/output_splitter_fuzz" "$1/json_schema_fuzz"
+  "$1/http_request_fuzz" "$1/request_fuzz" "$1/output_splitter_fuzz" "$1/json_schema_fuzz" "$1/regex_fuzz" \
+  "$1/token_grammar_fuzz"
 python3 - "$root" "$1" <<'PYTHON'
 import json, pathlib, re, struct, sys
 
@@ -29,9 +30,18 @@ templates += [bytes(s, "utf-8").decode("unicode_escape", "replace") for s in re.
 for i, template in enumerate(templates):
     (out / "chat_template_fuzz" / f"template{i}").write_text(template, encoding="utf-8", errors="replace")
 
+# Schemas and expressions, each with choices of a walk; those of tokens with each way to part an answer before them.
+walk = bytes(range(0, 250, 7))
 source = (root / "tests/grammar/schema/laws_test.cc").read_text()
 for i, schema in enumerate(re.findall(r'R"\((.*?)\)"', source, re.S)):
-    (out / "json_schema_fuzz" / f"schema{i}").write_bytes(schema.encode() + bytes(range(0, 250, 7)))
+    (out / "json_schema_fuzz" / f"schema{i}").write_bytes(schema.encode() + walk)
+    (out / "token_grammar_fuzz" / f"schema{i}").write_bytes(bytes([i % 8]) + schema.encode() + walk)
+source = (root / "tests/grammar/regular/regex_test.cc").read_text()
+patterns = re.findall(r'(?:Matches|Finds)\("((?:[^"\\]|\\.)+)"', source)
+for i, pattern in enumerate(patterns):
+    pattern = bytes(pattern, "utf-8").decode("unicode_escape").encode("utf-8", "replace")
+    (out / "regex_fuzz" / f"pattern{i}").write_bytes(pattern + walk)
+    (out / "token_grammar_fuzz" / f"pattern{i}").write_bytes(bytes([i % 8]) + pattern + walk)
 
 # Choices of chat_template_work_fuzz: every expression, over a few sets of operands.
 for choice in range(124):

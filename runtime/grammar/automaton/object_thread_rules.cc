@@ -50,6 +50,12 @@ int64_t ObjectThreadRules::Cover(const ObjectRule& rule, uint32_t wants) const {
   return least;
 }
 
+// Bytes of a comma, the name, the colon and a shortest value; kNever where it must not be there.
+int64_t ObjectThreadRules::PropertyCost(const PropertyRule& property) const {
+  if (property.node == kNoNode) return kNever;
+  return 1 + property.key_cost + grammar_.nodes[static_cast<size_t>(property.node)].least;
+}
+
 ObjectThreadRules::Needs ObjectThreadRules::NeedsOf(const ObjectThread& thread) const {
   const ObjectRule& rule = RuleOf(thread);
   Needs needs;
@@ -64,8 +70,7 @@ ObjectThreadRules::Needs ObjectThreadRules::NeedsOf(const ObjectThread& thread) 
     if (HasBit(seen, i)) needs.named[i] = false;
     if (!needs.named[i]) continue;
     ++needs.count;
-    needs.cost +=
-        1 + rule.named[i].key_cost + grammar_.nodes[static_cast<size_t>(rule.named[i].node)].least;
+    needs.cost += PropertyCost(rule.named[i]);
   }
   return needs;
 }
@@ -201,16 +206,12 @@ int64_t ObjectThreadRules::ExtraCost(const ObjectThread& thread, const Needs& ne
   std::vector<int64_t> costs;
   for (size_t i = 0; i < rule.named.size(); ++i) {
     if (needs.named[i] || !CanAddNamed(thread, i)) continue;
-    const auto least = [&](size_t place) {
-      return 1 + rule.named[place].key_cost +
-             grammar_.nodes[static_cast<size_t>(rule.named[place].node)].least;
-    };
-    int64_t cost = least(i);
+    int64_t cost = PropertyCost(rule.named[i]);
     for (const int place : rule.named[i].implied) {
       const auto other = static_cast<size_t>(place);
-      if (!needs.named[other] && !IsSeen(thread, other)) cost += least(other);
+      if (!needs.named[other] && !IsSeen(thread, other)) cost += PropertyCost(rule.named[other]);
     }
-    costs.push_back(cost);
+    if (cost < kNever) costs.push_back(cost);
   }
   for (size_t c = 0; c < rule.classes.size(); ++c) {
     const int64_t value = grammar_.nodes[static_cast<size_t>(rule.classes[c].node)].least;

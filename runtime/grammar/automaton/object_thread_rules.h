@@ -55,6 +55,7 @@ class ObjectThreadRules {
     int64_t cost = 0;   // with a comma before each
     std::vector<bool> named;
   };
+  int64_t PropertyCost(const PropertyRule& property) const;
   Needs NeedsOf(const ObjectThread& thread) const;
   // The least number of properties that do these wants; kNever where they cannot be done.
   int64_t Cover(const ObjectRule& rule, uint32_t wants) const;

@@ -3,11 +3,13 @@
 
 import unittest
 
+from llama_index.core import PromptTemplate
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
 
 from chat_job import ANSWER, NAME, QUESTION, WEATHER, WEATHER_QUESTION, ChatJobTest
+from typed_answer import JSON_QUESTION, Capital
 
 
 def get_weather(city: str) -> str:
@@ -41,6 +43,16 @@ class LlamaIndexTest(ChatJobTest):
         answer = self.chats.chat_with_tools([FunctionTool.from_defaults(get_weather)], user_msg=WEATHER_QUESTION)
         (call,) = self.chats.get_tool_calls_from_response(answer)
         self.assertEqual((call.tool_name, call.tool_kwargs), ("get_weather", {"city": "Lima"}))
+
+    def test_an_answer_has_the_type_that_was_asked_for(self):
+        prompt = PromptTemplate("{question}")
+        for settings in ({}, {"should_use_structured_outputs": True}):
+            with self.subTest(**settings):
+                chats = OpenAILike(**self.settings, is_chat_model=True, is_function_calling_model=True, **settings)
+                answer = chats.structured_predict(Capital, prompt, question=JSON_QUESTION)
+                self.assertIsInstance(answer, Capital)
+                answer = chats.as_structured_llm(Capital).chat([ChatMessage(role="user", content=JSON_QUESTION)])
+                self.assertIsInstance(answer.raw, Capital)
 
 
 if __name__ == "__main__":

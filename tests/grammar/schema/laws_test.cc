@@ -19,6 +19,7 @@ constexpr const char* kSchemas[] = {
     R"({"type": "object", "not": {"additionalProperties": {"type": "string"}}})",
     R"({"type": "object", "not": {"patternProperties": {"^x": {"type": "string"}, "y$": {"type": "null"}}}, "minProperties": 2})",
     R"({"type": "object", "dependentRequired": {"a": ["b", "c"], "c": ["a"]}, "minProperties": 1, "additionalProperties": false, "properties": {"a": {}, "b": {}, "c": {}, "a\nlong one": {}}})",
+    R"({"type": "object", "dependentRequired": {"a": ["b", "c"], "c": ["a"], "d": ["b"]}, "minProperties": 1, "additionalProperties": false, "properties": {"b": {}, "c": {}, "d": {"type": "null"}}})",
     R"({"anyOf": [{"type": "object", "required": ["kk", "x"], "properties": {"kk": {"const": "one"}}}, {"type": "object", "required": ["kk"], "properties": {"kk": {"const": "another"}}}]})",
     R"({"type": "array", "items": {"enum": ["a", "bb", "\u20ac", null, true]}, "uniqueItems": true, "minItems": 3})",
     R"({"type": "array", "items": {"type": "string"}, "uniqueItems": true, "minItems": 4})",
