@@ -18,7 +18,7 @@ using sdar::grammar::StateId;
 
 void Walk(Automaton& automaton, absl::string_view choices) {
   StateId state = automaton.start();
-  for (const char choice : choices.substr(0, 24)) {
+  for (const char choice : choices.substr(0, 12)) {
     SDAR_CHECK(state != sdar::grammar::kDeadState && state != sdar::grammar::kOpenState);
     const int64_t distance = automaton.Distance(state);
     SDAR_CHECK((distance == 0) == automaton.Accepts(state));

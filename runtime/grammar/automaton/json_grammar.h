@@ -56,9 +56,14 @@ struct ObjectRule {
   std::vector<NameClass> classes;
   std::vector<Witness> witnesses;
   uint32_t wants = 0;  // bits: of each want some property has to do it
+  // [wants + 1]: the least number of properties that do such a set of wants; kNever: cannot be done.
+  std::vector<int64_t> covers;
   int64_t min = 0;     // at least min properties; with `implied` at most 1
   int64_t max = -1;    // -1: without a limit
 };
+
+// Sets covers, which follow from wants and witnesses.
+void FindCovers(ObjectRule& rule);
 
 // One way on in an ArrayRule's graph.
 struct ArrayStep {

@@ -39,17 +39,6 @@ bool ObjectThreadRules::IsForbidden(const ObjectThread& thread, uint32_t text) c
   return std::binary_search(names.begin(), names.end(), text);
 }
 
-int64_t ObjectThreadRules::Cover(const ObjectRule& rule, uint32_t wants) const {
-  if (wants == 0) return 0;
-  const uint32_t first = wants & -wants;
-  int64_t least = kNever;
-  for (const Witness& witness : rule.witnesses) {
-    if ((witness.does & first) == 0 || (witness.does & ~wants) != 0) continue;
-    least = std::min(least, 1 + Cover(rule, wants & ~witness.does));
-  }
-  return least;
-}
-
 // Bytes of a comma, the name, the colon and a shortest value; kNever where it must not be there.
 int64_t ObjectThreadRules::PropertyCost(const PropertyRule& property) const {
   if (property.node == kNoNode) return kNever;
@@ -145,7 +134,7 @@ bool ObjectThreadRules::CanAddClass(const ObjectThread& thread, int name_class) 
   const uint32_t left = rule.wants & ~thread.witnesses;
   return std::any_of(rule.witnesses.begin(), rule.witnesses.end(), [&](const Witness& witness) {
     return witness.name_class == name_class && (witness.does & ~left) == 0 &&
-           room + Cover(rule, left) >= 1 + Cover(rule, left & ~witness.does);
+           room + rule.covers[left] >= 1 + rule.covers[left & ~witness.does];
   });
 }
 

@@ -57,10 +57,8 @@ class ObjectThreadRules {
   };
   int64_t PropertyCost(const PropertyRule& property) const;
   Needs NeedsOf(const ObjectThread& thread) const;
-  // The least number of properties that do these wants; kNever where they cannot be done.
-  int64_t Cover(const ObjectRule& rule, uint32_t wants) const;
   int64_t NumOutstanding(const ObjectThread& thread) const {
-    return Cover(RuleOf(thread), RuleOf(thread).wants & ~thread.witnesses);
+    return RuleOf(thread).covers[RuleOf(thread).wants & ~thread.witnesses];
   }
   int64_t NumMissing(const ObjectThread& thread) const;
   bool Fits(const ObjectThread& thread) const;

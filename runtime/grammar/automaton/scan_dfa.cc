@@ -30,6 +30,21 @@ int CostOfEdge(const CharacterRanges& ranges, const Dfa::Edge& edge) {
   return cost;
 }
 
+// The same characters, each with its least cost alone: ascending and disjoint.
+CharacterRanges Cheapest(const CharacterRanges& ranges) {
+  std::vector<char32_t> borders;
+  for (const CharacterRange& range : ranges)
+    borders.insert(borders.end(), {range.first, range.last + 1});
+  std::sort(borders.begin(), borders.end());
+  borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
+  CharacterRanges cheapest;
+  for (size_t i = 0; i + 1 < borders.size(); ++i) {
+    const int cost = CostOfCharacter(ranges, borders[i]);
+    if (cost != INT_MAX) cheapest.push_back({borders[i], borders[i + 1] - 1, cost});
+  }
+  return cheapest;
+}
+
 // A prefix of a word, with the least that a whole word costs.
 struct Prefix {
   int64_t least;
@@ -208,30 +223,46 @@ int64_t ScanDfa::LeastFrom(State state, BegunCharacter begun) const {
   return least;
 }
 
-// Best-first over prefixes; an edge of many characters gives as many as words are wanted, of each
-// cost, which is enough because words that differ only there cost the same.
+// An edge of many characters gives as many as words are wanted, of each cost, which is enough
+// because words that differ only there cost the same. Each way on has a word of its own, so only as
+// many ways as words are wanted matter.
+std::vector<ScanDfa::WayOn> ScanDfa::CheapestWaysOn(State state, const CharacterRanges& ranges,
+                                                    int count) const {
+  std::vector<WayOn> ways;
+  EdgeBuffer buffer;
+  for (const Edge& edge : Edges(state, buffer)) {
+    for (const CharacterRange& range : ranges) {
+      char32_t c = std::max(edge.first, range.first);
+      for (int n = 0; n < count && c <= std::min(edge.last, range.last); ++n, ++c) {
+        ways.push_back({range.cost + Least(edge.target), c, range.cost, edge.target});
+      }
+    }
+  }
+  if (ways.size() > static_cast<size_t>(count)) {
+    std::nth_element(ways.begin(), ways.begin() + count, ways.end(),
+                     [](const WayOn& a, const WayOn& b) {
+                       return std::tie(a.least, a.character) < std::tie(b.least, b.character);
+                     });
+    ways.resize(static_cast<size_t>(count));
+  }
+  return ways;
+}
+
+// Best-first over prefixes.
 std::vector<CheapWord> ScanDfa::CheapestWords(State state, BegunCharacter begun, int count) const {
   std::vector<CheapWord> words;
-  const CharacterRanges all = RangesOf(writing_, kNoCharacter);
+  const CharacterRanges all = Cheapest(RangesOf(writing_, kNoCharacter));
   PrefixQueue open;
   const auto extend = [&](const Prefix& from, const CharacterRanges& ranges) {
-    EdgeBuffer buffer;
-    for (const Edge& edge : Edges(from.state, buffer)) {
-      for (const CharacterRange& range : ranges) {
-        char32_t c = std::max(edge.first, range.first);
-        for (int n = 0; n < count && c <= std::min(edge.last, range.last); ++c) {
-          if (CostOfCharacter(ranges, c) != range.cost) continue;
-          ++n;
-          const int64_t spent = from.spent + range.cost;
-          open.push({spent + Least(edge.target), spent, edge.target, false, from.text + c});
-        }
-      }
+    for (const WayOn& way : CheapestWaysOn(from.state, ranges, count)) {
+      open.push({from.spent + way.least, from.spent + way.cost, way.target, false,
+                 from.text + way.character});
     }
   };
   if (begun == kNoCharacter) {
     open.push({Least(state), 0, state, false, {}});
   } else {
-    extend({0, 0, state, false, {}}, RangesOf(writing_, begun));
+    extend({0, 0, state, false, {}}, Cheapest(RangesOf(writing_, begun)));
   }
   for (int step = 0; step < kMaxCheapSteps && !open.empty(); ++step) {
     const Prefix best = open.top();
@@ -251,7 +282,7 @@ std::vector<CheapWord> ScanDfa::CheapestWords(State state, BegunCharacter begun,
 size_t ScanDfa::MemoryBytes() const {
   size_t bytes = ascii_.size() * sizeof(State) + least_.size() * 16;
   for (State s = 0; s < dfa_.num_states(); ++s) {
-    bytes += dfa_.Edges(s).size() * sizeof(Dfa::Edge) + sizeof(std::vector<Dfa::Edge>);
+    bytes += dfa_.Edges(s).size() * sizeof(Dfa::Edge) + sizeof(size_t);
   }
   return bytes;
 }

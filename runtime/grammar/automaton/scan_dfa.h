@@ -78,6 +78,15 @@ class ScanDfa {
   static constexpr int kMaxCheapSteps = 100'000;
 
  private:
+  // A character that leads on.
+  struct WayOn {
+    int64_t least;  // of a whole word by this way
+    char32_t character;
+    int cost;
+    State target;
+  };
+  // Requires: ranges are disjoint.
+  std::vector<WayOn> CheapestWaysOn(State state, const CharacterRanges& ranges, int count) const;
   void FindLeast();
   void FindFree();
   void FindWords();

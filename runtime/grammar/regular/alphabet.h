@@ -24,21 +24,21 @@ class Alphabet {
   };
 
   // Kinds that no edge of `edges` parts.
-  static Alphabet OfEdges(absl::Span<const std::vector<Dfa::Edge>> edges);
+  static Alphabet OfEdges(const EdgeTable& edges);
   // Kinds that none of the sets parts.
   static Alphabet OfSets(absl::Span<const CodePointSet> sets);
 
   int num_kinds() const { return num_kinds_; }
   // Ascending; what is in no edge or set is left out.
   absl::Span<const Piece> pieces() const { return pieces_; }
-  // The kinds within first .. last, each once. Requires: no piece lies in it in part.
-  std::vector<int> KindsIn(char32_t first, char32_t last) const;
+  // The pieces within first .. last. Requires: no piece lies in it in part.
+  absl::Span<const Piece> PiecesIn(char32_t first, char32_t last) const;
   // The kinds of a set that the alphabet was made of, ascending.
   std::vector<int> KindsIn(const CodePointSet& set) const;
 
  private:
-  struct Mark;
-  static Alphabet OfMarks(std::vector<Mark> marks);
+  struct Marks;
+  static Alphabet OfMarks(const Marks& marks);
 
   int num_kinds_ = 0;
   std::vector<Piece> pieces_;

@@ -57,13 +57,13 @@ absl::StatusOr<Dfa> BuildFromPrefixes(
     absl::FunctionRef<bool(const NumberPrefix&)> accepts) {
   absl::flat_hash_map<NumberPrefix, Dfa::State> numbers = {{NumberPrefix(), 0}};
   std::vector<NumberPrefix> prefixes = {NumberPrefix()};
-  std::vector<std::vector<Dfa::Edge>> edges;
+  EdgeTable edges;
   std::vector<bool> accepting;
   for (size_t i = 0; i < prefixes.size(); ++i) {
     const NumberPrefix prefix = prefixes[i];
     const bool whole = prefix.part != Part::kStart && prefix.part != Part::kPoint;
     accepting.push_back(whole && accepts(prefix));
-    edges.emplace_back();
+    edges.AddState();
     for (const char c : {'.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}) {
       const std::optional<NumberPrefix> next = step(prefix, c);
       if (!next.has_value()) continue;
@@ -71,7 +71,7 @@ absl::StatusOr<Dfa> BuildFromPrefixes(
           numbers.try_emplace(*next, static_cast<Dfa::State>(prefixes.size()));
       if (fresh) prefixes.push_back(*next);
       const auto code_point = static_cast<char32_t>(c);
-      edges.back().push_back({code_point, code_point, found->second});
+      edges.Add({code_point, code_point, found->second});
     }
     if (prefixes.size() > static_cast<size_t>(max_states)) {
       return absl::ResourceExhaustedError("a range of numbers needs too many states");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
+#include <string>
 #include <utility>
 
 #include "absl/container/node_hash_map.h"
@@ -54,9 +56,10 @@ class SubsetConstruction {
 
   absl::StatusOr<Dfa> Run(Nfa::State start) {
     Prepare();
-    StateOf({{start}, Neighbour::kNone});
+    std::vector<Nfa::State> first = {start};
+    StateOf(first, Neighbour::kNone);
     for (size_t state = 0; state < sources_.size(); ++state) {
-      SDAR_RETURN_IF_ERROR(Expand(*sources_[state], state));
+      SDAR_RETURN_IF_ERROR(Expand(SourceOf(*sources_[state])));
     }
     return Dfa(0, std::move(edges_), std::move(accepts_));
   }
@@ -66,11 +69,6 @@ class SubsetConstruction {
   struct Source {
     std::vector<Nfa::State> states;
     Neighbour before = Neighbour::kNone;
-    friend bool operator==(const Source&, const Source&) = default;
-    template <typename H>
-    friend H AbslHashValue(H h, const Source& source) {
-      return H::combine(std::move(h), source.states, source.before);
-    }
   };
 
   static size_t Size(int value) { return static_cast<size_t>(value); }
@@ -103,18 +101,43 @@ class SubsetConstruction {
     targets_.resize(Size(alphabet_.num_kinds()));
   }
 
-  // The number of a source, which may be new.
-  Dfa::State StateOf(Source source) {
+  // A source as the bytes by which it is found: most are known already.
+  static void AppendState(Nfa::State state, std::string& key) {
+    char bytes[sizeof state];
+    std::memcpy(bytes, &state, sizeof state);
+    key.append(bytes, sizeof state);
+  }
+  static Source SourceOf(const std::string& key) {
+    Source source;
+    source.states.resize(key.size() / sizeof(Nfa::State));
+    std::memcpy(source.states.data(), key.data(), source.states.size() * sizeof(Nfa::State));
+    source.before = static_cast<Neighbour>(key.back());
+    return source;
+  }
+
+  // The number of a source, which may be new. `states` come in any order, some more than once.
+  Dfa::State StateOf(std::vector<Nfa::State>& states, Neighbour before) {
+    std::sort(states.begin(), states.end());
+    states.erase(std::unique(states.begin(), states.end()), states.end());
+    // What accepts and then reads anything for ever accepts whatever the others do.
+    const bool is_final =
+        accept_is_final_ && std::binary_search(states.begin(), states.end(), accept_);
+    if (is_final) states = {accept_};
+    key_.clear();
+    for (const Nfa::State state : states) AppendState(state, key_);
+    key_ += static_cast<char>(asserts_ && !is_final ? before : Neighbour::kOther);
     const auto [found, fresh] =
-        numbers_.try_emplace(std::move(source), static_cast<Dfa::State>(sources_.size()));
+        numbers_.try_emplace(key_, static_cast<Dfa::State>(sources_.size()));
     if (fresh) sources_.push_back(&found->first);
     return found->second;
   }
 
-  // What `source` reaches without reading when `after` follows; marks it in visited_.
-  std::vector<Nfa::State> Closure(const Source& source, Neighbour after) {
+  // What `source` reaches without reading when `after` follows; marks it in visited_. It stays
+  // until the next call.
+  const std::vector<Nfa::State>& Closure(const Source& source, Neighbour after) {
     ++round_;
-    std::vector<Nfa::State> reached;
+    std::vector<Nfa::State>& reached = closure_;
+    reached.clear();
     const auto reach = [&](Nfa::State state) {
       if (std::exchange(visited_[Size(state)], round_) != round_) reached.push_back(state);
     };
@@ -144,19 +167,9 @@ class SubsetConstruction {
     }
   }
 
-  Source SourceOf(std::vector<Nfa::State> states, Neighbour before) {
-    std::sort(states.begin(), states.end());
-    states.erase(std::unique(states.begin(), states.end()), states.end());
-    // What accepts and then reads anything for ever accepts whatever the others do.
-    for (const Nfa::State state : states) {
-      if (state == accept_ && accept_is_final_) return {{state}, Neighbour::kOther};
-    }
-    return {std::move(states), asserts_ ? before : Neighbour::kOther};
-  }
-
-  absl::Status Expand(const Source& source, size_t state) {
+  absl::Status Expand(const Source& source) {
     if (!asserts_) {
-      const std::vector<Nfa::State> closure = Closure(source, Neighbour::kOther);
+      const std::vector<Nfa::State>& closure = Closure(source, Neighbour::kOther);
       accepts_.push_back(visited_[Size(accept_)] == round_);
       Step(closure, Neighbour::kNone);
     } else {
@@ -166,34 +179,28 @@ class SubsetConstruction {
         Step(Closure(source, static_cast<Neighbour>(after)), static_cast<Neighbour>(after));
       }
     }
-    AddEdges(state);
+    AddEdges();
     if (sources_.size() > Size(limits_.max_states) || steps_ > limits_.max_steps ||
-        num_edges_ > limits_.max_edges) {
+        static_cast<int64_t>(edges_.edges().size()) > limits_.max_edges) {
       return absl::ResourceExhaustedError("the pattern needs too many states");
     }
     return absl::OkStatus();
   }
 
-  void AddEdges(size_t state) {
+  void AddEdges() {
     std::vector<Dfa::State> target_of(targets_.size(), Dfa::kDead);
     for (size_t kind = 0; kind < targets_.size(); ++kind) {
       if (targets_[kind].empty()) continue;
       steps_ += static_cast<int64_t>(targets_[kind].size());
-      target_of[kind] = StateOf(SourceOf(std::exchange(targets_[kind], {}), neighbours_[kind]));
+      target_of[kind] = StateOf(targets_[kind], neighbours_[kind]);
+      targets_[kind].clear();
     }
-    edges_.resize(state + 1);
-    std::vector<Dfa::Edge>& edges = edges_[state];
+    edges_.AddState();
     for (const Alphabet::Piece& piece : alphabet_.pieces()) {
       const Dfa::State target = target_of[Size(piece.kind)];
-      if (target == Dfa::kDead) continue;
-      if (!edges.empty() && edges.back().target == target && edges.back().last + 1 == piece.first) {
-        edges.back().last = piece.last;
-      } else {
-        edges.push_back({piece.first, piece.last, target});
-      }
+      if (target != Dfa::kDead) edges_.AddJoined({piece.first, piece.last, target});
     }
     steps_ += static_cast<int64_t>(alphabet_.pieces().size());
-    num_edges_ += static_cast<int64_t>(edges.size());
   }
 
   // Whether the accepting state reads every text and accepts it.
@@ -213,13 +220,14 @@ class SubsetConstruction {
   std::vector<Neighbour> neighbours_;             // of kinds
   std::vector<std::vector<Nfa::State>> targets_;  // of kinds, of the source in hand
   std::vector<int> visited_;                      // the last round that reached a state
+  std::vector<Nfa::State> closure_;
   int round_ = 0;
   bool asserts_ = false;
   int64_t steps_ = 0;
-  int64_t num_edges_ = 0;
-  absl::node_hash_map<Source, Dfa::State> numbers_;
-  std::vector<const Source*> sources_;  // keys of numbers_
-  std::vector<std::vector<Dfa::Edge>> edges_;
+  absl::node_hash_map<std::string, Dfa::State> numbers_;
+  std::vector<const std::string*> sources_;  // keys of numbers_
+  std::string key_;
+  EdgeTable edges_;
   std::vector<bool> accepts_;
 };
 

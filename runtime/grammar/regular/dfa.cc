@@ -8,7 +8,7 @@
 
 namespace sdar::grammar {
 
-Dfa::Dfa(State start, std::vector<std::vector<Edge>> edges, std::vector<bool> accepts) {
+Dfa::Dfa(State start, EdgeTable edges, std::vector<bool> accepts) {
   DfaParts parts = Minimize(Trim({start, std::move(edges), std::move(accepts)}));
   start_ = parts.start;
   edges_ = std::move(parts.edges);
@@ -16,7 +16,7 @@ Dfa::Dfa(State start, std::vector<std::vector<Edge>> edges, std::vector<bool> ac
 }
 
 Dfa::State Dfa::Next(State state, char32_t code_point) const {
-  const std::vector<Edge>& edges = edges_[static_cast<size_t>(state)];
+  const absl::Span<const Edge> edges = edges_[static_cast<size_t>(state)];
   const auto above =
       std::upper_bound(edges.begin(), edges.end(), code_point,
                        [](char32_t value, const Edge& edge) { return value < edge.first; });

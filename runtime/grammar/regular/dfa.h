@@ -8,6 +8,8 @@
 
 #include "absl/types/span.h"
 
+#include "runtime/grammar/regular/edge_table.h"
+
 namespace sdar::grammar {
 
 // A regular language of code points. From every state an accepting one can be reached: what leads
@@ -17,19 +19,14 @@ class Dfa {
   using State = int32_t;
   static constexpr State kDead = -1;
 
-  // The code points first .. last lead to `target`, which is never kDead.
-  struct Edge {
-    char32_t first = 0;
-    char32_t last = 0;
-    State target = kDead;
-    friend bool operator==(const Edge&, const Edge&) = default;
-  };
+  // `target` is never kDead.
+  using Edge = DfaEdge;
 
   // The empty language.
   Dfa() = default;
-  // Requires: edges[s] are ascending and disjoint; accepts.size() == edges.size(). What cannot
-  // reach an accepting state is taken away, and states that accept the same are joined.
-  Dfa(State start, std::vector<std::vector<Edge>> edges, std::vector<bool> accepts);
+  // Requires: there are as many states in both. What cannot reach an accepting state is taken away,
+  // and states that accept the same are joined.
+  Dfa(State start, EdgeTable edges, std::vector<bool> accepts);
 
   // kDead: the language is empty.
   State start() const { return start_; }
@@ -41,7 +38,7 @@ class Dfa {
 
  private:
   State start_ = kDead;
-  std::vector<std::vector<Edge>> edges_;
+  EdgeTable edges_;
   std::vector<bool> accepts_;
 };
 

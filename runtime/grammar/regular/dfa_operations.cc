@@ -78,23 +78,22 @@ absl::StatusOr<Dfa> Combine(const Dfa& a, const Dfa& b, Combination how,
   if (!Matters(how, start)) return Dfa();
   absl::flat_hash_map<StatePair, State> numbers = {{start, 0}};
   std::vector<StatePair> pairs = {start};
-  std::vector<std::vector<Dfa::Edge>> edges;
+  EdgeTable edges;
   std::vector<bool> accepts;
-  int64_t num_edges = 0;
   for (size_t i = 0; i < pairs.size(); ++i) {
     const StatePair pair = pairs[i];
     accepts.push_back(Combined(how, AcceptsAt(a, pair.first), AcceptsAt(b, pair.second)));
-    std::vector<Dfa::Edge>& out = edges.emplace_back();
+    edges.AddState();
     ForEachCommonRange(EdgesOf(a, pair.first), EdgesOf(b, pair.second),
                        [&](char32_t first, char32_t last, StatePair to) {
                          if (!Matters(how, to)) return;
                          const auto [found, fresh] =
                              numbers.try_emplace(to, static_cast<State>(pairs.size()));
                          if (fresh) pairs.push_back(to);
-                         out.push_back({first, last, found->second});
+                         edges.Add({first, last, found->second});
                        });
-    num_edges += static_cast<int64_t>(out.size());
-    if (pairs.size() > static_cast<size_t>(limits.max_states) || num_edges > limits.max_edges) {
+    if (pairs.size() > static_cast<size_t>(limits.max_states) ||
+        edges.edges().size() > static_cast<size_t>(limits.max_edges)) {
       return TooManyStates();
     }
   }
@@ -146,11 +145,11 @@ class TextTree {
   }
 
   Dfa Build() {
-    std::vector<std::vector<Dfa::Edge>> edges(children_.size());
-    for (size_t state = 0; state < children_.size(); ++state) {
-      for (const auto& [code_point, child] : children_[state]) {
-        edges[state].push_back({code_point, code_point, child});
-      }
+    EdgeTable edges;
+    edges.Reserve(children_.size(), children_.size());
+    for (const auto& children : children_) {
+      edges.AddState();
+      for (const auto& [code_point, child] : children) edges.Add({code_point, code_point, child});
     }
     return Dfa(0, std::move(edges), std::move(accepts_));
   }
@@ -164,18 +163,19 @@ class TextTree {
   std::vector<bool> accepts_;
 };
 
-std::vector<Dfa::Edge> EveryCharacterTo(State target) {
-  std::vector<Dfa::Edge> edges;
+void AddEveryCharacterTo(State target, EdgeTable& edges) {
   const CodePointSet all = CodePointSet::All();
-  for (const CodePointRange& range : all.ranges()) {
-    edges.push_back({range.first, range.last, target});
-  }
-  return edges;
+  for (const CodePointRange& range : all.ranges()) edges.Add({range.first, range.last, target});
 }
 
 }  // namespace
 
-Dfa AnyText() { return Dfa(0, {EveryCharacterTo(0)}, {true}); }
+Dfa AnyText() {
+  EdgeTable edges;
+  edges.AddState();
+  AddEveryCharacterTo(0, edges);
+  return Dfa(0, std::move(edges), {true});
+}
 
 absl::StatusOr<Dfa> Literal(absl::string_view text, const RegularLimits& limits) {
   TextTree tree;
@@ -195,16 +195,14 @@ absl::StatusOr<Dfa> LengthBetween(int64_t min, int64_t max, const RegularLimits&
   if (max < -1 || (max >= 0 && max < min)) return Dfa();
   const int64_t longest = std::max(min, max);
   if (longest >= limits.max_states) return TooManyStates();
-  std::vector<std::vector<Dfa::Edge>> edges;
+  EdgeTable edges;
   std::vector<bool> accepts;
   for (int64_t length = 0; length <= longest; ++length) {
     const bool last = length == longest;
     accepts.push_back(length >= min);
-    if (last && max >= 0) {
-      edges.emplace_back();
-    } else {
-      edges.push_back(EveryCharacterTo(static_cast<State>(last ? length : length + 1)));
-    }
+    edges.AddState();
+    if (last && max >= 0) break;
+    AddEveryCharacterTo(static_cast<State>(last ? length : length + 1), edges);
   }
   return Dfa(0, std::move(edges), std::move(accepts));
 }
@@ -223,17 +221,20 @@ absl::StatusOr<Dfa> Subtract(const Dfa& a, const Dfa& b, const RegularLimits& li
 
 Dfa Complement(const Dfa& a) {
   const State rest = a.num_states();  // reads what `a` does not
-  std::vector<std::vector<Dfa::Edge>> edges(static_cast<size_t>(rest) + 1);
+  EdgeTable every;
+  every.AddState();
+  AddEveryCharacterTo(rest, every);
+  EdgeTable edges;
   std::vector<bool> accepts(static_cast<size_t>(rest) + 1, true);
-  edges.back() = EveryCharacterTo(rest);
   for (State state = 0; state < rest; ++state) {
     accepts[static_cast<size_t>(state)] = !a.Accepts(state);
-    ForEachCommonRange(a.Edges(state), edges.back(),
-                       [&](char32_t first, char32_t last, StatePair to) {
-                         edges[static_cast<size_t>(state)].push_back(
-                             {first, last, to.first == Dfa::kDead ? rest : to.first});
-                       });
+    edges.AddState();
+    ForEachCommonRange(a.Edges(state), every[0], [&](char32_t first, char32_t last, StatePair to) {
+      edges.Add({first, last, to.first == Dfa::kDead ? rest : to.first});
+    });
   }
+  edges.AddState();
+  AddEveryCharacterTo(rest, edges);
   return Dfa(a.start() == Dfa::kDead ? rest : a.start(), std::move(edges), std::move(accepts));
 }
 

@@ -12,7 +12,6 @@ namespace sdar::grammar {
 namespace {
 
 using Edge = Dfa::Edge;
-using Edges = std::vector<std::vector<Edge>>;
 
 // Lists of numbers, kept one after the other: list i is values[begin[i]] .. values[begin[i+1]-1].
 struct Lists {
@@ -61,10 +60,13 @@ class Partition {
 
   int size() const { return static_cast<int>(sets_.size()); }
   int SetOf(int element) const { return set_of_[static_cast<size_t>(element)]; }
-  // The elements of a set, which the next Mark or Split moves.
-  std::vector<int> ElementsOf(int set) const {
+  int FirstOf(int set) const {
+    return elements_[static_cast<size_t>(sets_[static_cast<size_t>(set)].begin)];
+  }
+  // Makes `elements` those of a set, which the next Mark or Split moves.
+  void CopyElements(int set, std::vector<int>& elements) const {
     const Set& s = sets_[static_cast<size_t>(set)];
-    return {elements_.begin() + s.begin, elements_.begin() + s.end};
+    elements.assign(elements_.begin() + s.begin, elements_.begin() + s.end);
   }
 
   void Mark(int element) {
@@ -120,20 +122,17 @@ struct KindEdges {
   std::vector<int> heads;
 };
 
-KindEdges ByKind(const Edges& edges) {
+KindEdges ByKind(const EdgeTable& edges) {
   const Alphabet alphabet = Alphabet::OfEdges(edges);
   KindEdges result;
   result.num_kinds = alphabet.num_kinds();
   std::vector<int> seen(static_cast<size_t>(alphabet.num_kinds()), -1);
-  for (size_t state = 0; state < edges.size(); ++state) {
-    for (const Edge& edge : edges[state]) {
-      for (const int kind : alphabet.KindsIn(edge.first, edge.last)) {
-        if (std::exchange(seen[static_cast<size_t>(kind)], static_cast<int>(state)) ==
-            static_cast<int>(state)) {
-          continue;
-        }
-        result.tails.push_back(static_cast<int>(state));
-        result.kinds.push_back(kind);
+  for (int state = 0; state < edges.num_states(); ++state) {
+    for (const Edge& edge : edges[static_cast<size_t>(state)]) {
+      for (const Alphabet::Piece& piece : alphabet.PiecesIn(edge.first, edge.last)) {
+        if (std::exchange(seen[static_cast<size_t>(piece.kind)], state) == state) continue;
+        result.tails.push_back(state);
+        result.kinds.push_back(piece.kind);
         result.heads.push_back(edge.target);
       }
     }
@@ -153,13 +152,14 @@ Partition Equivalent(const DfaParts& parts) {
   Partition bundles(ListedByKey(edges.kinds, edges.num_kinds));
   const Lists into = ListedByKey(edges.heads, num_states);
   int next_set = 1;
+  std::vector<int> elements;
   for (int bundle = 0; bundle < bundles.size(); ++bundle) {
-    for (const int edge : bundles.ElementsOf(bundle)) {
-      states.Mark(edges.tails[static_cast<size_t>(edge)]);
-    }
+    bundles.CopyElements(bundle, elements);
+    for (const int edge : elements) states.Mark(edges.tails[static_cast<size_t>(edge)]);
     states.Split();
     for (; next_set < states.size(); ++next_set) {
-      for (const int state : states.ElementsOf(next_set)) {
+      states.CopyElements(next_set, elements);
+      for (const int state : elements) {
         for (int i = into.begin[static_cast<size_t>(state)];
              i < into.begin[static_cast<size_t>(state) + 1]; ++i) {
           bundles.Mark(into.values[static_cast<size_t>(i)]);
@@ -171,21 +171,15 @@ Partition Equivalent(const DfaParts& parts) {
   return states;
 }
 
-void AppendJoined(Edge edge, std::vector<Edge>& edges) {
-  if (!edges.empty() && edges.back().target == edge.target && edges.back().last + 1 == edge.first) {
-    edges.back().last = edge.last;
-  } else {
-    edges.push_back(edge);
-  }
-}
-
 // Which states reach an accepting one.
 std::vector<bool> Living(const DfaParts& parts) {
   std::vector<int> tails;
   std::vector<int> heads;
-  for (size_t state = 0; state < parts.edges.size(); ++state) {
-    for (const Edge& edge : parts.edges[state]) {
-      tails.push_back(static_cast<int>(state));
+  tails.reserve(parts.edges.edges().size());
+  heads.reserve(parts.edges.edges().size());
+  for (int state = 0; state < parts.edges.num_states(); ++state) {
+    for (const Edge& edge : parts.edges[static_cast<size_t>(state)]) {
+      tails.push_back(state);
       heads.push_back(edge.target);
     }
   }
@@ -220,9 +214,10 @@ DfaParts Trim(DfaParts parts) {
   number[static_cast<size_t>(parts.start)] = 0;
   DfaParts trimmed;
   trimmed.start = 0;
+  trimmed.edges.Reserve(parts.accepts.size(), parts.edges.edges().size());
   for (size_t i = 0; i < order.size(); ++i) {
     const auto state = static_cast<size_t>(order[i]);
-    std::vector<Edge> edges;
+    trimmed.edges.AddState();
     for (const Edge& edge : parts.edges[state]) {
       if (!living[static_cast<size_t>(edge.target)]) continue;
       Dfa::State& target = number[static_cast<size_t>(edge.target)];
@@ -230,10 +225,8 @@ DfaParts Trim(DfaParts parts) {
         target = static_cast<Dfa::State>(order.size());
         order.push_back(edge.target);
       }
-      AppendJoined({edge.first, edge.last, target}, edges);
+      trimmed.edges.AddJoined({edge.first, edge.last, target});
     }
-    edges.shrink_to_fit();
-    trimmed.edges.push_back(std::move(edges));
     trimmed.accepts.push_back(parts.accepts[state]);
   }
   return trimmed;
@@ -245,13 +238,11 @@ DfaParts Minimize(DfaParts parts) {
   DfaParts joined;
   joined.start = states.SetOf(parts.start);
   for (int set = 0; set < states.size(); ++set) {
-    const auto first = static_cast<size_t>(states.ElementsOf(set).front());
-    std::vector<Edge> edges;
-    for (Edge edge : parts.edges[first]) {
-      edge.target = states.SetOf(edge.target);
-      AppendJoined(edge, edges);
+    const auto first = static_cast<size_t>(states.FirstOf(set));
+    joined.edges.AddState();
+    for (const Edge& edge : parts.edges[first]) {
+      joined.edges.AddJoined({edge.first, edge.last, states.SetOf(edge.target)});
     }
-    joined.edges.push_back(std::move(edges));
     joined.accepts.push_back(parts.accepts[first]);
   }
   return Trim(std::move(joined));  // for its order

@@ -8,10 +8,10 @@
 
 namespace sdar::grammar {
 
-// What a Dfa is made of. The edges of a state are ascending and disjoint.
+// What a Dfa is made of.
 struct DfaParts {
   Dfa::State start = Dfa::kDead;
-  std::vector<std::vector<Dfa::Edge>> edges;
+  EdgeTable edges;
   std::vector<bool> accepts;
 };
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// PropertySet: PCRE2 knows the properties of Unicode, so it is asked for every character.
+// PropertySet: PCRE2 knows the properties of Unicode, so it is asked.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -28,15 +30,37 @@ struct PropertyDeleter {
   void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
 };
 
-// Every scalar value in order, as UTF-8.
-std::string EveryCharacter() {
+// Characters of which PCRE2 is asked. Nothing is assigned in planes 4 to 13, and planes 15 and 16
+// are for private use, so one plane speaks for those like it: a third of the characters for all.
+struct PlaneSample {
+  char32_t first;
+  char32_t last;
+  char32_t planes;  // that it speaks for
+};
+constexpr PlaneSample kSamples[] = {
+    {0, 0x3FFFF, 1}, {0x40000, 0x4FFFF, 10}, {0xE0000, 0xEFFFF, 1}, {0xF0000, 0xFFFFF, 2}};
+constexpr char32_t kPlane = 0x10000;
+
+// The characters of a sample in order, as UTF-8.
+std::string CharactersOf(const PlaneSample& sample) {
   std::string text;
-  text.reserve(size_t{4} << 20 | size_t{1} << 18);
+  text.reserve((sample.last - sample.first + 1) * size_t{4});
   const CodePointSet all = CodePointSet::All();
   for (const CodePointRange& range : all.ranges()) {
-    for (char32_t c = range.first; c <= range.last; ++c) AppendUtf8(c, text);
+    const char32_t last = std::min(range.last, sample.last);
+    for (char32_t c = std::max(range.first, sample.first); c <= last; ++c) AppendUtf8(c, text);
   }
   return text;
+}
+
+// Made once, 1.6 MB: it takes as long to write as to search.
+const std::vector<std::string>& CharactersOfSamples() {
+  static const std::vector<std::string> texts = [] {
+    std::vector<std::string> made;
+    for (const PlaneSample& sample : kSamples) made.push_back(CharactersOf(sample));
+    return made;
+  }();
+  return texts;
 }
 
 // The characters of which PCRE2 says that they have the property `name`.
@@ -53,19 +77,25 @@ absl::StatusOr<CodePointSet> AskPcre(const std::string& name) {
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // only faster
   const std::unique_ptr<pcre2_match_data, PropertyDeleter> match(
       pcre2_match_data_create_from_pattern(code.get(), nullptr));
-  const std::string text = EveryCharacter();
-  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   std::vector<CodePointRange> ranges;
-  for (PCRE2_SIZE at = 0; at < text.size();) {
-    if (pcre2_match(code.get(), subject, text.size(), at, PCRE2_NO_UTF_CHECK, match.get(),
-                    nullptr) < 0) {
-      break;
+  for (size_t sample = 0; sample < std::size(kSamples); ++sample) {
+    const std::string& text = CharactersOfSamples()[sample];
+    const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+    for (PCRE2_SIZE at = 0; at < text.size();) {
+      if (pcre2_match(code.get(), subject, text.size(), at, PCRE2_NO_UTF_CHECK, match.get(),
+                      nullptr) < 0) {
+        break;
+      }
+      const PCRE2_SIZE* found = pcre2_get_ovector_pointer(match.get());
+      size_t last = found[1] - 1;
+      while ((static_cast<uint8_t>(text[last]) & 0xC0) == 0x80) --last;
+      const char32_t from = ReadUtf8(text, found[0]).code_point;
+      const char32_t to = ReadUtf8(text, last).code_point;
+      for (char32_t plane = 0; plane < kSamples[sample].planes; ++plane) {
+        ranges.push_back({from + plane * kPlane, to + plane * kPlane});
+      }
+      at = found[1];
     }
-    const PCRE2_SIZE* found = pcre2_get_ovector_pointer(match.get());
-    size_t last = found[1] - 1;
-    while ((static_cast<uint8_t>(text[last]) & 0xC0) == 0x80) --last;
-    ranges.push_back({ReadUtf8(text, found[0]).code_point, ReadUtf8(text, last).code_point});
-    at = found[1];
   }
   return CodePointSet(std::move(ranges));
 }

@@ -128,6 +128,7 @@ absl::StatusOr<int> Assembler::AddObject(const std::shared_ptr<const ObjectShape
   std::sort(rule.named.begin(), rule.named.end(),
             [](const PropertyRule& a, const PropertyRule& b) { return a.name < b.name; });
   AddImplied(*shape, rule);
+  FindCovers(rule);
   const bool implies = std::any_of(rule.named.begin(), rule.named.end(),
                                    [](const PropertyRule& p) { return !p.implied.empty(); });
   if (implies && rule.min > 1) {

@@ -164,6 +164,7 @@ void PruneObject(const JsonGrammar& grammar, ObjectRule& rule) {
   for (Witness& witness : rule.witnesses) {
     witness.name_class = places[static_cast<size_t>(witness.name_class)];
   }
+  FindCovers(rule);
 }
 
 void PruneArray(const JsonGrammar& grammar, ArrayRule& rule) {

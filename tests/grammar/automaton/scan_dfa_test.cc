@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 
 #include "runtime/grammar/regular/dfa_operations.h"
+#include "runtime/grammar/regular/regex.h"
 #include "tests/status_matchers.h"
 
 namespace sdar::grammar {
@@ -54,6 +55,20 @@ TEST(ScanDfaTest, CheapestWordsComeByTheirCost) {
     costs.push_back(word.cost);
   }
   EXPECT_EQ(costs, (std::vector<int64_t>{1, 2, 2, 4}));
+}
+
+TEST(ScanDfaTest, OfManyWordsTheCheapestComeByTheirText) {
+  SDAR_ASSERT_OK_AND_ASSIGN(const Dfa dfa, CompileRegex("[a-z]{1,2}", RegexUse::kWholeText));
+  const ScanDfa scan(dfa, Writing::kJsonString);
+  std::vector<std::u32string> texts;
+  for (const CheapWord& word : scan.CheapestWords(scan.start(), kNoCharacter, 28)) {
+    texts.push_back(word.text);
+  }
+  ASSERT_EQ(texts.size(), 28U);
+  EXPECT_EQ(texts.front(), U"a");
+  EXPECT_EQ(texts[25], U"z");
+  EXPECT_EQ(texts[26], U"aa");
+  EXPECT_EQ(texts.back(), U"ab");
 }
 
 }  // namespace

@@ -39,11 +39,21 @@ TEST(Dfa, IsMinimalHoweverItIsWritten) {
   EXPECT_EQ(Compiled("ab|cb|db").num_states(), 3);
 }
 
+EdgeTable TableOf(const std::vector<std::vector<DfaEdge>>& edges) {
+  EdgeTable table;
+  for (const auto& of_state : edges) {
+    table.AddState();
+    for (const DfaEdge& edge : of_state) table.Add(edge);
+  }
+  return table;
+}
+
 TEST(Dfa, HasNoStateThatLeadsNowhere) {
-  const Dfa dfa(0, {{{'a', 'a', 1}, {'b', 'b', 2}}, {}, {{'c', 'c', 2}}}, {false, true, false});
+  const Dfa dfa(0, TableOf({{{'a', 'a', 1}, {'b', 'b', 2}}, {}, {{'c', 'c', 2}}}),
+                {false, true, false});
   EXPECT_EQ(dfa.num_states(), 2);
   EXPECT_EQ(dfa.Next(dfa.start(), 'b'), Dfa::kDead);
-  EXPECT_TRUE(IsEmpty(Dfa(0, {{{'a', 'a', 0}}}, {false})));
+  EXPECT_TRUE(IsEmpty(Dfa(0, TableOf({{{'a', 'a', 0}}}), {false})));
 }
 
 TEST(DfaOperations, AgreeWithSets) {
