@@ -237,8 +237,11 @@ int ObjectKeys::Free(const ObjectFrame& frame) {
       const int dfa = rule.classes[c].dfa;
       if (dfa == kNoDfa) return INT_MAX;
       const int32_t state = thread.states[c];
-      if (state == Dfa::kDead || thread.names != 0) continue;
-      free = std::max(free, grammar_.dfas[static_cast<size_t>(dfa)].Free(state));
+      if (state == Dfa::kDead) continue;
+      const int characters = grammar_.dfas[static_cast<size_t>(dfa)].Free(state);
+      // Before the last of them there are more names than can be forbidden.
+      const bool is_last_in_doubt = thread.names != 0 && characters > 0 && characters < INT_MAX;
+      free = std::max(free, is_last_in_doubt ? characters - 1 : characters);
     }
   }
   return free;

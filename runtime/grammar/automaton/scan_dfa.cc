@@ -5,6 +5,7 @@
 #include <climits>
 #include <deque>
 #include <functional>
+#include <numeric>
 #include <queue>
 #include <utility>
 
@@ -61,6 +62,36 @@ using PrefixQueue = std::priority_queue<Prefix, std::vector<Prefix>, std::greate
 
 }  // namespace
 
+// The edges of an automaton by their targets: where each comes from, and the least that it costs.
+struct ScanDfa::Sources {
+  struct Source {
+    State state;
+    int cost;  // INT_MAX: no character of the edge can be written
+  };
+  explicit Sources(const Dfa& dfa, Writing writing)
+      : begins(static_cast<size_t>(dfa.num_states()) + 1) {
+    const CharacterRanges ranges = Cheapest(RangesOf(writing, kNoCharacter));
+    for (State s = 0; s < dfa.num_states(); ++s) {
+      for (const Edge& edge : dfa.Edges(s)) ++begins[static_cast<size_t>(edge.target) + 1];
+    }
+    std::partial_sum(begins.begin(), begins.end(), begins.begin());
+    sources.resize(begins.back());
+    std::vector<size_t> next = begins;
+    for (State s = 0; s < dfa.num_states(); ++s) {
+      for (const Edge& edge : dfa.Edges(s)) {
+        sources[next[static_cast<size_t>(edge.target)]++] = {s, CostOfEdge(ranges, edge)};
+      }
+    }
+  }
+  absl::Span<const Source> operator[](State target) const {
+    const size_t begin = begins[static_cast<size_t>(target)];
+    return {sources.data() + begin, begins[static_cast<size_t>(target) + 1] - begin};
+  }
+
+  std::vector<size_t> begins;
+  std::vector<Source> sources;
+};
+
 ScanDfa::ScanDfa(Dfa dfa, Writing writing) : dfa_(std::move(dfa)), writing_(writing) {
   const auto num_states = static_cast<size_t>(dfa_.num_states());
   if (num_states <= 4096) {
@@ -73,9 +104,10 @@ ScanDfa::ScanDfa(Dfa dfa, Writing writing) : dfa_(std::move(dfa)), writing_(writ
       }
     }
   }
-  FindLeast();
-  FindFree();
-  FindWords();
+  const Sources sources(dfa_, writing_);
+  FindLeast(sources);
+  FindFree(sources);
+  FindWords(sources);
 }
 
 absl::Span<const ScanDfa::Edge> ScanDfa::Edges(State state, EdgeBuffer& buffer) const {
@@ -105,21 +137,8 @@ ScanDfa::State ScanDfa::Next(State state, char32_t code_point) const {
   return dfa_.Next(state, code_point);
 }
 
-std::vector<std::vector<ScanDfa::State>> ScanDfa::Sources() const {
-  std::vector<std::vector<State>> sources(static_cast<size_t>(dfa_.num_states()));
-  for (State s = 0; s < dfa_.num_states(); ++s) {
-    for (const Dfa::Edge& edge : dfa_.Edges(s)) {
-      std::vector<State>& to = sources[static_cast<size_t>(edge.target)];
-      if (to.empty() || to.back() != s) to.push_back(s);
-    }
-  }
-  return sources;
-}
-
 // Dijkstra's algorithm from the accepting states backwards.
-void ScanDfa::FindLeast() {
-  const CharacterRanges ranges = RangesOf(writing_, kNoCharacter);
-  const std::vector<std::vector<State>> sources = Sources();
+void ScanDfa::FindLeast(const Sources& sources) {
   least_.assign(static_cast<size_t>(dfa_.num_states()), kNever);
   using Entry = std::pair<int64_t, State>;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
@@ -130,11 +149,7 @@ void ScanDfa::FindLeast() {
     const auto [cost, state] = open.top();
     open.pop();
     if (cost > least_[static_cast<size_t>(state)]) continue;
-    for (const State source : sources[static_cast<size_t>(state)]) {
-      int edge_cost = INT_MAX;
-      for (const Dfa::Edge& edge : dfa_.Edges(source)) {
-        if (edge.target == state) edge_cost = std::min(edge_cost, CostOfEdge(ranges, edge));
-      }
+    for (const auto& [source, edge_cost] : sources[state]) {
       int64_t& least = least_[static_cast<size_t>(source)];
       if (edge_cost != INT_MAX && cost + edge_cost < least) {
         open.emplace(least = cost + edge_cost, source);
@@ -158,13 +173,12 @@ bool ScanDfa::TakesAnything(State state) const {
 }
 
 // A state is free for one character more than the least free of those that follow.
-void ScanDfa::FindFree() {
+void ScanDfa::FindFree(const Sources& sources) {
   free_.assign(static_cast<size_t>(dfa_.num_states()), INT_MAX);
   if (writing_ != Writing::kJsonString) {
     std::fill(free_.begin(), free_.end(), 0);
     return;
   }
-  const std::vector<std::vector<State>> sources = Sources();
   std::deque<State> open;
   for (State s = 0; s < dfa_.num_states(); ++s) {
     if (TakesAnything(s)) continue;
@@ -172,7 +186,7 @@ void ScanDfa::FindFree() {
     open.push_back(s);
   }
   for (; !open.empty(); open.pop_front()) {
-    for (const State source : sources[static_cast<size_t>(open.front())]) {
+    for (const auto& [source, cost] : sources[open.front()]) {
       if (free_[static_cast<size_t>(source)] != INT_MAX) continue;
       free_[static_cast<size_t>(source)] = free_[static_cast<size_t>(open.front())] + 1;
       open.push_back(source);
@@ -181,20 +195,15 @@ void ScanDfa::FindFree() {
 }
 
 // Counts from the ends backwards; a state on a circle or before one has many.
-void ScanDfa::FindWords() {
+void ScanDfa::FindWords(const Sources& sources) {
   const auto num_states = static_cast<size_t>(dfa_.num_states());
   words_.assign(num_states, kManyWords);
-  std::vector<int> waiting(num_states, 0);
+  std::vector<size_t> waiting(num_states, 0);  // edges to states that are not counted yet
   std::vector<State> ready;
   for (State s = 0; s < dfa_.num_states(); ++s) {
-    std::vector<State> targets;
-    for (const Dfa::Edge& edge : dfa_.Edges(s)) targets.push_back(edge.target);
-    std::sort(targets.begin(), targets.end());
-    targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
-    waiting[static_cast<size_t>(s)] = static_cast<int>(targets.size());
-    if (targets.empty()) ready.push_back(s);
+    waiting[static_cast<size_t>(s)] = dfa_.Edges(s).size();
+    if (dfa_.Edges(s).empty()) ready.push_back(s);
   }
-  const std::vector<std::vector<State>> sources = Sources();
   while (!ready.empty()) {
     const State state = ready.back();
     ready.pop_back();
@@ -205,7 +214,7 @@ void ScanDfa::FindWords() {
           std::min<int64_t>(kManyWords, words + width * words_[static_cast<size_t>(edge.target)]);
     }
     words_[static_cast<size_t>(state)] = static_cast<int>(words);
-    for (const State source : sources[static_cast<size_t>(state)]) {
+    for (const auto& [source, cost] : sources[state]) {
       if (--waiting[static_cast<size_t>(source)] == 0) ready.push_back(source);
     }
   }

@@ -87,10 +87,10 @@ class ScanDfa {
   };
   // Requires: ranges are disjoint.
   std::vector<WayOn> CheapestWaysOn(State state, const CharacterRanges& ranges, int count) const;
-  void FindLeast();
-  void FindFree();
-  void FindWords();
-  std::vector<std::vector<State>> Sources() const;
+  struct Sources;
+  void FindLeast(const Sources& sources);
+  void FindFree(const Sources& sources);
+  void FindWords(const Sources& sources);
   bool TakesAnything(State state) const;
   int FreeOfLengths(State state) const;
   State NextLength(State state) const;
