@@ -12,7 +12,7 @@ LogitSummary MakeUpSummary(TokenId wanted, int64_t vocab_size, const grammar::To
                            const DrawKey* key, std::mt19937& random) {
   constexpr double kWanted = 0.8;
   constexpr double kOutside = 0.05;
-  constexpr int kTries = 4096;  // of ids that a mask may refuse
+  constexpr int kTries = 256;  // of ids, which a mask may refuse
   LogitSummary summary;
   const auto add = [&](TokenId id, double probability) {
     if (mask != nullptr && !mask->Has(id)) return;
