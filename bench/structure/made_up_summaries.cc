@@ -33,7 +33,7 @@ LogitSummary MakeUpSummary(TokenId wanted, int64_t vocab_size, const grammar::To
   }
   for (TokenId id = 0;
        mask != nullptr && id < vocab_size && summary.num_candidates < kMaxCandidates; ++id) {
-    add(id, each * spread(random));
+    if (mask->Has(id)) add(id, each * spread(random));
   }
   std::sort(summary.candidates.begin(), summary.candidates.begin() + summary.num_candidates,
             Precedes);
