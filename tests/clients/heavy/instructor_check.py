@@ -22,9 +22,6 @@ class InstructorTest(ChatJobTest):
     def test_a_schema_brings_an_answer_of_the_type(self):
         self.assertIsInstance(self.ask(instructor.Mode.JSON_SCHEMA), Capital)
 
-    def test_a_mode_of_json_is_asked_for_the_type(self):
-        self.assertIsInstance(self.ask(instructor.Mode.JSON), Capital)
-
 
 if __name__ == "__main__":
     unittest.main()
