@@ -4,6 +4,7 @@
 page_check.py PICTURE.png: instead takes the picture of the README. Skipped where there is no chromium.
 """
 
+import json
 import sys
 import unittest
 
@@ -119,6 +120,15 @@ class ServedPageTest(unittest.TestCase):
         self.page.press("Enter")
         self.page.await_true(f"document.querySelectorAll('.exchange').length === 2 && {IDLE}")
         self.assertIn("Lima", self.page.text(".exchange:last-child .answer .text"))
+
+    def test_a_schema_makes_the_answer_json(self):
+        members = {"country": {"type": "string"}, "population_in_millions": {"type": "integer", "maximum": 2000}}
+        schema = {"type": "object", "properties": members, "required": list(members), "additionalProperties": False}
+        self.page.set("schema", json.dumps(schema))
+        answer = json.loads(self.ask("What is the capital of Peru?"))
+        self.assertEqual(set(answer), set(members))
+        self.assertIsInstance(answer["population_in_millions"], int)
+        self.assertRegex(self.page.text(".stats"), r" · \d+ forced by the schema · ")
 
     def test_a_refusal_names_the_field_and_the_chat_goes_on(self):
         self.page.set("block_length", "3")

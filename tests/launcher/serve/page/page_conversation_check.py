@@ -221,6 +221,20 @@ class ConversationTest(PageTest):
         self.page.await_true("document.activeElement.name === 'tools'")
         self.assertEqual((self.stub.bodies, self.page.evaluate("$('question').value")), ([], "Weather?"))
 
+    def test_a_schema_that_is_none_is_not_sent(self):
+        for wrong in ("{", "[]"):
+            self.page.set("schema", wrong)
+            self.page.ask("Weather?")
+            self.page.await_true("document.activeElement.name === 'schema'")
+            self.assertEqual((self.stub.bodies, self.page.evaluate("$('question').value")), ([], "Weather?"))
+            self.page.evaluate("$('question').value = ''")
+
+    def test_a_schema_is_sent_as_the_format_of_the_answer(self):
+        self.page.set("schema", '{"type": "object"}')
+        self.ask("Weather?")
+        self.assertEqual(self.stub.bodies[-1]["response_format"],
+                         {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}})
+
 
 if __name__ == "__main__":
     main()
