@@ -29,6 +29,11 @@ constexpr char kShapes[] = R"({"type": "array", "minItems": 2, "items": {"anyOf"
 constexpr char kShapesAnswer[] =
     R"([{"kind": "circle", "radius": 1.5}, {"kind": "box", "width": 20, "height": 3}, {"kind": "circle", "radius": 7}])";
 
+constexpr char kNamed[] =
+    R"({"type": "object", "additionalProperties": {"type": "boolean"}, "minProperties": 3})";
+constexpr char kNamedAnswer[] =
+    R"({"is_urgent": true, "is_public": false, "needs_review": true, "is_archived": false})";
+
 constexpr char kAnyAnswer[] =
     R"({"title": "A list of things", "items": [{"id": 1, "done": false}, {"id": 2, "done": true}], "next": null})";
 
@@ -57,6 +62,7 @@ std::vector<StructureCase> MakeStructureCases() {
   cases.push_back(Case("a person", Kind::kJsonSchema, kPerson, kPersonAnswer));
   cases.push_back(Case("a tree", Kind::kJsonSchema, kTree, kTreeAnswer));
   cases.push_back(Case("a list of two kinds", Kind::kJsonSchema, kShapes, kShapesAnswer));
+  cases.push_back(Case("names that differ", Kind::kJsonSchema, kNamed, kNamedAnswer));
   cases.push_back(Case("an expression", Kind::kRegex,
                        "(\\w+ ){3,12}on [12]\\d{3}-(0\\d|1[0-2])-[0-3]\\d\\.",
                        "The treaty was signed by both sides on 1848-02-24."));

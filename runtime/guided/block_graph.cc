@@ -16,6 +16,7 @@ using grammar::kDoneTokenState;
 using grammar::TokenState;
 
 constexpr size_t kBeamWidth = 8;
+constexpr size_t kFewWays = 4 * BlockGraph::kMaxLayerStates;
 constexpr double kNegligible = 20.8;  // ln 2^30
 constexpr double kRounding = 1e-9;    // of sums of logarithms, amply
 
@@ -96,7 +97,12 @@ void BlockGraph::Grow(size_t width, double bound) {
   for (size_t i = 0; i < n; ++i) {
     index_.clear();
     const auto num_nodes = static_cast<int>(layers_[i].size());
-    for (int node = 0; node < num_nodes; ++node) Expand(i, node, bound);
+    std::vector<Way> ways = WaysFrom(i, bound);
+    if (ways.size() > kFewWays) {
+      ExpandBest(i, width, std::move(ways));
+    } else {
+      for (int node = 0; node < num_nodes; ++node) Expand(i, node, bound);
+    }
     Narrow(i, width);
   }
 }
@@ -119,6 +125,53 @@ void BlockGraph::Expand(size_t position, int node, double bound) {
     if (from.score + weight + rest_[position + 1] < bound) break;
     AddEdge(position, {node, 0, static_cast<int>(c), weight, weight},
             problem_.grammar->Next(from.state, candidates[c].id));
+  }
+}
+
+std::vector<BlockGraph::Way> BlockGraph::WaysFrom(size_t position, double bound) const {
+  std::vector<Way> ways;
+  const CandidateRow* row = problem_.positions[position].row;
+  if (row == nullptr) return ways;
+  const auto candidates = row->candidates();
+  const Layer& layer = layers_[position];
+  for (size_t node = 0; node < layer.size(); ++node) {
+    if (layer[node].state == kDoneTokenState) continue;
+    for (size_t c = 0; c < candidates.size(); ++c) {
+      const double score = layer[node].score + candidates[c].log_weight;
+      if (score + rest_[position + 1] < bound) break;
+      ways.push_back({score, static_cast<int>(node), static_cast<int>(c)});
+    }
+  }
+  return ways;
+}
+
+// The first `width` states that the best ways lead to are the best `width` states, so nothing is
+// gained by what other ways lead to, and every state costs its part of the grammar's memory.
+void BlockGraph::ExpandBest(size_t position, size_t width, std::vector<Way> ways) {
+  const auto candidates = problem_.positions[position].row->candidates();
+  const auto add = [&](const Way& way) {
+    const auto [score, node, candidate] = way;
+    const Node& from = layers_[position][static_cast<size_t>(node)];
+    const RowCandidate& token = candidates[static_cast<size_t>(candidate)];
+    AddEdge(position, {node, 0, candidate, token.log_weight, token.log_weight},
+            problem_.grammar->Next(from.state, token.id));
+  };
+  const Layer& before = layers_[position];
+  for (size_t node = 0; node < before.size(); ++node) {
+    if (before[node].state == kDoneTokenState) Expand(position, static_cast<int>(node), 0);
+  }
+  std::stable_sort(ways.begin(), ways.end(),
+                   [](const Way& a, const Way& b) { return a.score > b.score; });
+  size_t tried = 0;
+  while (tried < ways.size() && layers_[position + 1].size() < width) add(ways[tried++]);
+  if (position >= witness_states_.size()) return;
+  const TokenState of_witness = position == 0 ? problem_.start : witness_states_[position - 1];
+  for (; tried < ways.size(); ++tried) {
+    const Way& way = ways[tried];
+    if (before[static_cast<size_t>(way.node)].state == of_witness &&
+        candidates[static_cast<size_t>(way.candidate)].id == problem_.witness[position]) {
+      add(way);
+    }
   }
 }
 

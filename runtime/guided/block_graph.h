@@ -81,10 +81,20 @@ class BlockGraph {
     double best_on = 0;   // the best way on
   };
   using Layer = std::vector<Node>;
+  // A node of a layer with a candidate of the position after it.
+  struct Way {
+    double score = 0;  // of the best way to the node, and of the candidate
+    int node = 0;
+    int candidate = 0;
+  };
 
   // Grows all layers; at most `width` nodes each, without those that cannot come up to `bound`.
   void Grow(size_t width, double bound);
   void Expand(size_t position, int node, double bound);
+  // All ways from a layer that can come up to `bound`.
+  std::vector<Way> WaysFrom(size_t position, double bound) const;
+  // Expands the best ways, until they lead to `width` states, and the witness's.
+  void ExpandBest(size_t position, size_t width, std::vector<Way> ways);
   void AddEdge(size_t position, Edge edge, grammar::TokenState to);
   void Narrow(size_t position, size_t width);
   bool MayStand(grammar::TokenState state, size_t num_tokens) const;
