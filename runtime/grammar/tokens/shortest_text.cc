@@ -4,15 +4,31 @@
 #include <limits>
 
 namespace sdar::grammar {
+namespace {
 
+bool IsBlank(int byte) { return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r'; }
+
+}  // namespace
+
+// Distances of states in keys whose names are remembered take long, so few are asked for: the quote
+// that ends a key comes first, and of white space nothing is expected.
 ShortestText::Step ShortestText::StepFrom(StateId state) {
   if (const auto found = steps_.find(state); found != steps_.end()) return found->second;
   const int64_t distance = automaton_.Distance(state);
-  Step step{0, kDeadState};
-  for (int byte = 0; byte < 256 && step.to == kDeadState; ++byte) {
+  const auto step_by = [&](int byte) {
     const StateId next = automaton_.Next(state, static_cast<uint8_t>(byte));
-    if (next == kDeadState || automaton_.Distance(next) >= distance) continue;
-    step = {static_cast<uint8_t>(byte), next};
+    const bool nearer = next != kDeadState && automaton_.Distance(next) < distance;
+    return Step{static_cast<uint8_t>(byte), nearer ? next : kDeadState};
+  };
+  // A tab stands nowhere but between the tokens of JSON, and in regular languages.
+  const bool is_between = automaton_.Next(state, '\t') != kDeadState;
+  Step step = step_by('"');
+  for (int byte = 0; byte < 256 && step.to == kDeadState; ++byte) {
+    if (is_between && IsBlank(byte)) continue;
+    step = step_by(byte);
+  }
+  for (int byte = 0; byte < 256 && step.to == kDeadState; ++byte) {
+    if (IsBlank(byte)) step = step_by(byte);
   }
   steps_.emplace(state, step);
   return step;
