@@ -56,7 +56,7 @@ struct ObjectRule {
   std::vector<NameClass> classes;
   std::vector<Witness> witnesses;
   uint32_t wants = 0;  // bits: of each want some property has to do it
-  // [wants + 1]: the least number of properties that do such a set of wants; kNever: cannot be done.
+  // [wants + 1]: the least number of properties that do such a set; kNever: it cannot be done.
   std::vector<int64_t> covers;
   int64_t min = 0;     // at least min properties; with `implied` at most 1
   int64_t max = -1;    // -1: without a limit

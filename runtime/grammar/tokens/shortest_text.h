@@ -14,8 +14,8 @@
 namespace sdar::grammar {
 
 // From every state one byte is the way on, of those that bring the end nearer: the quote, else the
-// smallest. Where a tab may stand white space comes last. So what is left of a way is the way of the
-// state that was reached. Not thread-safe.
+// smallest; white space comes last where a tab may stand. So what is left of a way is the way of
+// the state that was reached. Not thread-safe.
 class ShortestText {
  public:
   // Requires: both outlive this.
