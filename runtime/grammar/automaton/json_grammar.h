@@ -58,8 +58,8 @@ struct ObjectRule {
   uint32_t wants = 0;  // bits: of each want some property has to do it
   // [wants + 1]: the least number of properties that do such a set; kNever: it cannot be done.
   std::vector<int64_t> covers;
-  int64_t min = 0;     // at least min properties; with `implied` at most 1
-  int64_t max = -1;    // -1: without a limit
+  int64_t min = 0;   // at least min properties; with `implied` at most 1
+  int64_t max = -1;  // -1: without a limit
 };
 
 // Sets covers, which follow from wants and witnesses.
