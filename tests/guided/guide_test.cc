@@ -83,6 +83,27 @@ TEST(GuideTest, GreedyChoicesAreTheBestValidFillingWhateverIsRevealedFirst) {
   }
 }
 
+// Every word of five letters, twice: after as many letters each beginning is a state of its own.
+std::string WordsTwice() {
+  std::string regex;
+  for (int number = 0; number < 1024; ++number) {
+    std::string word;
+    for (int letter = 0; letter < 5; ++letter) word += "abcx"[number >> (2 * letter) & 3];
+    regex += (number == 0 ? "" : "|") + word + word;
+  }
+  return regex;
+}
+
+TEST(GuideTest, ABlockWithMoreStatesThanAreKeptHasItsBestFilling) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 3; ++round) {
+    ActiveBlock active(WordsTwice(), 5, 0, 40);
+    const auto rows = RandomRows(random, 5, 0.1);
+    const GuidedChoices chosen = active.Choose(rows, SamplingOptions());
+    EXPECT_NEAR(ScoreOf(active, rows, chosen), BestScore(active, rows), 1e-6);
+  }
+}
+
 TEST(GuideTest, GivenTokensOfThePromptAreNotOfTheAnswer) {
   std::mt19937 random(2);
   ActiveBlock active(kLists, 4, 2, 2);
