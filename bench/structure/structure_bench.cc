@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 
 #include "bench/structure/made_up_summaries.h"
 #include "common/status_macros.h"
@@ -26,10 +25,6 @@ double MicrosecondsSince(Clock::time_point begun) {
   return std::chrono::duration<double, std::micro>(Clock::now() - begun).count();
 }
 
-TokenId IdOf(const Tokenizer& tokenizer, const char* mark) {
-  return tokenizer.FindToken(mark).value_or(kNoToken);
-}
-
 // Writes an answer as a sequence does, with made-up logits.
 class Writer {
  public:
@@ -45,27 +40,25 @@ class Writer {
     sampling_.temperature = draws ? 1 : 0;
   }
 
-  StructureTimes Run() {
-    while (written_ < kMaxTokens && !ended_) WriteBlock();
+  absl::StatusOr<StructureTimes> Run() {
+    while (written_ < kMaxTokens && !ended_) SDAR_RETURN_IF_ERROR(WriteBlock());
     return std::move(times_);
   }
 
  private:
-  void WriteBlock() {
+  absl::Status WriteBlock() {
     BlockState block(remasking_.block_length, {}, static_cast<TokenId>(vocab_size_));
-    while (!block.IsDone() && TakeStep(block)) {
-    }
+    while (!block.IsDone()) SDAR_RETURN_IF_ERROR(TakeStep(block));
     for (const TokenId token : block.token_ids()) {
       const auto ends = guide_.grammar().end_tokens();
-      ended_ =
-          ended_ || !block.IsDone() || std::find(ends.begin(), ends.end(), token) != ends.end();
+      ended_ = ended_ || std::find(ends.begin(), ends.end(), token) != ends.end();
     }
     if (!ended_) guide_.FinishBlock(block.token_ids());
     written_ += remasking_.block_length;
+    return absl::OkStatus();
   }
 
-  // False: nothing valid was found, which a sequence would never meet.
-  bool TakeStep(BlockState& block) {
+  absl::Status TakeStep(BlockState& block) {
     const DrawKey key = {seed_, static_cast<uint32_t>(written_),
                          static_cast<uint32_t>(block.step())};
     auto begun = Clock::now();
@@ -83,13 +76,13 @@ class Writer {
     begun = Clock::now();
     const auto chosen = guide_.Choose(block, guide_.place(), summaries, sampling_, key,
                                       [](size_t) { return absl::Span<const float>(); });
-    if (!chosen) return false;
+    if (!chosen) return absl::InternalError("a block has no valid filling");
     std::vector<int> due = block.Due(remasking_, chosen->choices);
     guide_.AddForced(block, *chosen, due);
     times_.solves.push_back(MicrosecondsSince(begun));
     guide_.Keep(*chosen);
     block.Reveal(due, chosen->choices);
-    return true;
+    return absl::OkStatus();
   }
 
   Guide guide_;
@@ -106,12 +99,11 @@ class Writer {
 
 }  // namespace
 
-StructureBench::StructureBench(Tokenizer tokenizer, TokenId end_token)
-    : tokenizer_(std::move(tokenizer)), end_token_(end_token) {
-  marks_ = {IdOf(tokenizer_, "<think>"), IdOf(tokenizer_, "</think>"),
-            IdOf(tokenizer_, "<tool_call>"), IdOf(tokenizer_, "</tool_call>")};
+StructureBench::StructureBench(Tokenizer tokenizer)
+    : tokenizer_(std::move(tokenizer)), end_token_(tokenizer_.vocab_limit()) {
   RequestLimits limits;
-  limits.vocab_size = std::max<int64_t>(tokenizer_.vocab_limit(), end_token_ + 1);
+  limits.vocab_size = end_token_ + 1;
+  marks_ = MarksOf(tokenizer_, limits);
   vocabulary_ = VocabularyOf(tokenizer_, limits, marks_);
 }
 
@@ -146,9 +138,9 @@ absl::StatusOr<std::vector<StructureTimes>> StructureBench::Write(const Structur
       grammar::CompileStructure(structure.spec, vocabulary_, marks_, {end_token_}));
   std::vector<StructureTimes> times;
   for (int64_t i = 0; i < answers; ++i) {
-    times.push_back(
-        Writer(grammar, answer, vocabulary_->size(), block_length, draws, static_cast<uint32_t>(i))
-            .Run());
+    Writer writer(grammar, answer, vocabulary_->size(), block_length, draws,
+                  static_cast<uint32_t>(i));
+    SDAR_ASSIGN_OR_RETURN(times.emplace_back(), writer.Run());
   }
   return times;
 }

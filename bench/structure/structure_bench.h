@@ -22,8 +22,7 @@ struct StructureTimes {
 
 class StructureBench {
  public:
-  // Requires: end_token is no token of the tokenizer that stands in answers.
-  StructureBench(Tokenizer tokenizer, TokenId end_token);
+  explicit StructureBench(Tokenizer tokenizer);
 
   // Milliseconds that it takes to compile the structure anew.
   absl::StatusOr<double> CompileMs(const StructureCase& structure) const;
@@ -36,12 +35,9 @@ class StructureBench {
 
  private:
   absl::StatusOr<std::vector<TokenId>> AnswerOf(const StructureCase& structure) const;
-  StructureTimes WriteOnce(std::shared_ptr<grammar::TokenGrammar> grammar,
-                           const std::vector<TokenId>& answer, int block_length, bool draws,
-                           uint32_t seed) const;
 
   Tokenizer tokenizer_;
-  TokenId end_token_;
+  TokenId end_token_;  // one past the tokenizer's ids
   grammar::StructureMarks marks_;
   std::shared_ptr<const grammar::Vocabulary> vocabulary_;
 };

@@ -74,8 +74,7 @@ absl::Status Run(const StructureOptions& options) {
                         ParseCounts("--block-length", options.block_length, kLongestBlock));
   if (options.answers < 1) return absl::InvalidArgumentError("--answers: expected at least 1");
   SDAR_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(options.model));
-  const TokenId end_token = tokenizer.vocab_limit();
-  const StructureBench bench(std::move(tokenizer), end_token);
+  const StructureBench bench(std::move(tokenizer));
   std::cout
       << "mean / largest time of one sequence's step on one thread, in microseconds\n\n"
       << "| structure | block length | tokens | compiled in, ms | first answer: mask | choice "

@@ -33,13 +33,18 @@ std::shared_ptr<const grammar::Vocabulary> VocabularyOf(const Tokenizer& tokeniz
   return std::make_shared<const grammar::Vocabulary>(std::move(tokens));
 }
 
-std::shared_ptr<grammar::StructureCompiler> MakeStructureCompiler(const Tokenizer& tokenizer,
-                                                                  const RequestLimits& limits) {
+grammar::StructureMarks MarksOf(const Tokenizer& tokenizer, const RequestLimits& limits) {
   grammar::StructureMarks marks;
   marks.think_begin = MarkOf(tokenizer, "<think>", limits.vocab_size);
   marks.think_end = MarkOf(tokenizer, "</think>", limits.vocab_size);
   marks.call_begin = MarkOf(tokenizer, "<tool_call>", limits.vocab_size);
   marks.call_end = MarkOf(tokenizer, "</tool_call>", limits.vocab_size);
+  return marks;
+}
+
+std::shared_ptr<grammar::StructureCompiler> MakeStructureCompiler(const Tokenizer& tokenizer,
+                                                                  const RequestLimits& limits) {
+  const grammar::StructureMarks marks = MarksOf(tokenizer, limits);
   return std::make_shared<grammar::StructureCompiler>(VocabularyOf(tokenizer, limits, marks),
                                                       marks);
 }

@@ -16,8 +16,10 @@ std::shared_ptr<const grammar::Vocabulary> VocabularyOf(const Tokenizer& tokeniz
                                                         const RequestLimits& limits,
                                                         const grammar::StructureMarks& marks);
 
-// A compiler over these tokens. The marks of thinking and of tool calls are those of Qwen3's chat
-// template, where the tokenizer has them.
+// The marks of thinking and of tool calls in Qwen3's chat template, where the tokenizer has them.
+grammar::StructureMarks MarksOf(const Tokenizer& tokenizer, const RequestLimits& limits);
+
+// A compiler over these tokens. Its marks are those of MarksOf.
 std::shared_ptr<grammar::StructureCompiler> MakeStructureCompiler(const Tokenizer& tokenizer,
                                                                   const RequestLimits& limits);
 

@@ -97,34 +97,22 @@ void BlockGraph::Grow(size_t width, double bound) {
   for (size_t i = 0; i < n; ++i) {
     index_.clear();
     const auto num_nodes = static_cast<int>(layers_[i].size());
-    std::vector<Way> ways = WaysFrom(i, bound);
-    if (ways.size() > kFewWays) {
-      ExpandBest(i, width, std::move(ways));
-    } else {
-      for (int node = 0; node < num_nodes; ++node) Expand(i, node, bound);
-    }
+    for (int node = 0; node < num_nodes; ++node) ExpandKnown(i, node);
+    ExpandMasked(i, width, WaysFrom(i, bound));
     Narrow(i, width);
   }
 }
 
-void BlockGraph::Expand(size_t position, int node, double bound) {
+// After the end anything may stand; a known token stands where it is.
+void BlockGraph::ExpandKnown(size_t position, int node) {
   const GuidedPosition& at = problem_.positions[position];
   const Node& from = layers_[position][static_cast<size_t>(node)];
+  const bool masked = at.row != nullptr;
   if (from.state == kDoneTokenState) {
-    const bool masked = at.row != nullptr;
-    return AddEdge(position,
-                   {node, 0, -1, masked ? at.row->best() : 0, masked ? at.row->log_mass() : 0},
-                   from.state);
-  }
-  if (at.row == nullptr) {
-    return AddEdge(position, {node}, problem_.grammar->Next(from.state, at.token));
-  }
-  const auto candidates = at.row->candidates();
-  for (size_t c = 0; c < candidates.size(); ++c) {
-    const double weight = candidates[c].log_weight;
-    if (from.score + weight + rest_[position + 1] < bound) break;
-    AddEdge(position, {node, 0, static_cast<int>(c), weight, weight},
-            problem_.grammar->Next(from.state, candidates[c].id));
+    AddEdge(position, {node, 0, -1, masked ? at.row->best() : 0, masked ? at.row->log_mass() : 0},
+            from.state);
+  } else if (!masked) {
+    AddEdge(position, {node}, problem_.grammar->Next(from.state, at.token));
   }
 }
 
@@ -145,25 +133,28 @@ std::vector<BlockGraph::Way> BlockGraph::WaysFrom(size_t position, double bound)
   return ways;
 }
 
-// The first `width` states that the best ways lead to are the best `width` states, so nothing is
-// gained by what other ways lead to, and every state costs its part of the grammar's memory.
-void BlockGraph::ExpandBest(size_t position, size_t width, std::vector<Way> ways) {
+// Few ways are all tried. Of many the best come first: the first `width` states that they lead to
+// are the best ones. Once there are more, the layer is not exact anyway, and what is left would
+// only add states that Narrow drops, each of which the grammar keeps, and less likely ways.
+void BlockGraph::ExpandMasked(size_t position, size_t width, std::vector<Way> ways) {
+  if (ways.empty()) return;
   const auto candidates = problem_.positions[position].row->candidates();
-  const auto add = [&](const Way& way) {
-    const auto [score, node, candidate] = way;
-    const Node& from = layers_[position][static_cast<size_t>(node)];
-    const RowCandidate& token = candidates[static_cast<size_t>(candidate)];
-    AddEdge(position, {node, 0, candidate, token.log_weight, token.log_weight},
-            problem_.grammar->Next(from.state, token.id));
-  };
   const Layer& before = layers_[position];
-  for (size_t node = 0; node < before.size(); ++node) {
-    if (before[node].state == kDoneTokenState) Expand(position, static_cast<int>(node), 0);
+  const auto add = [&](const Way& way) {
+    const RowCandidate& token = candidates[static_cast<size_t>(way.candidate)];
+    const TokenState from = before[static_cast<size_t>(way.node)].state;
+    AddEdge(position, {way.node, 0, way.candidate, token.log_weight, token.log_weight},
+            problem_.grammar->Next(from, token.id));
+  };
+  const bool are_many = ways.size() > kFewWays;
+  if (are_many) {
+    std::stable_sort(ways.begin(), ways.end(),
+                     [](const Way& a, const Way& b) { return a.score > b.score; });
   }
-  std::stable_sort(ways.begin(), ways.end(),
-                   [](const Way& a, const Way& b) { return a.score > b.score; });
   size_t tried = 0;
-  while (tried < ways.size() && layers_[position + 1].size() < width) add(ways[tried++]);
+  while (tried < ways.size() && (!are_many || layers_[position + 1].size() <= width)) {
+    add(ways[tried++]);
+  }
   if (position >= witness_states_.size()) return;
   const TokenState of_witness = position == 0 ? problem_.start : witness_states_[position - 1];
   for (; tried < ways.size(); ++tried) {

@@ -90,11 +90,11 @@ class BlockGraph {
 
   // Grows all layers; at most `width` nodes each, without those that cannot come up to `bound`.
   void Grow(size_t width, double bound);
-  void Expand(size_t position, int node, double bound);
+  void ExpandKnown(size_t position, int node);
   // All ways from a layer that can come up to `bound`.
   std::vector<Way> WaysFrom(size_t position, double bound) const;
-  // Expands the best ways, until they lead to `width` states, and the witness's.
-  void ExpandBest(size_t position, size_t width, std::vector<Way> ways);
+  // Tries ways, where they are many the best ones and the witness's.
+  void ExpandMasked(size_t position, size_t width, std::vector<Way> ways);
   void AddEdge(size_t position, Edge edge, grammar::TokenState to);
   void Narrow(size_t position, size_t width);
   bool MayStand(grammar::TokenState state, size_t num_tokens) const;
