@@ -105,7 +105,7 @@ inline constexpr int kKeyTile = 64;
 // Scratch of one AttentionItem: a tile of keys or values in another order, own keys and values, the
 // queries and their sums, and scores and weights of up to sixteen of them.
 constexpr int64_t AttentionScratchFloats(int64_t query_rows, int64_t head_dim) {
-  return 3 * kKeyTile * head_dim + RowsWithRest(query_rows) * (2 * head_dim + 2) +
+  return 7 * kKeyTile / 2 * head_dim + RowsWithRest(query_rows) * (2 * head_dim + 2) +
          3 * kRowsTogether * kKeyTile;
 }
 

@@ -59,35 +59,100 @@ inline void FindRows(const AttentionItem& a, int64_t begin, int64_t count, char*
   }
 }
 
-// Keys that are multiplied as they lie in memory, one after the other.
+// Keys, or values, that are taken as they lie in memory, one after the other.
 constexpr int kKeysTogether = 16;
+constexpr int kRunsOfTile = kKeyTile / kKeysTogether;
 
 // Where the keys of a tile lie, kKeysTogether after one another from each pointer on.
 struct JoinedKeys {
-  const char* keys[kKeyTile / kKeysTogether];
+  const char* keys[kRunsOfTile];
 };
 
-// Finds keys that lie together; others are brought together among the tile's own.
-inline void JoinKeys(const AttentionItem& a, int64_t count, const TileRows& rows, char* own,
-                     JoinedKeys& out) {
-  const int64_t row_bytes = a.head_dim * 2;
-  for (int64_t first = 0; first < count; first += kKeysTogether) {
-    const auto base = reinterpret_cast<intptr_t>(rows.keys[first]);
+// Finds rows that lie together; others are brought together from `own` on.
+inline void JoinRows(const void* const* rows, int64_t count, int64_t row_bytes, char* own,
+                     const char** runs) {
+  for (int64_t first = 0; first < count; first += kKeysTogether, rows += kKeysTogether) {
+    const auto base = reinterpret_cast<intptr_t>(rows[0]);
     intptr_t apart = 0;
     for (int64_t j = 0; j < kKeysTogether; ++j) {
-      apart |= reinterpret_cast<intptr_t>(rows.keys[first + j]) - (base + j * row_bytes);
+      apart |= reinterpret_cast<intptr_t>(rows[j]) - (base + j * row_bytes);
     }
     char* joined = own + first * row_bytes;
-    out.keys[first / kKeysTogether] =
-        apart == 0 ? static_cast<const char*>(rows.keys[first]) : joined;
+    runs[first / kKeysTogether] = apart == 0 ? static_cast<const char*>(rows[0]) : joined;
     if (apart == 0) continue;
     for (int64_t j = 0; j < kKeysTogether; ++j) {
-      const void* key = rows.keys[first + j];
       char* to = joined + j * row_bytes;
-      if (key != to) __builtin_memcpy(to, key, static_cast<size_t>(row_bytes));
+      if (rows[j] != to) __builtin_memcpy(to, rows[j], static_cast<size_t>(row_bytes));
     }
   }
 }
+
+// The keys of a tile; own: as FindRows has it.
+inline void JoinKeys(const AttentionItem& a, int64_t count, const TileRows& rows, char* own,
+                     JoinedKeys& out) {
+  JoinRows(rows.keys, count, a.head_dim * 2, own, out.keys);
+}
+
+// Where a tile of keys and values lies, kKeysTogether rows after one another from each pointer on.
+struct TileOfKeys {
+  const char* keys[kRunsOfTile];
+  const char* values[kRunsOfTile];
+  bool is_found = false;  // before it is its turn, which is when it can be fetched
+};
+
+// Finds the tile at `begin`, or that far into the next item, if all of it is committed and lies in
+// pages of whole runs.
+inline void FindAhead(const AttentionItem& a, int64_t begin, TileOfKeys& tile) {
+  const int32_t* page_table = a.page_table;
+  int64_t head_offset = a.head_offset, num_committed = a.num_committed;
+  if (begin >= a.num_keys) {
+    begin -= (a.num_keys + kKeyTile - 1) / kKeyTile * kKeyTile;
+    page_table = a.next_page_table;
+    head_offset = a.next_head_offset;
+    num_committed = a.next_committed;
+  }
+  tile.is_found = begin + kKeyTile <= num_committed && a.page_size % kKeysTogether == 0;
+  if (!tile.is_found) return;
+  for (int run = 0; run < kRunsOfTile; ++run, begin += kKeysTogether) {
+    const int64_t at = page_table[begin / a.page_size] * a.page_stride + head_offset +
+                       begin % a.page_size * a.head_dim;
+    tile.keys[run] = static_cast<const char*>(a.page_keys) + 2 * at;
+    tile.values[run] = static_cast<const char*>(a.page_values) + 2 * at;
+  }
+}
+
+// What is left to do before the tile at `begin` is multiplied. own: as FindRows has it.
+inline void JoinTile(const AttentionItem& a, int64_t begin, char* own, TileOfKeys& tile) {
+  if (tile.is_found) return;
+  const int64_t row_bytes = a.head_dim * 2;
+  TileRows rows;
+  FindRows<true>(a, begin, kKeyTile, own, rows);
+  JoinRows(rows.values, kKeyTile, row_bytes, own + kKeyTile * row_bytes, tile.values);
+  JoinRows(rows.keys, kKeyTile, row_bytes, own, tile.keys);
+}
+
+// The rows of the tile of keys that comes next, fetched into the second-level cache meanwhile. Its
+// runs take turns (see LineFetch).
+struct RowFetch {
+  // One of `steps` of about the same length.
+  void Step() {
+    if (tile == nullptr) return;
+    ++step;
+    for (const int64_t end = kKeyTile * step / steps; next < end; ++next) {
+      const int64_t run = next % kRunsOfTile, row = next / kRunsOfTile * row_bytes;
+      for (int64_t at = row; at < row + row_bytes; at += kLineBytes) {
+        __builtin_prefetch(tile->keys[run] + at, 0, 2);
+        __builtin_prefetch(tile->values[run] + at, 0, 2);
+      }
+    }
+  }
+
+  const TileOfKeys* tile = nullptr;  // null: nothing to fetch
+  int64_t row_bytes = 0;
+  int64_t steps = 0;
+  int64_t step = 0;
+  int64_t next = 0;
+};
 
 // What is fetched into the second-level cache while a tile is computed: the rows of the next tile
 // and of the one after it. The processor drops fetches when too many are under way, so every

@@ -12,17 +12,20 @@ constexpr int kPairTiles = kKeyTile / 2 / kTileWords;  // of 16 pairs of positio
 typedef uint16_t Halves __attribute__((vector_size(kLanes * 4)));
 typedef uint16_t HalvesUnaligned __attribute__((vector_size(kLanes * 4), aligned(2), may_alias));
 
-// What one item works in. Of two: of every other tile of keys, or of every other turn.
+// Tiles of keys that are under way at a time: the one whose values are added up, the one whose
+// scores are weighed, and the one after it.
+constexpr int kTilesUnderWay = 3;
+
+// What one item works in. Of two: of every other turn.
 struct TileScratch {
-  char* own[2];          // [2][kKeyTile][head_dim]: keys and values that do not lie in pages
-  uint32_t* values[2];   // [head_dim / 16][kPairTiles] squares: pairs of positions, columns by twos
-                         // of four in turn (PairValues)
-  uint32_t* queries;     // [groups of rows][head_dim / 32] squares: pairs of dimensions, rows
-  float* acc;            // [groups][head_dim / 16] squares: rows, columns as those of values
-  float* max;            // [groups][16]
-  float* sum;            // [groups][16]
-  float* scores[2];      // [kKeyTile][16 rows]
-  uint32_t* weights[2];  // [kPairTiles] squares: rows, pairs of positions
+  char* own[kTilesUnderWay];  // [2][kKeyTile][head_dim]: keys and values that do not lie in pages
+  uint32_t* values;           // [head_dim / 32] of what PairValues makes
+  uint32_t* queries;          // [groups of rows][head_dim / 32] squares: pairs of dimensions, rows
+  float* acc;                 // [groups][head_dim / 16] squares: rows, columns as those of values
+  float* max;                 // [groups][16]
+  float* sum;                 // [groups][16]
+  float* scores[2];           // [kKeyTile][16 rows]
+  uint32_t* weights[2];       // [kPairTiles] squares: rows, pairs of positions
 };
 
 inline int64_t TileGroups(const AttentionItem& a) {
@@ -38,9 +41,9 @@ inline TileScratch DivideTileScratch(const AttentionItem& a) {
     at += floats;
     return taken;
   };
+  for (char*& own : s.own) own = reinterpret_cast<char*>(take(kKeyTile * d));
+  s.values = reinterpret_cast<uint32_t*>(take(kKeyTile / 2 * d));
   for (int i = 0; i < 2; ++i) {
-    s.own[i] = reinterpret_cast<char*>(take(kKeyTile * d));
-    s.values[i] = reinterpret_cast<uint32_t*>(take(kKeyTile / 2 * d));
     s.scores[i] = take(kKeyTile * kTileRows);
     s.weights[i] = reinterpret_cast<uint32_t*>(take(kPairTiles * kSquare));
   }
@@ -74,79 +77,33 @@ inline void PackTileQueries(const AttentionItem& a, const TileScratch& s) {
   }
 }
 
-// Turns the rows of two positions into pairs, 32 dimensions at a time: those whose number has the
+// Squares of the pairs of a tile's values in 32 dimensions.
+constexpr int64_t kSquaresOfPairs = 2 * kPairTiles;
+
+// Turns the rows of two positions into pairs, 32 dimensions from d on: those whose number has the
 // bit 4 clear come first, then those that have it set; this costs one instruction each.
-inline void PairValues(const TileRows& rows, int64_t head_dim, uint32_t* out) {
-  for (int64_t i = 0; i < kKeyTile / 2; ++i) {
-    const auto* first = static_cast<const uint16_t*>(rows.values[2 * i]);
-    const auto* second = static_cast<const uint16_t*>(rows.values[2 * i + 1]);
-    uint32_t* square = out + i / kTileWords * kSquare + i % kTileWords * kTileWords;
-    for (int64_t d = 0; d < head_dim; d += 32, square += 2 * kPairTiles * kSquare) {
-      const Halves a = *reinterpret_cast<const HalvesUnaligned*>(first + d);
-      const Halves b = *reinterpret_cast<const HalvesUnaligned*>(second + d);
-      const Halves low =
-          __builtin_shufflevector(a, b, 0, 32, 1, 33, 2, 34, 3, 35, 8, 40, 9, 41, 10, 42, 11, 43,
-                                  16, 48, 17, 49, 18, 50, 19, 51, 24, 56, 25, 57, 26, 58, 27, 59);
-      const Halves high =
-          __builtin_shufflevector(a, b, 4, 36, 5, 37, 6, 38, 7, 39, 12, 44, 13, 45, 14, 46, 15, 47,
-                                  20, 52, 21, 53, 22, 54, 23, 55, 28, 60, 29, 61, 30, 62, 31, 63);
-      StoreWords(square, reinterpret_cast<Vu>(low));
-      StoreWords(square + kPairTiles * kSquare, reinterpret_cast<Vu>(high));
-    }
+// out: [2][kPairTiles] squares: pairs of positions, dimensions.
+inline void PairValues(const TileOfKeys& tile, int64_t head_dim, int64_t d, uint32_t* out) {
+  constexpr int64_t kPairsOfRun = kKeysTogether / 2;
+  for (int64_t i = 0; i < kKeyTile / 2; ++i, out += kTileWords) {
+    const auto* first = reinterpret_cast<const uint16_t*>(tile.values[i / kPairsOfRun]) +
+                        i % kPairsOfRun * 2 * head_dim + d;
+    const uint16_t* second = first + head_dim;
+    const Halves a = *reinterpret_cast<const HalvesUnaligned*>(first);
+    const Halves b = *reinterpret_cast<const HalvesUnaligned*>(second);
+    const Halves low =
+        __builtin_shufflevector(a, b, 0, 32, 1, 33, 2, 34, 3, 35, 8, 40, 9, 41, 10, 42, 11, 43, 16,
+                                48, 17, 49, 18, 50, 19, 51, 24, 56, 25, 57, 26, 58, 27, 59);
+    const Halves high =
+        __builtin_shufflevector(a, b, 4, 36, 5, 37, 6, 38, 7, 39, 12, 44, 13, 45, 14, 46, 15, 47,
+                                20, 52, 21, 53, 22, 54, 23, 55, 28, 60, 29, 61, 30, 62, 31, 63);
+    StoreWords(out, reinterpret_cast<Vu>(low));
+    StoreWords(out + kPairTiles * kSquare, reinterpret_cast<Vu>(high));
   }
-}
-
-// The rows of the tile of keys that comes next, fetched into the second-level cache meanwhile.
-// Those of four stretches of the tile take turns (see LineFetch).
-struct RowFetch {
-  // One of `steps` of about the same length.
-  void Step() {
-    if (rows == nullptr) return;
-    ++step;
-    for (const int64_t end = kKeyTile * step / steps; next < end; ++next) {
-      const int64_t row = next % 4 * (kKeyTile / 4) + next / 4;
-      for (int64_t at = 0; at < row_bytes; at += kLineBytes) {
-        __builtin_prefetch(static_cast<const char*>(rows->keys[row]) + at, 0, 2);
-        __builtin_prefetch(static_cast<const char*>(rows->values[row]) + at, 0, 2);
-      }
-    }
-  }
-
-  const TileRows* rows = nullptr;  // null: nothing to fetch
-  int64_t row_bytes = 0;
-  int64_t steps = 0;
-  int64_t step = 0;
-  int64_t next = 0;
-};
-
-// A tile of keys on its way: found and fetched before it is its turn.
-struct TileOfKeys {
-  bool is_found = false;
-  TileRows rows;
-  JoinedKeys keys;
-};
-
-// Finds the tile at `begin`, or that far into the next item, if all of it is committed.
-inline void FindAhead(const AttentionItem& a, int64_t begin, TileOfKeys& tile) {
-  AttentionItem item = a;
-  if (begin >= a.num_keys) {
-    begin -= (a.num_keys + kKeyTile - 1) / kKeyTile * kKeyTile;
-    item.page_table = a.next_page_table;
-    item.head_offset = a.next_head_offset;
-    item.num_committed = a.next_committed;
-  }
-  tile.is_found = begin + kKeyTile <= item.num_committed;
-  if (tile.is_found) FindCommitted<true>(item, begin, tile.rows);
-}
-
-// What is left to do before the tile at `begin` is multiplied.
-inline void JoinTile(const AttentionItem& a, int64_t begin, char* own, TileOfKeys& tile) {
-  if (!tile.is_found) FindRows<true>(a, begin, kKeyTile, own, tile.rows);
-  JoinKeys(a, kKeyTile, tile.rows, own, tile.keys);
 }
 
 // scores[j][r] = q[r] . key j for all keys of a tile.
-inline void TileScores(Tiles& tiles, int64_t head_dim, const JoinedKeys& keys,
+inline void TileScores(Tiles& tiles, int64_t head_dim, const TileOfKeys& tile,
                        const uint32_t* queries, RowFetch& fetch, float* scores) {
   const int64_t row_bytes = head_dim * 2;
   tiles.Clear<0>();
@@ -156,13 +113,13 @@ inline void TileScores(Tiles& tiles, int64_t head_dim, const JoinedKeys& keys,
   for (int64_t at = 0; at < row_bytes; at += kTileRowBytes, queries += kSquare) {
     fetch.Step();
     tiles.Load<6>(queries, kTileRowBytes);
-    tiles.Load<4>(keys.keys[0] + at, row_bytes);
+    tiles.Load<4>(tile.keys[0] + at, row_bytes);
     tiles.AddBFloat16<0, 4, 6>();
-    tiles.Load<5>(keys.keys[1] + at, row_bytes);
+    tiles.Load<5>(tile.keys[1] + at, row_bytes);
     tiles.AddBFloat16<1, 5, 6>();
-    tiles.Load<4>(keys.keys[2] + at, row_bytes);
+    tiles.Load<4>(tile.keys[2] + at, row_bytes);
     tiles.AddBFloat16<2, 4, 6>();
-    tiles.Load<5>(keys.keys[3] + at, row_bytes);
+    tiles.Load<5>(tile.keys[3] + at, row_bytes);
     tiles.AddBFloat16<3, 5, 6>();
   }
   tiles.Store<0>(scores, kTileRowBytes);
@@ -196,16 +153,20 @@ inline TileSight SeeKeys(const AttentionItem& a, int64_t begin, int64_t first) {
 // Scores of keys that are not seen become -inf; returns the largest of every row.
 inline Vf MaskTileScores(const TileSight& sight, float* scores) {
   const Vf unseen = Splat(-__builtin_inff());
-  Vf best[2] = {unseen, unseen};
-  for (int j = 0; j < kKeyTile; ++j) {
-    Vf z = Load(scores + j * kTileRows);
-    if (!sight.whole) {
-      z = (Vi{} + j) < sight.keys ? z : unseen;
-      Store(scores + j * kTileRows, z);
+  if (!sight.whole) {
+    for (int j = 0; j < kKeyTile; ++j) {
+      const Vf z = Load(scores + j * kTileRows);
+      Store(scores + j * kTileRows, (Vi{} + j) < sight.keys ? z : unseen);
     }
-    best[j % 2] = Max(best[j % 2], z);
   }
-  return Max(best[0], best[1]);
+  Vf first = unseen, second = unseen, third = unseen, fourth = unseen;
+  for (int j = 0; j < kKeyTile; j += 4, scores += 4 * kTileRows) {
+    first = Max(first, Load(scores));
+    second = Max(second, Load(scores + kTileRows));
+    third = Max(third, Load(scores + 2 * kTileRows));
+    fourth = Max(fourth, Load(scores + 3 * kTileRows));
+  }
+  return Max(Max(first, second), Max(third, fourth));
 }
 
 // Turns the scores of a group into the weights of its values, notes the rows' new maxima and sums,
@@ -322,21 +283,20 @@ class TileAttention {
   };
 
   void StartTile(int64_t tile) {
-    TileOfKeys& next = found_[(tile + 1) % 2];
+    TileOfKeys& next = found_[(tile + 1) % kTilesUnderWay];
     FindAhead(a_, (tile + 1) * kKeyTile, next);
     fetch_ = RowFetch();
-    if (next.is_found) fetch_.rows = &next.rows;
+    if (next.is_found) fetch_.tile = &next;
     fetch_.row_bytes = a_.head_dim * 2;
     fetch_.steps = groups_ * a_.head_dim / kTileWords;
-    PairValues(found_[tile % 2].rows, a_.head_dim, s_.values[tile % 2]);
   }
 
   void Multiply(int64_t turn) {
     const int64_t tile = turn / groups_, group = turn % groups_;
-    TileOfKeys& found = found_[tile % 2];
-    if (group == 0) JoinTile(a_, tile * kKeyTile, s_.own[tile % 2], found);
-    TileScores(tiles_, a_.head_dim, found.keys, s_.queries + group * kTileRows * a_.head_dim / 2,
-               fetch_, s_.scores[turn % 2]);
+    TileOfKeys& found = found_[tile % kTilesUnderWay];
+    if (group == 0) JoinTile(a_, tile * kKeyTile, s_.own[tile % kTilesUnderWay], found);
+    TileScores(tiles_, a_.head_dim, found, s_.queries + group * kTileRows * a_.head_dim / 2, fetch_,
+               s_.scores[turn % 2]);
   }
 
   void Weigh(int64_t turn) {
@@ -360,20 +320,33 @@ class TileAttention {
     const uint32_t* weights = s_.weights[turn % 2];
     tiles_.Load<4>(weights, kTileRowBytes);
     tiles_.Load<5>(weights + kSquare, kTileRowBytes);
-    const uint32_t* values = s_.values[tile % 2];
-    for (int64_t d = 0; d < a_.head_dim; d += 2 * kTileWords) {
+    const bool is_paired = paired_ == tile;
+    paired_ = tile;
+    if (!is_paired) Pair(tile, 0);
+    for (int64_t d = 0; d < a_.head_dim; d += 2 * kTileWords, acc += 2 * kSquare) {
       fetch_.Step();
-      AddValues(tiles_, tile == 0, values, acc);
-      values += 2 * kPairTiles * kSquare;
-      acc += 2 * kSquare;
+      if (!is_paired && d + 2 * kTileWords < a_.head_dim) Pair(tile, d + 2 * kTileWords);
+      AddValues(tiles_, tile == 0, Pairs(d), acc);
     }
+  }
+
+  void Pair(int64_t tile, int64_t d) {
+    PairValues(found_[tile % kTilesUnderWay], a_.head_dim, d, Pairs(d));
+  }
+
+  // Where a tile's pairs from dimension d on are. Nobody reads those of the only group again: they
+  // take turns in memory that stays in the first-level cache.
+  uint32_t* Pairs(int64_t d) const {
+    const int64_t part = d / (2 * kTileWords);
+    return s_.values + (groups_ == 1 ? part % 2 : part) * kSquaresOfPairs * kSquare;
   }
 
   const AttentionItem& a_;
   const TileScratch s_;
   const int64_t groups_;
   Tiles tiles_;
-  TileOfKeys found_[2];      // every other tile
-  RowFetch fetch_;           // of the tile after the one whose scores are weighed
-  Weighed weighed_[2] = {};  // every other turn
+  TileOfKeys found_[kTilesUnderWay];  // in turn
+  int64_t paired_ = -1;               // the tile whose pairs Pairs() tells
+  RowFetch fetch_;                    // of the tile after the one whose scores are weighed
+  Weighed weighed_[2] = {};           // every other turn
 };
