@@ -240,7 +240,7 @@ void AttendItemDots(const AttentionItem& a) {
     const bool is_found = t > 0 && begin + kKeyTile <= a.num_committed;
     if (!is_found) FindRows<true>(a, begin, count, s.own, rows);
     JoinedKeys keys;
-    JoinKeys(a, count, rows, s.own, keys);
+    JoinRows(rows.keys, count, a.head_dim * 2, s.own, keys.keys);
     fetch.StartTile<true>(a, t, tiles);
     for (int64_t i = 0; i < vectors; ++i, ++fetch.part) {
       AttendTileDots<kHeadDim>(a, rows, keys, fetch, begin, i, s);

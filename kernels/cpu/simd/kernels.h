@@ -102,8 +102,9 @@ struct AttentionItem {
 // Keys are taken in tiles that start at multiples of this position.
 inline constexpr int kKeyTile = 64;
 
-// Scratch of one AttentionItem: a tile of keys or values in another order, own keys and values, the
-// queries and their sums, and scores and weights of up to sixteen of them.
+// Scratch of one AttentionItem: a tile of keys in another order, or half of one of values, with own
+// keys and values of two tiles or three; the queries and their sums; scores and weights of up to
+// sixteen of them.
 constexpr int64_t AttentionScratchFloats(int64_t query_rows, int64_t head_dim) {
   return 7 * kKeyTile / 2 * head_dim + RowsWithRest(query_rows) * (2 * head_dim + 2) +
          3 * kRowsTogether * kKeyTile;

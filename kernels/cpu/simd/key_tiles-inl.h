@@ -87,12 +87,6 @@ inline void JoinRows(const void* const* rows, int64_t count, int64_t row_bytes, 
   }
 }
 
-// The keys of a tile; own: as FindRows has it.
-inline void JoinKeys(const AttentionItem& a, int64_t count, const TileRows& rows, char* own,
-                     JoinedKeys& out) {
-  JoinRows(rows.keys, count, a.head_dim * 2, own, out.keys);
-}
-
 // Where a tile of keys and values lies, kKeysTogether rows after one another from each pointer on.
 struct TileOfKeys {
   const char* keys[kRunsOfTile];

@@ -334,8 +334,8 @@ class TileAttention {
     PairValues(found_[tile % kTilesUnderWay], a_.head_dim, d, Pairs(d));
   }
 
-  // Where a tile's pairs from dimension d on are. Nobody reads those of the only group again: they
-  // take turns in memory that stays in the first-level cache.
+  // Where a tile's pairs from dimension d on are. Those of the only group are read once: they take
+  // turns in memory that stays in the first-level cache.
   uint32_t* Pairs(int64_t d) const {
     const int64_t part = d / (2 * kTileWords);
     return s_.values + (groups_ == 1 ? part % 2 : part) * kSquaresOfPairs * kSquare;
@@ -346,7 +346,7 @@ class TileAttention {
   const int64_t groups_;
   Tiles tiles_;
   TileOfKeys found_[kTilesUnderWay];  // in turn
-  int64_t paired_ = -1;               // the tile whose pairs Pairs() tells
+  int64_t paired_ = -1;               // the tile whose pairs were made last
   RowFetch fetch_;                    // of the tile after the one whose scores are weighed
   Weighed weighed_[2] = {};           // every other turn
 };
